@@ -40,10 +40,7 @@ void note_profile(const BoundSweep& bound, SweepProfile* profile) {
     const ThreadProfile& from = bound.profile[t];
     SweepProfile::Thread& thread = profile->threads[t];
     for (size_t i = 0; i < from.calls.size(); ++i) {
-      CallProfile& sum = profile->calls[i];
-      sum.calls += from.calls[i].calls;
-      sum.rows += from.calls[i].rows;
-      sum.ns += from.calls[i].ns;
+      profile->calls[i].add(from.calls[i]);
       thread.kernels += from.calls[i].ns;
     }
     profile->events.insert(profile->events.end(), from.events.begin(), from.events.end());

@@ -91,9 +91,7 @@ class Walker {
   void walk_levels(int s) {
     const int64_t levels = schedule_.num_levels();
     const bool inner = program_.segments[s].space.kind == SpaceKind::kInner;
-    const size_t next = static_cast<size_t>(s) + 1;
-    const bool sums =
-        next < program_.segments.size() && program_.segments[next].kind == SegmentKind::kSums;
+    const bool sums = sums_follow(program_, static_cast<size_t>(s));
     for (int64_t i = 0; i < levels; ++i) {
       const int64_t level = program_.backward ? levels - 1 - i : i;
       if (inner && level == 0) continue;  // all leaves, and nothing but leaves
@@ -328,12 +326,7 @@ class Walker {
   int64_t note(int thread, ProfileEvent event) {
     event.thread = thread;
     event.ns = begun_.passed() - event.start;
-    ThreadProfile& profile = bound_.profile[static_cast<size_t>(thread)];
-    if (profile.events.size() < SweepProfile::kMostEvents) {
-      profile.events.push_back(event);
-    } else {
-      ++profile.events_left_out;
-    }
+    bound_.profile[static_cast<size_t>(thread)].keep(event);
     return event.ns;
   }
 

@@ -1,9 +1,7 @@
 // Rows added up or compared by number, a kernel for each dtype.
 #include "cuda/array_rows.h"
 
-#include <algorithm>
-
-#include "cuda/library.h"
+#include "cuda/row_launches.h"
 
 namespace cavs::cuda {
 
@@ -11,12 +9,10 @@ void reduce_rows(OpenGpu& open, const Stream& stream, Reduction reduction, const
   const int64_t count = static_cast<int64_t>(s.segments) * s.width;
   if (count == 0) return;
   const char* const name = reduction == Reduction::kSum ? "add_rows_by_list" : "max_rows_by_list";
-  constexpr unsigned kThreads = 256, kMostBlocks = 4096;
-  const auto blocks =
-      static_cast<unsigned>(std::min<int64_t>((count + kThreads - 1) / kThreads, kMostBlocks));
-  library_of(open, s.dtype, false)
-      .kernel("array_rows", name)
-      .launch(stream, {blocks, kThreads, 0}, s.out, s.rows, s.order, s.starts, s.segments, s.width);
+  Library& library = library_of(open, s.dtype, false);
+  library.kernel("array_rows", name)
+      .launch(stream, {blocks_for(library, count, kThreads), kThreads, 0}, s.out, s.rows, s.order,
+              s.starts, s.segments, s.width);
 }
 
 }  // namespace cavs::cuda

@@ -13,6 +13,7 @@
 #include "cuda/products.h"
 #include "cuda/products_blas.h"
 #include "cuda/row_launches.h"
+#include "runtime/places.h"
 
 namespace cavs::cuda {
 namespace {
@@ -26,13 +27,6 @@ std::atomic<bool>& persistent_setting() {
     return word == nullptr || std::string(word) != "0";
   }();
   return setting;
-}
-
-Operand without_address(const Executable& exe, const Layout& layout, int id) {
-  const auto& form = exe.forms[static_cast<size_t>(id)];
-  const Touch touch = touch_of(exe, layout, id, false);
-  return {nullptr, static_cast<int>(touch.distance / item_size(form.dtype)),
-          static_cast<int>(form.size)};
 }
 
 // What tells variants of a segment's kernel apart: where operands stand decides how wide they are
@@ -73,56 +67,30 @@ StepTouches touches_of(const Executable& exe, const Layout& layout, const Instru
 bool persistent_levels() { return persistent_setting().load(std::memory_order_relaxed); }
 void set_persistent_levels(bool persistent) { persistent_setting().store(persistent); }
 
-LevelsCode::LevelsCode(OpenGpu& open, const Executable& exe, const Layout& layout,
-                       bool flush_denormals, const std::vector<const GroupKernel*>& groups)
-    : open_(open), exe_(exe), layout_(layout), flush_denormals_(flush_denormals) {
-  size_t number = 0;
-  for (const Segment& segment : exe.program.segments) {
-    for (const Instruction& instruction : segment.instructions) {
-      groups_[&instruction] = groups[number++];
-    }
-  }
-}
+LevelsCode::LevelsCode(const CudaProgram& program, const Layout& layout, bool flush_denormals,
+                       const std::vector<BoundCall>& calls)
+    : program_(program),
+      exe_(program.exe()),
+      layout_(layout),
+      flush_denormals_(flush_denormals),
+      calls_(calls) {}
 
-std::vector<const Instruction*> LevelsCode::instructions(size_t segment) const {
-  std::vector<const Instruction*> instructions;
-  const auto& segments = exe_.program.segments;
-  for (size_t s = segment; s < segments.size() && s <= segment + 1; ++s) {
-    if (s != segment && segments[s].kind != SegmentKind::kSums) break;
-    for (const Instruction& instruction : segments[s].instructions) {
-      instructions.push_back(&instruction);
-    }
-  }
-  return instructions;
-}
+OpenGpu& LevelsCode::open() const { return program_.open(); }
 
-LevelsCode::BlankCalls LevelsCode::blank_calls(size_t segment) const {
-  BlankCalls blank;
-  for (const Instruction* instruction : instructions(segment)) {
-    LevelsCall it;
-    std::vector<Operand>& operands = blank.operands.emplace_back();
-    for (const auto* ids : {&instruction->inputs, &instruction->outputs}) {
-      for (const int id : *ids) operands.push_back(without_address(exe_, layout_, id));
-    }
-    blank.tables.emplace_back(std::max<size_t>(1, instruction->tables.size()));
-    it.call.program = &exe_.program;
-    it.call.instruction = instruction;
-    it.call.in = operands.data();
-    it.call.out = it.call.in + instruction->inputs.size();
-    it.call.tables = blank.tables.back().data();
-    it.call.random = blank.random.get();
-    it.call.rows = {0, 1};
-    it.group = groups_.at(instruction);
-    if (it.group == nullptr) it.kernel = find_device_kernel(instruction->kernel->name);
-    it.edges = instruction->space.kind == SpaceKind::kEdge;
-    blank.calls.push_back(it);
-  }
-  return blank;
+BoundCalls LevelsCode::blank_calls(size_t segment) const {
+  std::vector<BoundCall> calls = program_.of_levels(calls_, segment);
+  for (BoundCall& it : calls) it.call.rows = {0, 1};
+  return {std::move(calls), Random(),
+          [&](int id) {
+            return Operand{nullptr, static_cast<int>(ld_of(exe_, layout_, id)),
+                           static_cast<int>(exe_.forms[static_cast<size_t>(id)].size)};
+          },
+          [](const TableSpec&) { return Table(); }};
 }
 
 std::vector<LevelsStep> LevelsCode::steps_without_addresses(size_t segment,
                                                             std::string* why_not) const {
-  return steps_of(open_, blank_calls(segment).calls, true, why_not);
+  return steps_of(open(), blank_calls(segment).calls, true, why_not);
 }
 
 std::string LevelsCode::why_not(size_t segment) const {
@@ -148,10 +116,10 @@ KernelSource LevelsCode::source(size_t segment, const std::vector<LevelsStep>& s
 }
 
 LevelsOrder LevelsCode::order_of(size_t segment, const std::vector<LevelsStep>& steps) const {
-  const std::vector<const Instruction*> all = instructions(segment);
   std::vector<StepTouches> touches;
   for (const LevelsStep& step : steps) {
-    touches.push_back(touches_of(exe_, layout_, *all[step.call], step));
+    const PreparedCall& call = program_.calls[program_.first_call(segment) + step.call];
+    touches.push_back(touches_of(exe_, layout_, *call.instruction, step));
   }
   return order_levels(touches);
 }
@@ -162,7 +130,7 @@ const LevelsCode::Compiled& LevelsCode::compiled(size_t segment,
   Compiled& found = compiled_[{segment, variant_of(steps)}];
   if (found.kernel) return found;
   found.order = order_of(segment, steps);
-  found.module = open_.cache.load(source(segment, steps, found.order), open_.gpu);
+  found.module = open().cache.load(source(segment, steps, found.order), open().gpu);
   auto kernel = std::make_unique<Kernel>(found.module->kernel("levels_" + std::to_string(segment)));
   found.own_shared_bytes = kernel->own_shared_bytes();
   found.kernel = std::move(kernel);
@@ -170,7 +138,7 @@ const LevelsCode::Compiled& LevelsCode::compiled(size_t segment,
 }
 
 LevelsRun::LevelsRun(const LevelsCode& code, const Sweep& sweep, size_t segment,
-                     std::vector<LevelsCall> calls, const DeviceLists& lists, const Stream& stream,
+                     std::vector<BoundCall> calls, const DeviceLists& lists, const Stream& stream,
                      Address gate)
     : code_(code),
       sweep_(sweep),
@@ -209,11 +177,13 @@ void LevelsRun::prepare(int64_t level, int64_t count) {
           std::max(widest[edges], rows_of_level(sweep_.schedule, level + i * step, edges));
     }
   }
-  for (LevelsCall& it : calls_) {
+  for (BoundCall& it : calls_) {
     // Rows of some level, not none: kernels are chosen by them.
-    const auto& ptr = it.edges ? sweep_.schedule.level_edge_ptr : sweep_.schedule.level_ptr;
+    const auto& ptr =
+        it.prepared->edges ? sweep_.schedule.level_edge_ptr : sweep_.schedule.level_ptr;
     const int begin = ptr[static_cast<size_t>(level)];
-    it.call.rows = {begin, begin + static_cast<int>(std::max<int64_t>(1, widest[it.edges]))};
+    it.call.rows = {begin,
+                    begin + static_cast<int>(std::max<int64_t>(1, widest[it.prepared->edges]))};
   }
   std::string why_not;
   steps_ = steps_of(code_.open(), calls_, false, &why_not);

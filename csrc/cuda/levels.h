@@ -22,6 +22,8 @@ namespace cavs::cuda {
 bool persistent_levels();
 void set_persistent_levels(bool persistent);
 
+class CudaProgram;
+
 // The kernels of a program's levels segments in one layout. Each is compiled when it is first
 // launched.
 class LevelsCode {
@@ -33,41 +35,32 @@ class LevelsCode {
     int own_shared_bytes = 0;
   };
 
-  // The calls of a segment and of the sums that follow, with what they point to, without addresses.
-  struct BlankCalls {
-    std::unique_ptr<const Random> random = std::make_unique<Random>();
-    std::vector<std::vector<Operand>> operands;
-    std::vector<std::vector<Table>> tables;
-    std::vector<LevelsCall> calls;
-  };
+  // All must outlive it. `calls`: of the program, bound to nothing.
+  LevelsCode(const CudaProgram& program, const Layout& layout, bool flush_denormals,
+             const std::vector<BoundCall>& calls);
 
-  // All must outlive it. `groups`: by the number of the call among all calls of the program.
-  LevelsCode(OpenGpu& open, const Executable& exe, const Layout& layout, bool flush_denormals,
-             const std::vector<const GroupKernel*>& groups);
-
-  OpenGpu& open() const { return open_; }
+  OpenGpu& open() const;
 
   // Why the segment always goes by launches of its instructions; empty where it does not.
   std::string why_not(size_t segment) const;
-  BlankCalls blank_calls(size_t segment) const;
+  // The calls of a segment and of the sums that follow, without addresses.
+  BoundCalls blank_calls(size_t segment) const;
   // The text of the segment's kernel where operands stand as well as can be.
   KernelSource source(size_t segment) const;
 
   const Compiled& compiled(size_t segment, const std::vector<LevelsStep>& steps) const;
 
  private:
-  // The instructions of a segment and of the sums that follow it.
-  std::vector<const Instruction*> instructions(size_t segment) const;
   std::vector<LevelsStep> steps_without_addresses(size_t segment, std::string* why_not) const;
   LevelsOrder order_of(size_t segment, const std::vector<LevelsStep>& steps) const;
   KernelSource source(size_t segment, const std::vector<LevelsStep>& steps,
                       const LevelsOrder& order) const;
 
-  OpenGpu& open_;
+  const CudaProgram& program_;
   const Executable& exe_;
   const Layout& layout_;
   const bool flush_denormals_;
-  std::map<const Instruction*, const GroupKernel*> groups_;
+  const std::vector<BoundCall>& calls_;
   mutable std::mutex mutex_;
   mutable std::map<std::pair<size_t, std::string>, Compiled> compiled_;  // by the variant
 };
@@ -78,7 +71,7 @@ class LevelsRun {
   // `calls`: of the segment's instructions and of the sums that follow; their rows do not matter.
   // `gate`: of four bytes that no other work uses.
   LevelsRun(const LevelsCode& code, const Sweep& sweep, size_t segment,
-            std::vector<LevelsCall> calls, const DeviceLists& lists, const Stream& stream,
+            std::vector<BoundCall> calls, const DeviceLists& lists, const Stream& stream,
             Address gate);
 
   // Puts levels on the stream in one launch, from `level` on in the program's direction. Returns
@@ -92,7 +85,7 @@ class LevelsRun {
   const LevelsCode& code_;
   const Sweep& sweep_;
   const size_t segment_;
-  std::vector<LevelsCall> calls_;
+  std::vector<BoundCall> calls_;
   const DeviceLists& lists_;
   const Stream& stream_;
   const Address gate_;

@@ -22,12 +22,12 @@ int64_t first_level(const Program& program, size_t segment) {
   return program.segments[segment].space.kind == SpaceKind::kInner ? 1 : 0;
 }
 
-bool is_narrow(const Program& program, size_t segment, const std::vector<LevelsCall>& calls,
+bool is_narrow(const Program& program, size_t segment, const std::vector<BoundCall>& calls,
                const Schedule& schedule, int64_t level) {
   const size_t sums = program.segments[segment].instructions.size();  // begin there
   for (size_t i = 0; i < calls.size(); ++i) {
     const Instruction& instruction = *calls[i].call.instruction;
-    const int64_t count = rows_of_level(schedule, level, calls[i].edges);
+    const int64_t count = rows_of_level(schedule, level, calls[i].prepared->edges);
     const MatmulAttributes* const product = product_of(instruction);
     int64_t lines = 1;
     if (i < sums && product != nullptr) {
@@ -47,7 +47,7 @@ int64_t rows_of_level(const Schedule& schedule, int64_t level, bool edges) {
   return ptr[l + 1] - ptr[l];
 }
 
-int64_t count_narrow(const Program& program, size_t segment, const std::vector<LevelsCall>& calls,
+int64_t count_narrow(const Program& program, size_t segment, const std::vector<BoundCall>& calls,
                      const Schedule& schedule, int64_t level) {
   const int64_t first = first_level(program, segment), levels = schedule.num_levels();
   const int64_t step = program.backward ? -1 : 1;
@@ -67,7 +67,7 @@ LevelsChoice choose_levels(const LevelsCode& code, const Program& program, size_
   if (choice.levels == 0) return choice;
   choice.why_not = persistent_levels() ? code.why_not(segment) : "CAVS_CUDA_PERSISTENT=0";
   if (!choice.why_not.empty()) return choice;
-  const LevelsCode::BlankCalls blank = code.blank_calls(segment);
+  const BoundCalls blank = code.blank_calls(segment);
   bool wide = false;
   int64_t run = 0;  // narrow levels in a row
   for (int64_t level = first; level <= levels; ++level) {

@@ -18,7 +18,7 @@ int64_t rows_of_level(const Schedule& schedule, int64_t level, bool edges);
 // How many levels from `level` on, in the program's direction, have so few rows that a kernel of
 // several levels takes them. `calls`: of the segment's instructions and of the sums that follow;
 // their rows do not matter.
-int64_t count_narrow(const Program& program, size_t segment, const std::vector<LevelsCall>& calls,
+int64_t count_narrow(const Program& program, size_t segment, const std::vector<BoundCall>& calls,
                      const Schedule& schedule, int64_t level);
 
 constexpr int64_t kFewestLevels = 2;  // that a launch of its own is worth

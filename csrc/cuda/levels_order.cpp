@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "runtime/places.h"
+
 namespace cavs::cuda {
 namespace {
 
@@ -77,7 +79,7 @@ Touch touch_of(const Executable& exe, const Layout& layout, int value, bool writ
   touch.memory = arena && place.holder >= 0 ? place.holder : root.value;
   touch.begin = (arena ? place.column : 0) + root.column * item;
   touch.end = touch.begin + form.size * item;
-  touch.distance = (arena ? place.ld : form.ld) * item;
+  touch.distance = ld_of(exe, layout, value) * item;
   touch.written = written;
   return touch;
 }

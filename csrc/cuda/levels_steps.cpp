@@ -11,20 +11,19 @@
 
 namespace cavs::cuda {
 
-const StepFunction kStripedProduct = {nullptr, "levels", "StripedProduct", "multiply_stripes", true};
+const StepFunction kStripedProduct = {nullptr, "levels", "StripedProduct", "multiply_stripes",
+                                      true};
 
 namespace {
 
 constexpr size_t kMostArguments = 4000;  // bytes; a kernel may have 4096, with what all have
-constexpr int kStripe = 32, kTile = 64, kWarps = 8;  // as kernels/products*.h
+constexpr int kStripe = 32;              // as kernels/products*.h
 
 const StepFunction kTiledMatrices = {nullptr, "levels", "Product", "multiply_matrices", true};
 const StepFunction kDotMatrices = {nullptr, "levels", "Product", "product_by_dots"};
 const StepFunction kElementMatrices = {nullptr, "levels", "Product", "product_by_elements"};
 const StepFunction kProductSum = {nullptr, "levels", "Product", "add_products", true, true};
 const StepFunction kRowSum = {nullptr, "levels", "RowSum", "add_rows", true, true};
-
-int64_t divided(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 template <class T>
 std::vector<std::byte> bytes_of(const T& value) {
@@ -58,9 +57,9 @@ class Recorder final : public Library {
   bool missing = false;  // a kernel without a device function was asked for
 };
 
-LevelsStep group_step(const LevelsCall& it, bool blank) {
+LevelsStep group_step(const BoundCall& it, bool blank) {
   LevelsStep step;
-  const GroupKernel& group = *it.group;
+  const GroupKernel& group = it.group->printed;
   step.group = &group;
   step.columns = group.columns;
   step.arguments.resize(group.pointers * sizeof(Address));
@@ -99,12 +98,7 @@ LevelsStep product_step(const DeviceCall& call) {
   step.function = way == WayOfMatrices::kTiles  ? &kTiledMatrices
                   : way == WayOfMatrices::kDots ? &kDotMatrices
                                                 : &kElementMatrices;
-  const int64_t elements = rows * p.lines * p.columns;
-  const int64_t blocks = way == WayOfMatrices::kTiles
-                             ? rows * divided(p.lines, kTile) * divided(p.columns, kTile)
-                         : way == WayOfMatrices::kDots ? divided(elements, kWarps)
-                                                       : divided(elements, kThreads);
-  step.blocks = static_cast<unsigned>(std::min<int64_t>(blocks, 1 << 14));
+  step.blocks = static_cast<unsigned>(std::min<int64_t>(items_of_matrices(p, rows), 1 << 14));
   step.arguments = bytes_of(p);
   return step;
 }
@@ -115,7 +109,7 @@ LevelsStep sum_step(const DeviceCall& call) {
   if (product_of(*call.instruction) != nullptr) {
     const Product p = product_of_sum(call);
     step.function = &kProductSum;
-    step.blocks = static_cast<unsigned>(divided(p.lines, kTile) * divided(p.columns, kTile));
+    step.blocks = static_cast<unsigned>(tiles_of(p.lines, p.columns));
     step.arguments = bytes_of(p);
   } else {
     step.function = &kRowSum;
@@ -131,7 +125,7 @@ bool are_large_matrices(const DeviceCall& call) {
   return std::min({p.lines, p.columns, p.terms}) >= blas_limits().side;
 }
 
-std::string add_steps(Recorder& recorder, const Stream& stream, const LevelsCall& it, bool blank) {
+std::string add_steps(Recorder& recorder, const Stream& stream, const BoundCall& it, bool blank) {
   const Instruction& instruction = *it.call.instruction;
   const std::string name = instruction.kernel->name;
   if (it.group != nullptr) {
@@ -142,7 +136,7 @@ std::string add_steps(Recorder& recorder, const Stream& stream, const LevelsCall
   } else if (name == "matmul_reduce" || name == "matmul_reduce_masked" || name == "reduce_rows") {
     recorder.steps.push_back(sum_step(it.call));
   } else {
-    it.kernel->launch(recorder, stream, it.call);
+    it.prepared->kernel->launch(recorder, stream, it.call);
     if (recorder.missing) return "'" + name + "' has no device function for a team";
   }
   return "";
@@ -150,7 +144,7 @@ std::string add_steps(Recorder& recorder, const Stream& stream, const LevelsCall
 
 }  // namespace
 
-std::vector<LevelsStep> steps_of(OpenGpu& open, const std::vector<LevelsCall>& calls, bool blank,
+std::vector<LevelsStep> steps_of(OpenGpu& open, const std::vector<BoundCall>& calls, bool blank,
                                  std::string* why_not) {
   if (calls.empty()) return {};
   Recorder recorder(open, calls[0].call.program->dtype);
@@ -160,7 +154,7 @@ std::vector<LevelsStep> steps_of(OpenGpu& open, const std::vector<LevelsCall>& c
     if (!why_not->empty()) return {};
     for (size_t s = first; s < recorder.steps.size(); ++s) {
       recorder.steps[s].call = i;
-      recorder.steps[s].edges = calls[i].edges;
+      recorder.steps[s].edges = calls[i].prepared->edges;
     }
   }
   size_t bytes = 0;

@@ -6,21 +6,13 @@
 #include <string>
 #include <vector>
 
-#include "cuda/group_source.h"
-#include "cuda/launch.h"
+#include "cuda/bound_calls.h"
 #include "cuda/row_functions.h"
 
 namespace cavs::cuda {
 
 // A product with a weight (StripedProduct).
 extern const StepFunction kStripedProduct;
-
-struct LevelsCall {
-  DeviceCall call;
-  const GroupKernel* group = nullptr;    // of an elementwise group
-  const DeviceKernel* kernel = nullptr;  // of any other
-  bool edges = false;                    // goes over edges
-};
 
 struct LevelsStep {
   size_t call = 0;                         // number of the instruction
@@ -36,7 +28,7 @@ struct LevelsStep {
 
 // The steps of instructions over the rows of their calls. `blank`: without addresses, to know the
 // kernel alone. Where an instruction cannot be part of such a kernel, none, and `why_not` says why.
-std::vector<LevelsStep> steps_of(OpenGpu& open, const std::vector<LevelsCall>& calls, bool blank,
+std::vector<LevelsStep> steps_of(OpenGpu& open, const std::vector<BoundCall>& calls, bool blank,
                                  std::string* why_not);
 
 }  // namespace cavs::cuda

@@ -9,17 +9,10 @@
 #include "program/access.h"
 #include "program/kernels.h"
 #include "runtime/executable.h"
+#include "runtime/places.h"
 
 namespace cavs::cuda {
 namespace {
-
-// Elements from row to row of a value in a layout.
-int ld_of(const Executable& exe, const Layout& layout, int id) {
-  const Root& root = exe.roots[id];
-  const bool arena = exe.program.values[root.value].role == Role::kArena;
-  return static_cast<int>(arena && exe.forms[id].ld != 0 ? layout.places[root.value].ld
-                                                         : exe.forms[id].ld);
-}
 
 uint64_t next_number() {
   static std::atomic<uint64_t> last{0};
@@ -40,10 +33,10 @@ GroupOperand operand_of(const TableSpec& table, int ld) {
 CudaProgram::CudaProgram(OpenGpu& open, const Executable& exe)
     : number(next_number()), open_(open), exe_(exe), own_lists_(lists_read(exe.program)) {
   for (size_t s = 0; s < exe.program.segments.size(); ++s) {
-    segments.emplace_back();
+    first_calls_.push_back(calls.size());
     const auto& instructions = exe.program.segments[s].instructions;
     for (size_t i = 0; i < instructions.size(); ++i) {
-      PreparedCall call;
+      PreparedCall& call = calls.emplace_back();
       call.instruction = &instructions[i];
       if (group_of(instructions[i]) == nullptr) {
         call.kernel = find_device_kernel(instructions[i].kernel->name);
@@ -52,9 +45,9 @@ CudaProgram::CudaProgram(OpenGpu& open, const Executable& exe)
       call.edges = instructions[i].space.kind == SpaceKind::kEdge;
       random = random || std::holds_alternative<UniformAttributes>(instructions[i].attributes) ||
                std::holds_alternative<DropoutAttributes>(instructions[i].attributes);
-      segments.back().push_back(call);
     }
   }
+  first_calls_.push_back(calls.size());
   if (exe.forward) cuda_program(*exe.forward).expect(own_lists_);
 }
 
@@ -73,22 +66,20 @@ void CudaProgram::expect(const std::set<ListId>& lists) const {
 
 std::vector<std::optional<GroupKernel>> CudaProgram::print(const Layout& layout) const {
   std::vector<std::optional<GroupKernel>> printed;
-  for (size_t s = 0; s < segments.size(); ++s) {
-    for (size_t i = 0; i < segments[s].size(); ++i) {
-      printed.emplace_back();
-      const Instruction& instruction = *segments[s][i].instruction;
-      const Group* group = group_of(instruction);
-      if (group == nullptr) continue;
-      std::vector<GroupOperand> inputs;
-      for (size_t k = 0; k < instruction.inputs.size(); ++k) {
-        inputs.push_back(
-            operand_of(instruction.tables[k], ld_of(exe_, layout, instruction.inputs[k])));
-      }
-      std::vector<int> outputs;
-      for (const int id : instruction.outputs) outputs.push_back(ld_of(exe_, layout, id));
-      const std::string name = "group_" + std::to_string(s) + "_" + std::to_string(i);
-      printed.back() = print_group(name, *group, exe_.program.dtype, inputs, outputs);
+  for (size_t call = 0; call < calls.size(); ++call) {
+    printed.emplace_back();
+    const Instruction& instruction = *calls[call].instruction;
+    const Group* group = group_of(instruction);
+    if (group == nullptr) continue;
+    const auto ld = [&](int id) { return static_cast<int>(ld_of(exe_, layout, id)); };
+    std::vector<GroupOperand> inputs;
+    for (size_t k = 0; k < instruction.inputs.size(); ++k) {
+      inputs.push_back(operand_of(instruction.tables[k], ld(instruction.inputs[k])));
     }
+    std::vector<int> outputs;
+    for (const int id : instruction.outputs) outputs.push_back(ld(id));
+    const std::string name = "group_" + std::to_string(call);
+    printed.back() = print_group(name, *group, exe_.program.dtype, inputs, outputs);
   }
   return printed;
 }
@@ -108,16 +99,18 @@ const LayoutCode& CudaProgram::code(const Layout& layout, bool flush_denormals) 
   if (kept) return *kept;
   auto made = std::make_unique<LayoutCode>();
   auto printed = print(layout);
-  for (auto& group : printed) {
-    made->groups.emplace_back();
-    if (!group) continue;
+  for (size_t i = 0; i < calls.size(); ++i) {
+    BoundCall& bound = made->calls.emplace_back();
+    bound.prepared = &calls[i];
+    bound.call.program = &exe_.program;
+    bound.call.instruction = calls[i].instruction;
+    if (!printed[i]) continue;
     if (!made->module) made->module = open_.cache.load(source(layout, flush_denormals), open_.gpu);
-    Kernel kernel = made->module->kernel(group->kernel_name());
-    made->groups.back().emplace(LayoutCode::Compiled{std::move(*group), std::move(kernel)});
+    Kernel kernel = made->module->kernel(printed[i]->kernel_name());
+    bound.group =
+        &made->groups.emplace_back(CompiledGroup{std::move(*printed[i]), std::move(kernel)});
   }
-  std::vector<const GroupKernel*> kernels;
-  for (const auto& group : made->groups) kernels.push_back(group ? &group->group : nullptr);
-  made->levels = std::make_unique<LevelsCode>(open_, exe_, layout, flush_denormals, kernels);
+  made->levels = std::make_unique<LevelsCode>(*this, layout, flush_denormals, made->calls);
   kept = std::move(made);
   return *kept;
 }

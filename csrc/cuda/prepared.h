@@ -1,6 +1,7 @@
 // A program made ready for a GPU: its instructions' kernels, found or compiled.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -8,30 +9,19 @@
 #include <set>
 #include <vector>
 
+#include "cuda/bound_calls.h"
 #include "cuda/graphs.h"
-#include "cuda/group_source.h"
-#include "cuda/launch.h"
 #include "cuda/levels.h"
 #include "cuda/staged_lists.h"
 #include "runtime/backend.h"
 
 namespace cavs::cuda {
 
-struct PreparedCall {
-  const Instruction* instruction = nullptr;
-  const DeviceKernel* kernel = nullptr;  // null for an elementwise group
-  const std::vector<StateWrite>* state_writes = nullptr;
-  bool edges = false;  // goes over edges
-};
-
-// The elementwise groups of a program in one layout, compiled: rows stand apart by the layout.
+// A program in one layout, compiled: rows stand apart by the layout.
 struct LayoutCode {
-  struct Compiled {
-    GroupKernel group;
-    Kernel kernel;
-  };
-  std::unique_ptr<Module> module;               // null without groups
-  std::vector<std::optional<Compiled>> groups;  // [call]
+  std::unique_ptr<Module> module;  // null without elementwise groups
+  std::deque<CompiledGroup> groups;
+  std::vector<BoundCall> calls;  // of the program, bound to nothing
   std::unique_ptr<const LevelsCode> levels;
 };
 
@@ -45,13 +35,26 @@ class CudaProgram final : public Prepared {
   KernelSource source(const Layout& layout, bool flush_denormals) const;
 
   OpenGpu& open() const { return open_; }
+  const Executable& exe() const { return exe_; }
 
   // Lists that the program reads; with `keep` those too that backward programs of it read, of which
   // it knows the ones that were prepared so far.
   std::set<ListId> lists(bool keep) const;
   void expect(const std::set<ListId>& lists) const;
 
-  std::vector<std::vector<PreparedCall>> segments;
+  // The numbers of a segment's calls, with the sums over its levels that follow it or without.
+  size_t first_call(size_t segment) const { return first_calls_[segment]; }
+  size_t last_call(size_t segment, bool with_sums = false) const {
+    return first_calls_[segment + (with_sums && sums_follow(exe_.program, segment) ? 2 : 1)];
+  }
+
+  // Those of `calls`, which are of the whole program, that go level by level together.
+  std::vector<BoundCall> of_levels(const std::vector<BoundCall>& calls, size_t segment) const {
+    return std::vector<BoundCall>(calls.data() + first_call(segment),
+                                  calls.data() + last_call(segment, true));
+  }
+
+  std::vector<PreparedCall> calls;
   const uint64_t number;  // among all of the process
   bool random = false;    // draws random numbers
   mutable GraphCache graphs;
@@ -61,6 +64,7 @@ class CudaProgram final : public Prepared {
 
   OpenGpu& open_;
   const Executable& exe_;
+  std::vector<size_t> first_calls_;  // [segment], and how many calls there are
   mutable std::mutex mutex_;
   mutable std::map<std::pair<const Layout*, bool>, std::unique_ptr<const LayoutCode>> code_;
   const std::set<ListId> own_lists_;

@@ -27,7 +27,6 @@ void launch_items(Library& library, const Stream& stream, const char* name, int6
       .launch(stream, {blocks_for(library, items, 1), kThreads, 0}, arguments...);
 }
 
-int64_t divided(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int number_of_rows(const Rows& rows) { return std::max(0, rows.end - rows.begin); }
 int as_int(int64_t value) { return static_cast<int>(value); }
 
@@ -89,7 +88,7 @@ void launch_with_weight(Library& library, const Stream& stream, const Product& p
   constexpr int kFewTerms = 8;      // for which the result's memory is what takes time
   constexpr int kTileColumns = 33;  // from which a tile's 64 columns are worth it
   const int64_t lines = int64_t{number_of_rows(rows)} * p.lines;
-  const int64_t tiles = divided(lines, kTile) * divided(p.columns, kTile);
+  const int64_t tiles = tiles_of(lines, p.columns);
   if (p.terms <= kFewTerms) {
     launch_items(library, stream, "product_each", divided(lines * p.columns, kThreads), p, rows);
   } else if (p.columns >= kTileColumns && tiles >= library.open().gpu.processors()) {
@@ -103,15 +102,10 @@ void launch_with_weight(Library& library, const Stream& stream, const Product& p
 // Two matrices for each row.
 void launch_of_matrices(Library& library, const Stream& stream, const Product& p, Rows rows) {
   const WayOfMatrices way = way_of_matrices(p);
-  const int64_t count = number_of_rows(rows), elements = count * p.lines * p.columns;
-  const int64_t tiles = count * divided(p.lines, kTile) * divided(p.columns, kTile);
-  if (way == WayOfMatrices::kTiles) {
-    launch_items(library, stream, "product_of_matrices", tiles, p, rows);
-  } else if (way == WayOfMatrices::kDots) {
-    launch_items(library, stream, "product_dots", divided(elements, kWarps), p, rows);
-  } else {
-    launch_items(library, stream, "product_each", divided(elements, kThreads), p, rows);
-  }
+  const char* const name = way == WayOfMatrices::kTiles  ? "product_of_matrices"
+                           : way == WayOfMatrices::kDots ? "product_dots"
+                                                         : "product_each";
+  launch_items(library, stream, name, items_of_matrices(p, number_of_rows(rows)), p, rows);
 }
 
 void launch_matmul(Library& library, const Stream& stream, const DeviceCall& call) {
@@ -155,7 +149,7 @@ int64_t result_size(const Program& program, const Instruction& instruction) {
 
 SumParts product_parts(const Instruction& instruction, int rows, bool goes_on) {
   const MatmulAttributes& s = *product_of(instruction);
-  return parts_of(rows, s.k, divided(s.m, kTile) * divided(s.n, kTile), goes_on);
+  return parts_of(rows, s.k, tiles_of(s.m, s.n), goes_on);
 }
 SumParts row_parts(int64_t size, int rows, bool goes_on) {
   return parts_of(rows, 1, divided(size, 32), goes_on);
@@ -199,9 +193,8 @@ void launch_matmul_reduce(Library& library, const Stream& stream, const DeviceCa
   if (sum_by_blas(library, stream, p, call.rows, goes_on(*call.instruction))) return;
   const SumParts parts = product_parts(*call.instruction, rows, goes_on(*call.instruction));
   void* const result = parts.count == 1 ? call.out[0].data : reinterpret_cast<void*>(call.scratch);
-  launch_items(library, stream, "product_sum",
-               divided(p.lines, kTile) * divided(p.columns, kTile) * parts.count, p, call.rows,
-               parts, result);
+  launch_items(library, stream, "product_sum", tiles_of(p.lines, p.columns) * parts.count, p,
+               call.rows, parts, result);
   if (parts.count > 1) launch_part_sum(library, stream, call, parts);
 }
 
@@ -231,6 +224,23 @@ WayOfMatrices way_of_matrices(const Product& p) {
   }
   const bool along = p.x.term == 1 && p.w.term == 1 && p.terms >= kLongDot;
   return along ? WayOfMatrices::kDots : WayOfMatrices::kElements;
+}
+
+int64_t items_of_matrices(const Product& p, int64_t rows) {
+  const int64_t elements = rows * p.lines * p.columns;
+  switch (way_of_matrices(p)) {
+    case WayOfMatrices::kTiles:
+      return rows * tiles_of(p.lines, p.columns);
+    case WayOfMatrices::kDots:
+      return divided(elements, kWarps);
+    case WayOfMatrices::kElements:
+      break;
+  }
+  return divided(elements, kThreads);
+}
+
+int64_t tiles_of(int64_t lines, int64_t columns) {
+  return divided(lines, kTile) * divided(columns, kTile);
 }
 
 Product product_of_sum(const DeviceCall& call) { return product_in(call); }

@@ -15,6 +15,11 @@ Product product_of_rows(const DeviceCall& call);
 // How a matrix of its own for each row is multiplied with another: it depends on their shape alone.
 enum class WayOfMatrices { kTiles, kDots, kElements };
 WayOfMatrices way_of_matrices(const Product& product);
+// What a block then takes one of at a time: tiles, dots of a warp each, or elements of a thread
+// each.
+int64_t items_of_matrices(const Product& product, int64_t rows);
+// Of a result.
+int64_t tiles_of(int64_t lines, int64_t columns);
 
 // What the kernels of "matmul_reduce" and "matmul_reduce_masked" are given.
 Product product_of_sum(const DeviceCall& call);

@@ -25,6 +25,9 @@ const T& attributes_of(const DeviceCall& call) {
   return std::get<T>(call.instruction->attributes);
 }
 
+// Parts of `b` that `a` things make.
+inline int64_t divided(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
 // Few threads of a block stand idle, and those of a warp along a row where it is long enough.
 Tiling tiling_of(int columns);
 

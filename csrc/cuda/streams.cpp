@@ -135,4 +135,37 @@ std::vector<SegmentPlace> place_segments(const Sweep& sweep, bool one) {
   return one || count < 3 ? std::vector<SegmentPlace>(count) : Placer(sweep).place();
 }
 
+Lanes::Lanes(OpenGpu& open, const Stream& first, const std::vector<SegmentPlace>& places)
+    : open_(open), first_(first), places_(places), done_(places.size()) {
+  const bool beside = std::any_of(places.begin(), places.end(),
+                                  [](const SegmentPlace& place) { return place.stream != 0; });
+  if (!beside) return;
+  begun_ = std::make_unique<Event>();
+  first_.record(*begun_);
+}
+
+const Stream& Lanes::enter(size_t segment) {
+  const SegmentPlace& place = places_[segment];
+  const Stream& stream = of(place.stream);
+  if (place.stream != 0 && !used_[place.stream]) stream.wait(*begun_);
+  used_[place.stream] = true;
+  for (const int other : place.after) stream.wait(*done_[static_cast<size_t>(other)]);
+  return stream;
+}
+
+void Lanes::leave(size_t segment) {
+  if (!places_[segment].awaited) return;
+  done_[segment] = std::make_unique<Event>();
+  of(places_[segment].stream).record(*done_[segment]);
+}
+
+void Lanes::join() {
+  for (int i = 1; i < kStreams; ++i) {
+    if (!used_[i]) continue;
+    const Event event;
+    of(i).record(event);
+    first_.wait(event);
+  }
+}
+
 }  // namespace cavs::cuda

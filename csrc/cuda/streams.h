@@ -2,8 +2,10 @@
 // whose results it needs.
 #pragma once
 
+#include <memory>
 #include <vector>
 
+#include "cuda/gpus.h"
 #include "runtime/backend.h"
 
 namespace cavs::cuda {
@@ -21,5 +23,26 @@ struct SegmentPlace {
 // so it is enough that the memory plan is right for a sequence. Sums over levels stand with the
 // levels. With `one` all are on stream 0.
 std::vector<SegmentPlace> place_segments(const Sweep& sweep, bool one);
+
+// The streams of a sweep: the caller's, and those beside it, which join it in the end.
+class Lanes {
+ public:
+  Lanes(OpenGpu& open, const Stream& first, const std::vector<SegmentPlace>& places);
+
+  // The stream on which a segment's work may be put from now on.
+  const Stream& enter(size_t segment);
+  void leave(size_t segment);
+  void join();
+
+ private:
+  const Stream& of(int stream) const { return stream == 0 ? first_ : open_.beside[stream - 1]; }
+
+  OpenGpu& open_;
+  const Stream& first_;
+  const std::vector<SegmentPlace>& places_;
+  std::unique_ptr<Event> begun_;
+  std::vector<std::unique_ptr<Event>> done_;  // [segment] where it is awaited
+  bool used_[kStreams] = {};
+};
 
 }  // namespace cavs::cuda

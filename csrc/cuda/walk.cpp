@@ -10,9 +10,9 @@
 
 #include "base/interrupt.h"
 #include "base/matmul_precision.h"
-#include "base/stopwatch.h"
 #include "cuda/counters.h"
 #include "cuda/graphs.h"
+#include "cuda/launch_times.h"
 #include "cuda/levels.h"
 #include "cuda/library.h"
 #include "cuda/row_launches.h"
@@ -23,13 +23,6 @@
 
 namespace cavs::cuda {
 namespace {
-
-struct BoundCall {
-  int number = 0;  // among all calls
-  const PreparedCall* prepared = nullptr;
-  const LayoutCode::Compiled* group = nullptr;
-  DeviceCall call;
-};
 
 Random random_of(const RandomContext& context, Address state, const DeviceLists& lists) {
   Random random;
@@ -42,116 +35,6 @@ Random random_of(const RandomContext& context, Address state, const DeviceLists&
   random.edge_local = lists.find(List::kEdgeLocal);
   return random;
 }
-
-// Times of launches by events; read when all are done.
-class Clock {
- public:
-  Clock(const Sweep& sweep, const Stream& stream) : profile_(sweep.profile), stream_(stream) {
-    if (profile_ == nullptr) return;
-    begin_ = std::make_unique<Event>(true);
-    stream_.record(*begin_);
-  }
-
-  template <class Launch>
-  void time(int call, int64_t level, int64_t rows, const Launch& launch) {
-    if (profile_ == nullptr) return launch();
-    Timed timed{std::make_unique<Event>(true), std::make_unique<Event>(true), call, level, rows};
-    stream_.record(*timed.start);
-    launch();
-    stream_.record(*timed.end);
-    timed_.push_back(std::move(timed));
-  }
-
-  void finish(size_t calls) {
-    if (profile_ == nullptr) return;
-    stream_.synchronize();
-    profile_->walk = watch_.lap();
-    profile_->calls.resize(calls);
-    profile_->threads.resize(1);
-    SweepProfile::Thread& thread = profile_->threads[0];
-    for (const Timed& timed : timed_) {
-      ProfileEvent event;
-      event.call = timed.call;
-      event.level = timed.level;
-      event.start = nanoseconds(timed.start->milliseconds_since(*begin_));
-      event.ns = nanoseconds(timed.end->milliseconds_since(*timed.start));
-      event.rows = timed.rows;
-      CallProfile& sum = profile_->calls[static_cast<size_t>(timed.call)];
-      ++sum.calls;
-      sum.rows += timed.rows;
-      sum.ns += event.ns;
-      thread.kernels += event.ns;
-      if (profile_->events.size() < SweepProfile::kMostEvents) {
-        profile_->events.push_back(event);
-      } else {
-        ++profile_->events_left_out;
-      }
-    }
-    thread.walking = std::max<int64_t>(0, profile_->walk - thread.kernels);
-  }
-
- private:
-  struct Timed {
-    std::unique_ptr<Event> start, end;
-    int call;
-    int64_t level, rows;
-  };
-  static int64_t nanoseconds(float milliseconds) {
-    return static_cast<int64_t>(static_cast<double>(milliseconds) * 1e6);
-  }
-
-  SweepProfile* const profile_;
-  const Stream& stream_;
-  std::unique_ptr<Event> begin_;
-  Stopwatch watch_;
-  std::vector<Timed> timed_;
-};
-
-// The streams of a sweep: the caller's, and those beside it, which join it in the end.
-class Lanes {
- public:
-  Lanes(OpenGpu& open, const Stream& first, const std::vector<SegmentPlace>& places)
-      : open_(open), first_(first), places_(places), done_(places.size()) {
-    const bool beside = std::any_of(places.begin(), places.end(),
-                                    [](const SegmentPlace& place) { return place.stream != 0; });
-    if (!beside) return;
-    begun_ = std::make_unique<Event>();
-    first_.record(*begun_);
-  }
-
-  // The stream on which a segment's work may be put from now on.
-  const Stream& enter(size_t s) {
-    const SegmentPlace& place = places_[s];
-    const Stream& stream = of(place.stream);
-    if (place.stream != 0 && !used_[place.stream]) stream.wait(*begun_);
-    used_[place.stream] = true;
-    for (const int other : place.after) stream.wait(*done_[static_cast<size_t>(other)]);
-    return stream;
-  }
-  void leave(size_t s) {
-    if (!places_[s].awaited) return;
-    done_[s] = std::make_unique<Event>();
-    of(places_[s].stream).record(*done_[s]);
-  }
-  void join() {
-    for (int i = 1; i < kStreams; ++i) {
-      if (!used_[i]) continue;
-      const Event event;
-      of(i).record(event);
-      first_.wait(event);
-    }
-  }
-
- private:
-  const Stream& of(int stream) const { return stream == 0 ? first_ : open_.beside[stream - 1]; }
-
-  OpenGpu& open_;
-  const Stream& first_;
-  const std::vector<SegmentPlace>& places_;
-  std::unique_ptr<Event> begun_;
-  std::vector<std::unique_ptr<Event>> done_;  // [segment] where it is awaited
-  bool used_[kStreams] = {};
-};
 
 class Walker {
  public:
@@ -166,10 +49,14 @@ class Walker {
         flush_(flush_denormals),
         lists_(lists),
         library_(library_of(prepared_.open(), program_.dtype, flush_denormals)),
-        random_(random_of(sweep.random, random_place(), lists)),
-        clock_(sweep, stream) {
-    bind(tables);
-  }
+        bound_(
+            code_.calls, random_of(sweep.random, random_place(), lists),
+            [&](int id) { return operand_of(id); },
+            [&](const TableSpec& spec) {
+              const IndexTable table = resolve_table(spec, tables);
+              return Table{table.index, table.ptr, table.list, table.part};
+            }),
+        times_(sweep, stream) {}
 
   void walk() {
     const bool watched = sweep_.profile != nullptr || sweep_.first_nan != nullptr;
@@ -189,7 +76,7 @@ class Walker {
       walk_on(first_, place_segments(sweep_, watched || !program_.streams));
       if (captures) prepared_.graphs.note_launched(key);
     }
-    clock_.finish(code_.groups.size());
+    times_.finish(bound_.calls.size());
   }
 
  private:
@@ -204,9 +91,9 @@ class Walker {
                     static_cast<uint64_t>(sweep_.counts.edges),
                     static_cast<uint64_t>(sweep_.counts.graphs)};
     for (const int64_t rows : sweep_.counts.uniques) key.push_back(static_cast<uint64_t>(rows));
-    for (const Operand& operand : operands_)
+    for (const Operand& operand : bound_.operands)
       key.push_back(reinterpret_cast<uint64_t>(operand.data));
-    for (const Table& table : tables_) {
+    for (const Table& table : bound_.tables) {
       for (const int* list : {table.index, table.ptr, table.list, table.part}) {
         key.push_back(reinterpret_cast<uint64_t>(list));
       }
@@ -216,10 +103,11 @@ class Walker {
     }
     key.push_back(scratch_of(0));
     if (prepared_.random) {
-      key.push_back(static_cast<uint64_t>(random_.training));
-      key.push_back(reinterpret_cast<uint64_t>(random_.graph_key));
+      const Random& random = bound_.random;
+      key.push_back(static_cast<uint64_t>(random.training));
+      key.push_back(reinterpret_cast<uint64_t>(random.graph_key));
       for (const int* list :
-           {random_.vertex_graph, random_.vertex_local, random_.edge_graph, random_.edge_local}) {
+           {random.vertex_graph, random.vertex_local, random.edge_graph, random.edge_local}) {
         key.push_back(reinterpret_cast<uint64_t>(list));
       }
     }
@@ -269,9 +157,9 @@ class Walker {
       if (segment.kind == SegmentKind::kLevels) {
         walk_levels(s);
       } else {
-        for (const BoundCall& bound : calls_[s]) {
-          const Space& space = bound.prepared->instruction->space;
-          launch(bound, sweep_.counts.first(space), sweep_.counts.last(space),
+        for (size_t i = prepared_.first_call(s); i < prepared_.last_call(s); ++i) {
+          const Space& space = prepared_.calls[i].instruction->space;
+          launch(i, sweep_.counts.first(space), sweep_.counts.last(space),
                  segment.kind == SegmentKind::kGlobal);
         }
       }
@@ -280,45 +168,6 @@ class Walker {
     lanes.join();
     stream_ = &first;
     read_first_nan();
-  }
-
-  void bind(const TableSources& tables) {
-    size_t operands = 0, table_count = 0;
-    for (const auto& segment : prepared_.segments) {
-      for (const PreparedCall& call : segment) {
-        operands += call.instruction->inputs.size() + call.instruction->outputs.size();
-        table_count += call.instruction->tables.size();
-      }
-    }
-    operands_.reserve(operands);  // calls point into them
-    tables_.reserve(table_count);
-    size_t number = 0;
-    for (const auto& segment : prepared_.segments) {
-      calls_.emplace_back();
-      for (const PreparedCall& call : segment) bind_call(call, number++, tables);
-    }
-  }
-
-  void bind_call(const PreparedCall& prepared, size_t number, const TableSources& tables) {
-    const Instruction& instruction = *prepared.instruction;
-    BoundCall bound;
-    bound.number = static_cast<int>(number);
-    bound.prepared = &prepared;
-    if (code_.groups[number]) bound.group = &*code_.groups[number];
-    bound.call.program = &program_;
-    bound.call.instruction = &instruction;
-    bound.call.in = operands_.data() + operands_.size();
-    bound.call.out = bound.call.in + instruction.inputs.size();
-    for (const auto* list : {&instruction.inputs, &instruction.outputs}) {
-      for (const int id : *list) operands_.push_back(operand_of(id));
-    }
-    bound.call.tables = tables_.data() + tables_.size();
-    for (const TableSpec& table : instruction.tables) {
-      const IndexTable found = resolve_table(table, tables);
-      tables_.push_back({found.index, found.ptr, found.list, found.part});
-    }
-    bound.call.random = &random_;
-    calls_.back().push_back(bound);
   }
 
   Operand operand_of(int id) const {
@@ -347,15 +196,10 @@ class Walker {
     return workspace_address() + static_cast<Address>(workspace_.random_offset());
   }
 
-  bool has_sums(size_t s) const {
-    return s + 1 < program_.segments.size() && program_.segments[s + 1].kind == SegmentKind::kSums;
-  }
-
   void walk_levels(size_t s) {
     const Schedule& schedule = sweep_.schedule;
     const int64_t levels = schedule.num_levels();
     const bool inner = program_.segments[s].space.kind == SpaceKind::kInner;
-    const bool sums = has_sums(s);
     std::optional<LevelsRun> together = levels_together(s);
     for (int64_t i = 0; i < levels; ++i) {
       level_ = program_.backward ? levels - 1 - i : i;
@@ -365,9 +209,9 @@ class Walker {
         i += done - 1;
         continue;
       }
-      for (const BoundCall& bound : calls_[s]) launch_level(bound);
-      if (!sums) continue;
-      for (const BoundCall& bound : calls_[s + 1]) launch_level(bound);
+      for (size_t i = prepared_.first_call(s); i < prepared_.last_call(s, true); ++i) {
+        launch_level(i);
+      }
     }
     level_ = -1;
   }
@@ -377,34 +221,29 @@ class Walker {
     if (!persistent_levels() || sweep_.profile != nullptr || sweep_.first_nan != nullptr) {
       return std::nullopt;
     }
-    std::vector<LevelsCall> calls;
-    for (size_t of = s; of < s + (has_sums(s) ? 2 : 1); ++of) {
-      for (const BoundCall& bound : calls_[of]) {
-        calls.push_back({bound.call, bound.group != nullptr ? &bound.group->group : nullptr,
-                         bound.prepared->kernel, bound.prepared->edges});
-        calls.back().call.scratch = scratch_;
-      }
-    }
+    std::vector<BoundCall> calls = prepared_.of_levels(bound_.calls, s);
+    for (BoundCall& it : calls) it.call.scratch = scratch_;
     const Address gate = workspace_address() + static_cast<Address>(workspace_.gate_offset(place_));
     return std::optional<LevelsRun>(std::in_place, *code_.levels, sweep_, s, std::move(calls),
                                     lists_, *stream_, gate);
   }
 
-  void launch_level(const BoundCall& bound) {
+  void launch_level(size_t i) {
     const auto& ptr =
-        bound.prepared->edges ? sweep_.schedule.level_edge_ptr : sweep_.schedule.level_ptr;
+        prepared_.calls[i].edges ? sweep_.schedule.level_edge_ptr : sweep_.schedule.level_ptr;
     const auto level = static_cast<size_t>(level_);
-    launch(bound, ptr[level], ptr[level + 1], false);
+    launch(i, ptr[level], ptr[level + 1], false);
   }
 
-  void launch(const BoundCall& bound, int64_t begin, int64_t end, bool empty_too) {
+  void launch(size_t i, int64_t begin, int64_t end, bool empty_too) {
     if (begin >= end && !empty_too) return;
+    const BoundCall& bound = bound_.calls[i];
     DeviceCall call = bound.call;
     call.rows = {static_cast<int>(begin), static_cast<int>(end)};
     call.scratch = scratch_;
-    clock_.time(bound.number, level_, end - begin, [&] {
+    times_.time(static_cast<int>(i), level_, end - begin, [&] {
       if (bound.group != nullptr) {
-        launch_group(bound.group->group, bound.group->kernel, *stream_, call);
+        launch_group(bound.group->printed, bound.group->kernel, *stream_, call);
       } else {
         bound.prepared->kernel->launch(library_, *stream_, call);
       }
@@ -446,14 +285,11 @@ class Walker {
   const bool flush_;
   const DeviceLists& lists_;
   Library& library_;
-  const Random random_;
-  Clock clock_;
+  const BoundCalls bound_;
+  LaunchTimes times_;
   Interrupt interrupt_;
   bool capturing_ = false;
-  std::vector<Operand> operands_;
-  std::vector<Table> tables_;
-  std::vector<std::vector<BoundCall>> calls_;  // [segment]
-  int64_t level_ = -1;                         // at hand, for the profile
+  int64_t level_ = -1;  // at hand, for the profile
 };
 
 }  // namespace

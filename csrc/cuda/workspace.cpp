@@ -41,9 +41,10 @@ CudaWorkspace::CudaWorkspace(const Executable& exe, const RowCounts& counts,
     : late(not_staged(exe, staged), exe, counts, schedule) {
   int64_t scratch = 0;
   const CudaProgram& program = cuda_program(exe);
-  for (size_t s = 0; s < program.segments.size(); ++s) {
+  for (size_t s = 0; s < exe.program.segments.size(); ++s) {
     const Segment& segment = exe.program.segments[s];
-    for (const PreparedCall& call : program.segments[s]) {
+    for (size_t i = program.first_call(s); i < program.last_call(s); ++i) {
+      const PreparedCall& call = program.calls[i];
       if (call.kernel == nullptr || call.kernel->scratch_bytes == nullptr) continue;
       const int64_t rows = most_rows(segment, *call.instruction, counts, schedule);
       const size_t bytes =
