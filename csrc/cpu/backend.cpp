@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "base/denormals.h"
+#include "base/everlasting.h"
 #include "base/stopwatch.h"
 #include "cpu/bind.h"
 #include "cpu/groups/group_program.h"
@@ -119,10 +120,6 @@ class CpuBackend final : public Backend {
 
 }  // namespace
 
-Backend* cpu_backend() {
-  static auto* const backend =
-      new CpuBackend;  // never destroyed: runs may end after static objects
-  return backend;
-}
+Backend* cpu_backend() { return &everlasting<CpuBackend>(); }
 
 }  // namespace cavs

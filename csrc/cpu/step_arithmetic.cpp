@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "base/denormals.h"
+#include "base/everlasting.h"
 #include "base/thread_pool.h"
 #include "cpu/isa_table.h"
 #include "runtime/update_bounds.h"
@@ -236,9 +237,7 @@ class CpuStepArithmetic final : public StepArithmetic<T> {
 
 template <class T>
 const StepArithmetic<T>& cpu_step_arithmetic() {
-  // Never destroyed: a training step may go on while the process ends.
-  static const auto* const arithmetic = new CpuStepArithmetic<T>;
-  return *arithmetic;
+  return everlasting<CpuStepArithmetic<T>>();
 }
 
 template <class T>

@@ -4,15 +4,11 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/everlasting.h"
 #include "cuda/current_stream.h"
 
 namespace cavs::cuda {
 namespace {
-
-MemoryPool& chosen_pool() {
-  static auto* const pool = new MemoryPool;
-  return *pool;
-}
 
 // Few sizes, so that what one call gave back fits the next: sixteen to each power of two.
 int64_t rounded(int64_t bytes) {
@@ -23,7 +19,7 @@ int64_t rounded(int64_t bytes) {
 
 }  // namespace
 
-void set_memory_pool(const MemoryPool& pool) { chosen_pool() = pool; }
+void set_memory_pool(const MemoryPool& pool) { everlasting<MemoryPool>() = pool; }
 
 Address GpuAllocator::take_kept(int64_t bytes, StreamHandle stream) {
   Kept found;
@@ -46,7 +42,8 @@ Address GpuAllocator::take_kept(int64_t bytes, StreamHandle stream) {
 
 Address GpuAllocator::take_new(int64_t bytes) {
   const auto size = static_cast<size_t>(bytes);
-  if (chosen_pool().allocate != nullptr) return chosen_pool().allocate(open_.ordinal, size);
+  if (everlasting<MemoryPool>().allocate != nullptr)
+    return everlasting<MemoryPool>().allocate(open_.ordinal, size);
   Address address = 0;
   const Result code = driver().cuMemAlloc(&address, size);
   if (code == kNoMemory) return 0;
@@ -97,8 +94,8 @@ void GpuAllocator::trim() {
   open_.synchronize();
   for (const auto& [bytes, blocks] : given) {
     for (const Kept& kept : blocks) {
-      if (chosen_pool().release != nullptr) {
-        chosen_pool().release(open_.ordinal, kept.address);
+      if (everlasting<MemoryPool>().release != nullptr) {
+        everlasting<MemoryPool>().release(open_.ordinal, kept.address);
       } else {
         driver().cuMemFree(kept.address);
       }

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "base/denormals.h"
+#include "base/everlasting.h"
 #include "cuda/allocator.h"
 #include "cuda/batch_copies.h"
 #include "cuda/current_stream.h"
@@ -186,15 +187,10 @@ class CudaBackend final : public Backend {
   const CudaStepArithmetic<double> twice_{open_};
 };
 
-// Never destroyed: runs may end after static objects.
 struct Opened {
   std::mutex mutex;
   std::map<int, Backend*> backends;
 };
-Opened& opened() {
-  static auto* const opened = new Opened;
-  return *opened;
-}
 
 // Of the current device: what allocators keep, and arenas that no run uses.
 void spare() {
@@ -212,8 +208,9 @@ void spare() {
 
 Backend& cuda_backend(int ordinal) {
   const cuda::CurrentGpu open(ordinal);
-  const std::lock_guard<std::mutex> guard(cuda::opened().mutex);
-  Backend*& found = cuda::opened().backends[ordinal];
+  auto& opened = everlasting<cuda::Opened>();
+  const std::lock_guard<std::mutex> guard(opened.mutex);
+  Backend*& found = opened.backends[ordinal];
   if (found == nullptr) found = new cuda::CudaBackend(*open, *new cuda::GpuAllocator(*open));
   cuda::set_sparing(&cuda::spare);
   return *found;
@@ -230,9 +227,10 @@ int cuda_ordinal_of(const void* data) {
 }
 
 std::vector<Backend*> open_cuda_backends() {
-  const std::lock_guard<std::mutex> guard(cuda::opened().mutex);
+  auto& opened = everlasting<cuda::Opened>();
+  const std::lock_guard<std::mutex> guard(opened.mutex);
   std::vector<Backend*> found;
-  for (const auto& [ordinal, backend] : cuda::opened().backends) found.push_back(backend);
+  for (const auto& [ordinal, backend] : opened.backends) found.push_back(backend);
   return found;
 }
 

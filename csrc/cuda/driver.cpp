@@ -14,24 +14,21 @@
 #include <utility>
 #include <vector>
 
+#include "base/everlasting.h"
+
 namespace cavs::cuda {
 namespace {
 
 constexpr Result kNotInitialized = 3;
 
-// Never destroyed, as everything that a call at the end of the process may read.
 struct Chosen {
   std::mutex mutex;
   std::optional<LibraryPaths> paths;
 };
-Chosen& chosen() {
-  static auto* const chosen = new Chosen;
-  return *chosen;
-}
-
 LibraryPaths paths() {
-  const std::lock_guard<std::mutex> guard(chosen().mutex);
-  return chosen().paths ? *chosen().paths : library_paths_from_environment();
+  auto& chosen = everlasting<Chosen>();
+  const std::lock_guard<std::mutex> guard(chosen.mutex);
+  return chosen.paths ? *chosen.paths : library_paths_from_environment();
 }
 
 std::string variable(const char* name) {
@@ -91,17 +88,10 @@ void* open_emulator(const std::string& path) {
   return library;
 }
 
-std::string folder_of(const void* symbol) {
-  Dl_info info;
-  if (symbol == nullptr || dladdr(symbol, &info) == 0) return "";
-  const std::string path = info.dli_fname;
-  return path.substr(0, path.rfind('/'));
-}
-
 // Loads what the library itself looks for by name alone, where that does not look beside it.
-void open_beside(const std::string& folder, const std::string& start) {
+void open_beside(const std::filesystem::path& library, const std::string& start) {
   std::error_code error;
-  for (const auto& file : std::filesystem::directory_iterator(folder, error)) {
+  for (const auto& file : std::filesystem::directory_iterator(library.parent_path(), error)) {
     const std::string name = file.path().filename();
     if (name.rfind(start, 0) == 0) dlopen(file.path().c_str(), RTLD_NOW | RTLD_LOCAL);
   }
@@ -135,10 +125,6 @@ const char* const kCheckVariable =
     "name the library that tools/cuda_emulator.py prints, or unset CAVS_CUDA_DRIVER";
 const char* const kInstallExtra =
     "run `pip install 'cupy-cuda13x[ctk]'`, or 'cupy-cuda12x[ctk]' for a driver of CUDA 12";
-
-std::string version_text(int version) {
-  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
-}
 
 #define CAVS_CUDA_FIND(name, suffix, parameters) finder.find(#name #suffix, &table.name);
 
@@ -190,7 +176,7 @@ NvrtcTable load_nvrtc() {
   NvrtcTable table;
   CAVS_CUDA_NVRTC_FUNCTIONS(CAVS_CUDA_FIND)
   if (!emulated)
-    open_beside(folder_of(reinterpret_cast<void*>(table.nvrtcVersion)), "libnvrtc-builtins.so.");
+    open_beside(file_of(reinterpret_cast<void*>(table.nvrtcVersion)), "libnvrtc-builtins.so.");
   return table;
 }
 
@@ -223,24 +209,18 @@ Result refuse(Parameters...) {
 }
 #define CAVS_CUDA_REFUSE(name, suffix, parameters) table.name = &refuse;
 
-const DriverTable& refused_driver() {
-  static const auto* const made = [] {
-    auto* table_made = new DriverTable;
-    DriverTable& table = *table_made;
-    CAVS_CUDA_DRIVER_FUNCTIONS(CAVS_CUDA_REFUSE)
-    return table_made;
-  }();
-  return *made;
-}
-const BlasTable& refused_blas() {
-  static const auto* const made = [] {
-    auto* table_made = new BlasTable;
-    BlasTable& table = *table_made;
+struct Refused {
+  Refused() {
+    {
+      DriverTable& table = driver;
+      CAVS_CUDA_DRIVER_FUNCTIONS(CAVS_CUDA_REFUSE)
+    }
+    BlasTable& table = blas;
     CAVS_CUDA_BLAS_FUNCTIONS(CAVS_CUDA_REFUSE)
-    return table_made;
-  }();
-  return *made;
-}
+  }
+  DriverTable driver;
+  BlasTable blas;
+};
 #undef CAVS_CUDA_REFUSE
 #undef CAVS_CUDA_FIND
 
@@ -270,14 +250,24 @@ LibraryPaths library_paths_from_environment() {
 }
 
 void set_library_paths(LibraryPaths paths) {
-  const std::lock_guard<std::mutex> guard(chosen().mutex);
-  chosen().paths = std::move(paths);
+  auto& chosen = everlasting<Chosen>();
+  const std::lock_guard<std::mutex> guard(chosen.mutex);
+  chosen.paths = std::move(paths);
+}
+
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+std::string file_of(const void* function) {
+  Dl_info info;
+  return dladdr(function, &info) == 0 || info.dli_fname == nullptr ? "" : info.dli_fname;
 }
 
 bool is_forked() { return forked.load(std::memory_order_relaxed); }
 
 const DriverTable& driver() {
-  if (is_forked()) return refused_driver();
+  if (is_forked()) return everlasting<Refused>().driver;
   static const auto* const table = new DriverTable(load_driver());
   return *table;
 }
@@ -288,7 +278,7 @@ const NvrtcTable& nvrtc() {
 }
 
 const BlasTable& blas() {
-  if (is_forked()) return refused_blas();
+  if (is_forked()) return everlasting<Refused>().blas;
   static const auto* const table = new BlasTable(load_blas());
   return *table;
 }

@@ -151,6 +151,12 @@ struct BlasTable {
 };
 #undef CAVS_CUDA_MEMBER
 
+// Of the driver's number 1000 * major + 10 * minor.
+std::string version_text(int version);
+
+// The file of the library that a function comes from; empty where it is not known.
+std::string file_of(const void* function);
+
 // Throws Error(kDevice); messages read "[cuda] expected X, got Y; do Z".
 template <class... Parts>
 [[noreturn]] void fail(const Parts&... parts) {

@@ -6,18 +6,15 @@
 #include <memory>
 #include <mutex>
 
+#include "base/everlasting.h"
+
 namespace cavs::cuda {
 namespace {
 
-// Never destroyed: native calls may go on while the process ends.
 struct Opened {
   std::mutex mutex;
   std::map<int, std::unique_ptr<OpenGpu>> gpus;
 };
-Opened& opened() {
-  static auto* const opened = new Opened;
-  return *opened;
-}
 
 int count_gpus() {
   constexpr Result kNoDevice = 100;
@@ -69,8 +66,9 @@ void OpenGpu::synchronize() {
 OpenGpu& open_gpu(int ordinal) {
   // Before the lock, which another thread of the parent may have held.
   if (is_forked()) check(driver().cuInit(0), "a process that may use the GPU");
-  const std::lock_guard<std::mutex> guard(opened().mutex);
-  auto& found = opened().gpus[ordinal];
+  auto& opened = everlasting<Opened>();
+  const std::lock_guard<std::mutex> guard(opened.mutex);
+  auto& found = opened.gpus[ordinal];
   if (!found) {
     const std::string reason = why_not();
     if (!reason.empty()) throw Error(ErrorKind::kDevice, reason);

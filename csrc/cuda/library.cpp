@@ -4,6 +4,7 @@
 #include <mutex>
 #include <tuple>
 
+#include "base/everlasting.h"
 #include "cuda/kernel_texts.h"
 
 namespace cavs::cuda {
@@ -24,15 +25,10 @@ void check_blas(Result code, const char* what) {
          "; see docs/gpu.md, Troubleshooting");
 }
 
-// Never destroyed: native calls may go on while the process ends.
 struct Libraries {
   std::mutex mutex;
   std::map<std::tuple<OpenGpu*, DType, bool>, std::unique_ptr<Library>> made;
 };
-Libraries& libraries() {
-  static auto* const libraries = new Libraries;
-  return *libraries;
-}
 
 }  // namespace
 
@@ -110,7 +106,7 @@ bool Library::uses_blas() {
 }
 
 Library& library_of(OpenGpu& open, DType dtype, bool flush_denormals) {
-  Libraries& all = libraries();
+  auto& all = everlasting<Libraries>();
   const std::lock_guard<std::mutex> guard(all.mutex);
   const bool flush = flush_denormals && dtype == DType::kFloat32;
   auto& found = all.made[{&open, dtype, flush}];

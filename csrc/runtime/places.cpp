@@ -45,7 +45,7 @@ ValueRows rows_of(const Sweep& sweep, int id) {
 const ExternalArray& external_of(const Sweep& sweep, int id) {
   const Executable& exe = sweep.exe;
   const ValueSpec& value = exe.program.values[id];
-  const bool of_forward = exe.forward && id < static_cast<int>(exe.forward->program.values.size());
+  const bool of_forward = static_cast<size_t>(id) < exe.first_value();
   const auto* list = (of_forward ? sweep.forward : sweep.own).of(value.role);
   return (*list)[static_cast<size_t>(value.index)];
 }
