@@ -12,9 +12,9 @@
 #include "bindings/bindings.h"
 #include "bindings/device_arrays.h"
 #include "bindings/unlocked.h"
-#include "cuda/array_rows.h"
-#include "cuda/current_stream.h"
-#include "cuda/gpus.h"
+#include "cuda/driver/current_stream.h"
+#include "cuda/driver/gpus.h"
+#include "cuda/launches/array_rows.h"
 
 namespace py = pybind11;
 

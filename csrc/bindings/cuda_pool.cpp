@@ -6,7 +6,7 @@
 #include "base/everlasting.h"
 #include "bindings/bindings.h"
 #include "bindings/unlocked.h"
-#include "cuda/allocator.h"
+#include "cuda/driver/allocator.h"
 
 namespace py = pybind11;
 

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "check.h"
-#include "cuda/current_stream.h"
-#include "cuda/levels.h"
-#include "cuda/prepared.h"
+#include "cuda/driver/current_stream.h"
+#include "cuda/levels/levels.h"
+#include "cuda/sweep/prepared.h"
 #include "cuda_arrays.h"
 #include "random_levels.h"
 

@@ -12,9 +12,9 @@
 #include "check.h"
 #include "cpu/kernel.h"
 #include "cpu/step_arithmetic.h"
-#include "cuda/kernel_texts.h"
-#include "cuda/library.h"
-#include "cuda/step_arithmetic.h"
+#include "cuda/code/kernel_texts.h"
+#include "cuda/code/library.h"
+#include "cuda/step/step_arithmetic.h"
 #include "cuda_arrays.h"
 #include "runtime/backend.h"
 #include "runtime/later_step.h"
@@ -380,8 +380,7 @@ void test_step(double loss_scale, double clip_norm, T bad_loss, T bad_grad) {
   if (bad_loss == 0) CHECK(bad_grad != 0 ? !std::isfinite(got_norm) : close<T>(got_norm, norm));
   if (finite) {
     if (clip_norm != 0 && norm > clip_norm) {
-      for (auto& param : params)
-        cpu.scale(param.host_array(1), clip_norm / got_norm, param.size());
+      for (auto& param : params) cpu.scale(param.host_array(1), clip_norm / got_norm, param.size());
       cpu.scale(sparse.host_array(1), clip_norm / got_norm, 20 * width);
     }
     cpu.update(settings, host_updates);
