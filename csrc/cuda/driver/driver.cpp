@@ -166,37 +166,34 @@ std::vector<std::string> versions_of(const std::string& library) {
              : std::vector<std::string>{library + ".13", library + ".12"};
 }
 
-NvrtcTable load_nvrtc() {
+Finder find_in(const std::string& library, const char* purpose) {
   const LibraryPaths where = paths();
-  const bool emulated = !where.emulated.empty();
-  void* library = emulated ? open_emulator(where.emulated)
-                           : open_library(versions_of("libnvrtc.so"), where.folders,
-                                          "NVIDIA's compiler of kernels", kInstallExtra);
-  const Finder finder(library, emulated ? kCheckVariable : kInstallExtra);
+  if (!where.emulated.empty()) return {open_emulator(where.emulated), kCheckVariable};
+  return {open_library(versions_of(library), where.folders, purpose, kInstallExtra), kInstallExtra};
+}
+
+NvrtcTable load_nvrtc() {
+  const Finder finder = find_in("libnvrtc.so", "NVIDIA's compiler of kernels");
   NvrtcTable table;
   CAVS_CUDA_NVRTC_FUNCTIONS(CAVS_CUDA_FIND)
-  if (!emulated)
+  if (!is_emulated())
     open_beside(file_of(reinterpret_cast<void*>(table.nvrtcVersion)), "libnvrtc-builtins.so.");
   return table;
 }
 
 BlasTable load_blas() {
-  const LibraryPaths where = paths();
-  const bool emulated = !where.emulated.empty();
   // The wheels' libcublas finds libcublasLt beside it; another may not.
-  if (!emulated) {
+  if (!is_emulated()) {
+    const std::vector<std::string> folders = parts_of(paths().folders);
     for (const auto& name : versions_of("libcublasLt.so")) {
       bool found = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr;
-      for (const auto& folder : parts_of(where.folders)) {
+      for (const auto& folder : folders) {
         if (!found) found = dlopen((folder + "/" + name).c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr;
       }
       if (found) break;
     }
   }
-  void* library = emulated ? open_emulator(where.emulated)
-                           : open_library(versions_of("libcublas.so"), where.folders,
-                                          "NVIDIA's library of products", kInstallExtra);
-  const Finder finder(library, emulated ? kCheckVariable : kInstallExtra);
+  const Finder finder = find_in("libcublas.so", "NVIDIA's library of products");
   BlasTable table;
   CAVS_CUDA_BLAS_FUNCTIONS(CAVS_CUDA_FIND)
   return table;

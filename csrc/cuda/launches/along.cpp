@@ -6,7 +6,6 @@ namespace {
 
 void launch_along(Library& library, const Stream& stream, const DeviceCall& call, const char* unit,
                   int outer, int length) {
-  if (call.rows.begin >= call.rows.end) return;
   Along along;
   for (size_t i = 0; i < call.instruction->inputs.size(); ++i) along.in[i] = call.in[i];
   along.out = call.out[0];

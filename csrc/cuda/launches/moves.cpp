@@ -38,7 +38,6 @@ void launch_words(Library& library, const Stream& stream, const Names& names, in
 
 // Lines of `width` elements of `item` bytes, `lines` of them.
 void launch_move(Library& library, const Stream& stream, Move move, int item, int lines) {
-  if (move.rows.begin >= move.rows.end) return;
   const bool one = lines == 1;
   const int bytes = word_bytes(
       item, {move.in.data, move.out.data},
@@ -137,7 +136,6 @@ void unique_ids(Library& library, const Stream& stream, const DeviceCall& call) 
 
 // A launch for each kSlots inputs; the last one also writes what no input gives.
 void slots_to_edges(Library& library, const Stream& stream, const DeviceCall& call) {
-  if (call.rows.begin >= call.rows.end) return;
   const int inputs = static_cast<int>(call.instruction->inputs.size());
   const int item = item_of(library);
   for (int first = 0; first < inputs; first += kSlots) {

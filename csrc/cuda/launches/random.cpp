@@ -49,7 +49,6 @@ void launch_draw(Library& library, const Stream& stream, const char* name, Draw 
 }
 
 void uniform(Library& library, const Stream& stream, const DeviceCall& call) {
-  if (call.rows.begin >= call.rows.end) return;
   const auto& attributes = attributes_of<UniformAttributes>(call);
   Draw draw = draw_of(call, attributes.key);
   set_rows(&draw, *call.random, attributes.rows);
@@ -58,7 +57,6 @@ void uniform(Library& library, const Stream& stream, const DeviceCall& call) {
 
 void dropout(Library& library, const Stream& stream, const DeviceCall& call) {
   if (call.random->training == 0) return copy_rows(library, stream, call);
-  if (call.rows.begin >= call.rows.end) return;
   const auto& attributes = attributes_of<DropoutAttributes>(call);
   Draw draw = draw_of(call, attributes.key);
   set_rows(&draw, *call.random, attributes.rows);
@@ -77,7 +75,6 @@ size_t bytes_of_keys(const Program&, const Instruction& instruction, int rows) {
 
 void dropout_by_id(Library& library, const Stream& stream, const DeviceCall& call) {
   if (call.random->training == 0) return copy_rows(library, stream, call);
-  if (call.rows.begin >= call.rows.end) return;
   const auto& attributes = attributes_of<DropoutAttributes>(call);
   Draw draw = draw_of(call, attributes.key);
   set_rate(&draw, attributes.rate);
