@@ -5,7 +5,7 @@
 // the text depends on the program and its layout alone. For a group NAME the text has
 //
 //   struct NAME_arguments                                  pointers, those that the group needs
-//   __device__ void NAME(const NAME_arguments&, Rows, Team)    a phase of any kernel; no barrier
+//   __device__ void NAME(const NAME_arguments&, Rows, Team)    a part of any kernel; no barrier
 //   __device__ void NAME_columns<N>(...)                       the same by N columns of a thread
 //   extern "C" __global__ NAME_kernel(NAME_arguments, Rows)    the same by the whole grid
 #pragma once

@@ -7,7 +7,7 @@
 namespace cavs::cuda {
 namespace {
 
-constexpr StepFunction kRowFunctions[] = {
+constexpr DeviceFunction kRowFunctions[] = {
     {"move_4", "moves", "Move", "move<unsigned>"},
     {"move_8", "moves", "Move", "move<uint2>"},
     {"move_16", "moves", "Move", "move<uint4>"},
@@ -37,16 +37,16 @@ constexpr StepFunction kRowFunctions[] = {
 
 }  // namespace
 
-const StepFunction* find_row_function(std::string_view kernel) {
+const DeviceFunction* find_row_function(std::string_view kernel) {
   const auto* const found =
       std::find_if(std::begin(kRowFunctions), std::end(kRowFunctions),
-                   [&](const StepFunction& function) { return function.kernel == kernel; });
+                   [&](const DeviceFunction& function) { return function.kernel == kernel; });
   return found == std::end(kRowFunctions) ? nullptr : found;
 }
 
 std::map<std::string, std::string> row_kernels() {
   std::map<std::string, std::string> texts;
-  for (const StepFunction& it : kRowFunctions) {
+  for (const DeviceFunction& it : kRowFunctions) {
     std::string& text = texts[it.unit];
     if (text.empty()) text = std::string("#include \"cuda/kernels/") + it.unit + ".h\"\n";
     text += std::string("extern \"C\" __global__ void __launch_bounds__(256) ") + it.kernel +

@@ -9,7 +9,7 @@
 namespace cavs::cuda {
 
 // A function of the namespace cavs::cuda.
-struct StepFunction {
+struct DeviceFunction {
   const char* kernel;   // that does the same as a launch of its own; null where there is none
   const char* unit;     // the header of cuda/kernels/ where it stands, without ".h"
   const char* type;     // of what it is given
@@ -19,7 +19,7 @@ struct StepFunction {
 };
 
 // Of a kernel over rows; null where there is none.
-const StepFunction* find_row_function(std::string_view kernel);
+const DeviceFunction* find_row_function(std::string_view kernel);
 
 // The kernels of such functions by unit, as texts that call them: {"softmax", text of softmax.cu}.
 std::map<std::string, std::string> row_kernels();

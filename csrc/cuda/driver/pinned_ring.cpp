@@ -6,33 +6,33 @@
 
 namespace cavs::cuda {
 
-std::unique_ptr<PinnedRing::Slot> PinnedRing::take(int64_t bytes) {
-  std::unique_ptr<Slot> slot;
+std::unique_ptr<PinnedRing::Piece> PinnedRing::take(int64_t bytes) {
+  std::unique_ptr<Piece> piece;
   {
     const std::lock_guard<std::mutex> guard(mutex_);
-    const bool full = slots_.size() >= kMostSlots;
-    if (full || (!slots_.empty() && slots_.front()->done->is_done())) {
-      slot = std::move(slots_.front());
-      slots_.erase(slots_.begin());
+    const bool full = pieces_.size() >= kMostPieces;
+    if (full || (!pieces_.empty() && pieces_.front()->done->is_done())) {
+      piece = std::move(pieces_.front());
+      pieces_.erase(pieces_.begin());
     }
   }
-  if (slot) {
-    if (!slot->done->is_done()) slot->done->synchronize();
+  if (piece) {
+    if (!piece->done->is_done()) piece->done->synchronize();
   } else {
-    slot = std::make_unique<Slot>();
-    slot->done = std::make_unique<Event>();
+    piece = std::make_unique<Piece>();
+    piece->done = std::make_unique<Event>();
   }
   const auto wanted = static_cast<size_t>(bytes);
-  if (!slot->block || slot->block->bytes() < wanted) {
+  if (!piece->block || piece->block->bytes() < wanted) {
     // Half as much again, so that slowly growing batches take few blocks.
-    slot->block = std::make_unique<PinnedBlock>(wanted + wanted / 2);
+    piece->block = std::make_unique<PinnedBlock>(wanted + wanted / 2);
   }
-  return slot;
+  return piece;
 }
 
-void PinnedRing::give(std::unique_ptr<Slot> slot) {
+void PinnedRing::give(std::unique_ptr<Piece> piece) {
   const std::lock_guard<std::mutex> guard(mutex_);
-  slots_.push_back(std::move(slot));
+  pieces_.push_back(std::move(piece));
 }
 
 }  // namespace cavs::cuda

@@ -12,30 +12,30 @@ namespace cavs::cuda {
 
 class PinnedRing {
  public:
-  struct Slot {
+  struct Piece {
     std::unique_ptr<PinnedBlock> block;
     std::unique_ptr<Event> done;  // the device with the block
   };
-  // A slot with a block of `bytes` bytes or more. Thread-safe, as all of this.
-  std::unique_ptr<Slot> take(int64_t bytes);
+  // A piece with a block of `bytes` bytes or more. Thread-safe, as all of this.
+  std::unique_ptr<Piece> take(int64_t bytes);
   // Once its event was recorded behind the work with the block, or is not needed.
-  void give(std::unique_ptr<Slot> slot);
+  void give(std::unique_ptr<Piece> piece);
 
   // `fill(block)` writes `bytes` bytes, and one asynchronous copy brings them to `to`.
   template <class Fill>
   void upload(const Stream& stream, Address to, int64_t bytes, const Fill& fill) {
     if (bytes == 0) return;
-    std::unique_ptr<Slot> slot = take(bytes);
-    fill(slot->block->data());
-    stream.copy_to_device(to, slot->block->data(), static_cast<size_t>(bytes));
-    stream.record(*slot->done);
-    give(std::move(slot));
+    std::unique_ptr<Piece> piece = take(bytes);
+    fill(piece->block->data());
+    stream.copy_to_device(to, piece->block->data(), static_cast<size_t>(bytes));
+    stream.record(*piece->done);
+    give(std::move(piece));
   }
 
  private:
-  static constexpr size_t kMostSlots = 128;
+  static constexpr size_t kMostPieces = 128;
   std::mutex mutex_;
-  std::vector<std::unique_ptr<Slot>> slots_;  // the oldest first
+  std::vector<std::unique_ptr<Piece>> pieces_;  // the oldest first
 };
 
 }  // namespace cavs::cuda

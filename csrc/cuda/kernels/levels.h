@@ -42,7 +42,7 @@ __device__ __forceinline__ Call over(Call call, const Rows& rows) {
 }
 
 // Calls work(stripe, slot, block, blocks) for the stripes of the team's block: its slot among those
-// that the block has in a phase, and which of the blocks that share the stripe it is. Either a
+// that the block has in a round, and which of the blocks that share the stripe it is. Either a
 // block has several stripes, or several blocks share one. `work` is long, so that it is called in
 // one place.
 template <class Work>

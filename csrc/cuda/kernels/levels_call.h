@@ -16,8 +16,8 @@ struct Levels {
 };
 
 // A product of rows with a weight, whose columns are shared out among the blocks in stripes. The
-// products of a phase number their stripes one after the other: `first` is the first of this one,
-// `all` the number of stripes of the phase. A block keeps the weight of its stripes in dynamic
+// products of a round number their stripes one after the other: `first` is the first of this one,
+// `all` the number of stripes of the round. A block keeps the weight of its stripes in dynamic
 // shared memory from element `kept` on, `slice` elements for each; kept < 0: it does not.
 struct StripedProduct {
   Product product;

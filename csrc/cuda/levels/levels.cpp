@@ -137,9 +137,9 @@ const LevelsCode::Compiled& LevelsCode::compiled(size_t segment,
   return found;
 }
 
-LevelsRun::LevelsRun(const LevelsCode& code, const Sweep& sweep, size_t segment,
-                     std::vector<BoundCall> calls, const DeviceLists& lists, const Stream& stream,
-                     Address gate)
+LevelsLaunches::LevelsLaunches(const LevelsCode& code, const Sweep& sweep, size_t segment,
+                               std::vector<BoundCall> calls, const DeviceLists& lists,
+                               const Stream& stream, Address gate)
     : code_(code),
       sweep_(sweep),
       segment_(segment),
@@ -148,7 +148,7 @@ LevelsRun::LevelsRun(const LevelsCode& code, const Sweep& sweep, size_t segment,
       stream_(stream),
       gate_(gate) {}
 
-int64_t LevelsRun::launch(int64_t level) {
+int64_t LevelsLaunches::launch(int64_t level) {
   if (!possible_) return 0;
   const int64_t count = count_narrow(sweep_.exe.program, segment_, calls_, sweep_.schedule, level);
   if (count < kFewestLevels) return 0;
@@ -167,7 +167,7 @@ int64_t LevelsRun::launch(int64_t level) {
 }
 
 // Once for all launches of the sweep; as many blocks as the first of them has work for.
-void LevelsRun::prepare(int64_t level, int64_t count) {
+void LevelsLaunches::prepare(int64_t level, int64_t count) {
   prepared_ = true;
   const int64_t step = sweep_.exe.program.backward ? -1 : 1;
   int64_t widest[2] = {0, 0};
@@ -203,39 +203,39 @@ void LevelsRun::prepare(int64_t level, int64_t count) {
   stream_.clear(gate_, sizeof(unsigned));
 }
 
-// Numbers the stripes of each phase, and finds room for their weights, the smaller phases first.
-void LevelsRun::place_weights() {
+// Numbers the stripes of each round, and finds room for their weights, the smaller rounds first.
+void LevelsLaunches::place_weights() {
   const auto item = static_cast<size_t>(item_size(sweep_.exe.program.dtype));
   size_t room = static_cast<size_t>(code_.open().gpu.attribute(kSharedOfBlock));
   room -= std::min(room, static_cast<size_t>(compiled_->own_shared_bytes) + kReservedShared);
-  struct Phase {
+  struct Round {
     std::vector<std::pair<LevelsStep*, StripedProduct>> products;
     int stripes = 0, slice = 0;
   };
-  std::vector<Phase> phases(static_cast<size_t>(compiled_->order.phases));
+  std::vector<Round> rounds(static_cast<size_t>(compiled_->order.rounds));
   for (size_t i = 0; i < steps_.size(); ++i) {
     if (steps_[i].function != &kStripedProduct) continue;
-    Phase& phase = phases[static_cast<size_t>(compiled_->order.phase(i))];
+    Round& round = rounds[static_cast<size_t>(compiled_->order.round(i))];
     StripedProduct product;
     std::memcpy(&product, steps_[i].arguments.data(), sizeof(product));
-    product.first = phase.stripes;
-    phase.stripes += steps_[i].stripes;
-    phase.slice = std::max(phase.slice, product.slice);
-    phase.products.emplace_back(&steps_[i], product);
+    product.first = round.stripes;
+    round.stripes += steps_[i].stripes;
+    round.slice = std::max(round.slice, product.slice);
+    round.products.emplace_back(&steps_[i], product);
   }
-  const auto elements = [&](const Phase& phase) {
+  const auto elements = [&](const Round& round) {
     const auto blocks = static_cast<int64_t>(shape_.blocks);
-    return (phase.stripes + blocks - 1) / blocks * phase.slice;
+    return (round.stripes + blocks - 1) / blocks * round.slice;
   };
-  std::sort(phases.begin(), phases.end(),
-            [&](const Phase& a, const Phase& b) { return elements(a) < elements(b); });
+  std::sort(rounds.begin(), rounds.end(),
+            [&](const Round& a, const Round& b) { return elements(a) < elements(b); });
   int64_t begin = 0;
-  for (Phase& phase : phases) {
-    const int64_t end = begin + elements(phase);
+  for (Round& round : rounds) {
+    const int64_t end = begin + elements(round);
     const bool fits = static_cast<size_t>(end) * item <= room;
-    for (auto& [step, product] : phase.products) {
-      product.all = phase.stripes;
-      product.slice = phase.slice;
+    for (auto& [step, product] : round.products) {
+      product.all = round.stripes;
+      product.slice = round.slice;
       product.kept = fits ? static_cast<int>(begin) : -1;
       std::memcpy(step->arguments.data(), &product, sizeof(product));
     }

@@ -1,5 +1,5 @@
 // Levels of few rows, many of them in one launch: a kernel that stays on the GPU, keeps the weights
-// of its products there, and waits for itself between phases (see levels_source.h).
+// of its products there, and waits for itself between rounds (see levels_source.h).
 #pragma once
 
 #include <map>
@@ -66,13 +66,13 @@ class LevelsCode {
 };
 
 // One levels segment of a sweep.
-class LevelsRun {
+class LevelsLaunches {
  public:
   // `calls`: of the segment's instructions and of the sums that follow; their rows do not matter.
   // `gate`: of four bytes that no other work uses.
-  LevelsRun(const LevelsCode& code, const Sweep& sweep, size_t segment,
-            std::vector<BoundCall> calls, const DeviceLists& lists, const Stream& stream,
-            Address gate);
+  LevelsLaunches(const LevelsCode& code, const Sweep& sweep, size_t segment,
+                 std::vector<BoundCall> calls, const DeviceLists& lists, const Stream& stream,
+                 Address gate);
 
   // Puts levels on the stream in one launch, from `level` on in the program's direction. Returns
   // how many; 0 where launches of their instructions are better.

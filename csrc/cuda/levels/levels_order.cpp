@@ -1,4 +1,4 @@
-// Finds the fewest phases of a level: software pipelining, in which a level may begin before the
+// Finds the fewest rounds of a level: software pipelining, in which a level may begin before the
 // one before it is done.
 #include "cuda/levels/levels_order.h"
 
@@ -33,7 +33,7 @@ Conflict conflict_of(const StepTouches& a, const StepTouches& b) {
 struct Constraint {
   size_t from, to;
   int least;
-  bool carried;  // from one level to the next: then `phases` less
+  bool carried;  // from one level to the next: then `rounds` less
 };
 
 std::vector<Constraint> constraints_of(const std::vector<StepTouches>& steps) {
@@ -49,14 +49,14 @@ std::vector<Constraint> constraints_of(const std::vector<StepTouches>& steps) {
   return constraints;
 }
 
-// The earliest times; nothing where so few phases are not enough.
+// The earliest times; nothing where so few rounds are not enough.
 std::optional<std::vector<int>> earliest_times(const std::vector<Constraint>& constraints,
-                                               size_t steps, int phases) {
+                                               size_t steps, int rounds) {
   std::vector<int> times(steps, 0);
-  for (size_t round = 0; round <= steps; ++round) {
+  for (size_t pass = 0; pass <= steps; ++pass) {
     bool changed = false;
     for (const Constraint& it : constraints) {
-      const int least = times[it.from] + it.least - (it.carried ? phases : 0);
+      const int least = times[it.from] + it.least - (it.carried ? rounds : 0);
       if (times[it.to] >= least) continue;
       times[it.to] = least;
       changed = true;
@@ -86,10 +86,10 @@ Touch touch_of(const Executable& exe, const Layout& layout, int value, bool writ
 
 LevelsOrder order_levels(const std::vector<StepTouches>& steps) {
   const std::vector<Constraint> constraints = constraints_of(steps);
-  // As many phases as steps are always enough.
-  for (int phases = 1;; ++phases) {
-    if (auto times = earliest_times(constraints, steps.size(), phases)) {
-      return {phases, std::move(*times)};
+  // As many rounds as steps are always enough.
+  for (int rounds = 1;; ++rounds) {
+    if (auto times = earliest_times(constraints, steps.size(), rounds)) {
+      return {rounds, std::move(*times)};
     }
   }
 }

@@ -28,18 +28,18 @@ struct StepTouches {
 // The value's rows in a layout.
 Touch touch_of(const Executable& exe, const Layout& layout, int value, bool written);
 
-// Step i runs for a level at times[i], for the next level `phases` later, and so on; all that runs
+// Step i runs for a level at times[i], for the next level `rounds` later, and so on; all that runs
 // at one time needs no barrier, and all of one time is done before the next begins. Times that are
-// `phases` or more belong to a level while the next ones have begun.
+// `rounds` or more belong to a level while the next ones have begun.
 struct LevelsOrder {
-  int phases = 1;
+  int rounds = 1;
   std::vector<int> times;
 
-  int phase(size_t step) const { return times[step] % phases; }
-  int levels_behind(size_t step) const { return times[step] / phases; }
+  int round(size_t step) const { return times[step] % rounds; }
+  int levels_behind(size_t step) const { return times[step] / rounds; }
 };
 
-// The order with the fewest phases. Whatever two steps touch, one of them to write it, they do in
+// The order with the fewest rounds. Whatever two steps touch, one of them to write it, they do in
 // the order of levels, and within a level in their own, with a barrier between; but not where each
 // element is a matter of one thread.
 LevelsOrder order_levels(const std::vector<StepTouches>& steps);

@@ -103,7 +103,7 @@ class Printer {
            << "    next_" << space << " = rows_of_level(levels, levels." << space
            << ", number + 1);\n";
     }
-    for (int phase = 0; phase < order_.phases; ++phase) print_phase(phase);
+    for (int round = 0; round < order_.rounds; ++round) print_round(round);
     out_ << "  }\n";
   }
 
@@ -112,11 +112,11 @@ class Printer {
     return spaces(steps_[i].edges) + std::to_string(order_.levels_behind(i));
   }
 
-  void print_phase(int phase) {
+  void print_round(int round) {
     std::set<std::string> rows;
     bool shares = false;
     for (size_t i = 0; i < steps_.size(); ++i) {
-      if (order_.phase(i) != phase) continue;
+      if (order_.round(i) != round) continue;
       const bool shared = steps_[i].function != nullptr && steps_[i].function->shared;
       if (shared && shares) out_ << "    __syncthreads();\n";
       shares = shares || shared;
@@ -126,7 +126,7 @@ class Printer {
     if (rows.empty()) return;
     // Who comes last need not wait.
     out_ << "    if (";
-    if (phase == order_.phases - 1) out_ << "number + 1 < numbers && ";
+    if (round == order_.rounds - 1) out_ << "number + 1 < numbers && ";
     out_ << "(";
     const char* between = "";
     for (const std::string& one : rows) {
@@ -144,7 +144,7 @@ class Printer {
       return step.group->name + "_columns<" + std::to_string(step.columns) + ">(" + at + ", " +
              rows_of(i) + ", others);";
     }
-    const StepFunction& function = *step.function;
+    const DeviceFunction& function = *step.function;
     std::string given = at + ", " + rows_of(i);
     if (function.kernel != nullptr) {
       given = "over(" + given + ")";

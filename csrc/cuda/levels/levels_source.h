@@ -1,5 +1,5 @@
 // A levels segment as CUDA C++: one kernel that runs any number of its levels, with a barrier of
-// the whole grid between phases.
+// the whole grid between rounds.
 //
 // As with groups, addresses and rows are arguments. For a segment NAME the text has
 //

@@ -11,19 +11,19 @@
 
 namespace cavs::cuda {
 
-const StepFunction kStripedProduct = {nullptr, "levels", "StripedProduct", "multiply_stripes",
-                                      true};
+const DeviceFunction kStripedProduct = {nullptr, "levels", "StripedProduct", "multiply_stripes",
+                                        true};
 
 namespace {
 
 constexpr size_t kMostArguments = 4000;  // bytes; a kernel may have 4096, with what all have
 constexpr int kStripe = 32;              // as kernels/products*.h
 
-const StepFunction kTiledMatrices = {nullptr, "levels", "Product", "multiply_matrices", true};
-const StepFunction kDotMatrices = {nullptr, "levels", "Product", "product_by_dots"};
-const StepFunction kElementMatrices = {nullptr, "levels", "Product", "product_by_elements"};
-const StepFunction kProductSum = {nullptr, "levels", "Product", "add_products", true, true};
-const StepFunction kRowSum = {nullptr, "levels", "RowSum", "add_rows", true, true};
+const DeviceFunction kTiledMatrices = {nullptr, "levels", "Product", "multiply_matrices", true};
+const DeviceFunction kDotMatrices = {nullptr, "levels", "Product", "product_by_dots"};
+const DeviceFunction kElementMatrices = {nullptr, "levels", "Product", "product_by_elements"};
+const DeviceFunction kProductSum = {nullptr, "levels", "Product", "add_products", true, true};
+const DeviceFunction kRowSum = {nullptr, "levels", "RowSum", "add_rows", true, true};
 
 template <class T>
 std::vector<std::byte> bytes_of(const T& value) {
@@ -40,7 +40,7 @@ class Recorder final : public Library {
 
   void launch(const Stream&, std::string_view, std::string_view name, const Shape& shape,
               const Argument& call) override {
-    const StepFunction* const found = find_row_function(name);
+    const DeviceFunction* const found = find_row_function(name);
     if (found == nullptr) {
       missing = true;
       return;

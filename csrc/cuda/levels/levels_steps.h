@@ -12,11 +12,11 @@
 namespace cavs::cuda {
 
 // A product with a weight (StripedProduct).
-extern const StepFunction kStripedProduct;
+extern const DeviceFunction kStripedProduct;
 
 struct LevelsStep {
-  size_t call = 0;                         // number of the instruction
-  const StepFunction* function = nullptr;  // null for a group
+  size_t call = 0;                           // number of the instruction
+  const DeviceFunction* function = nullptr;  // null for a group
   const GroupKernel* group = nullptr;
   int columns = 0;  // of a thread of the group
   bool edges = false;

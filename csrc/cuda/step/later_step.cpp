@@ -11,11 +11,11 @@ namespace {
 
 class Outcome final : public StepOutcome {
  public:
-  explicit Outcome(OpenGpu& open) : open_(open), slot_(open.outcomes.take(sizeof(StepState))) {}
-  ~Outcome() override { open_.outcomes.give(std::move(slot_)); }
+  explicit Outcome(OpenGpu& open) : open_(open), piece_(open.outcomes.take(sizeof(StepState))) {}
+  ~Outcome() override { open_.outcomes.give(std::move(piece_)); }
 
-  StepState* state() const { return reinterpret_cast<StepState*>(slot_->block->data()); }
-  const Event& done() const { return *slot_->done; }
+  StepState* state() const { return reinterpret_cast<StepState*>(piece_->block->data()); }
+  const Event& done() const { return *piece_->done; }
 
   bool is_known() const override {
     const CurrentGpu current(open_.ordinal);
@@ -32,7 +32,7 @@ class Outcome final : public StepOutcome {
   }
 
   OpenGpu& open_;
-  std::unique_ptr<PinnedRing::Slot> slot_;
+  std::unique_ptr<PinnedRing::Piece> piece_;
 };
 
 // Sums stay on the device, and what depends on them is decided there.

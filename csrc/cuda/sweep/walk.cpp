@@ -200,7 +200,7 @@ class Walker {
     const Schedule& schedule = sweep_.schedule;
     const int64_t levels = schedule.num_levels();
     const bool inner = program_.segments[s].space.kind == SpaceKind::kInner;
-    std::optional<LevelsRun> together = levels_together(s);
+    std::optional<LevelsLaunches> together = levels_together(s);
     for (int64_t i = 0; i < levels; ++i) {
       level_ = program_.backward ? levels - 1 - i : i;
       if (inner && level_ == 0) continue;  // all leaves, and nothing but leaves
@@ -217,15 +217,15 @@ class Walker {
   }
 
   // Nothing where each launch is timed or its states are looked at.
-  std::optional<LevelsRun> levels_together(size_t s) const {
+  std::optional<LevelsLaunches> levels_together(size_t s) const {
     if (!persistent_levels() || sweep_.profile != nullptr || sweep_.first_nan != nullptr) {
       return std::nullopt;
     }
     std::vector<BoundCall> calls = prepared_.of_levels(bound_.calls, s);
     for (BoundCall& it : calls) it.call.scratch = scratch_;
     const Address gate = workspace_address() + static_cast<Address>(workspace_.gate_offset(place_));
-    return std::optional<LevelsRun>(std::in_place, *code_.levels, sweep_, s, std::move(calls),
-                                    lists_, *stream_, gate);
+    return std::optional<LevelsLaunches>(std::in_place, *code_.levels, sweep_, s, std::move(calls),
+                                         lists_, *stream_, gate);
   }
 
   void launch_level(size_t i) {
