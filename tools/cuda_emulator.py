@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "tests" / "csrc" / "cuda_emulator"
 # What the emulator includes of the project itself.
-HEADERS = ("cuda/driver.h", "base/error.h")
+HEADERS = ("cuda/driver/driver.h", "base/error.h")
 NAME = "libcavs_cuda_emulated.so"
 # As in tests/csrc/CMakeLists.txt: products and sums are not merged, and the checks of the C
 # library, which know nothing of fibers, stay out.

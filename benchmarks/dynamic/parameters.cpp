@@ -2,9 +2,8 @@
 
 #include <algorithm>
 
-#include "base/denormals.h"
 #include "base/error.h"
-#include "cpu/kernels/optimizers.h"
+#include "cpu/step_arithmetic.h"
 
 namespace cavs::dynamic {
 
@@ -59,15 +58,16 @@ float* Parameters::gradient_row(Parameter* table, int32_t id) {
 }
 
 void Parameters::adagrad(double learning_rate, double eps) {
-  const DenormalScope scope(DType::kFloat32);
+  const StepArithmetic<float>& arithmetic = cpu_step_arithmetic<float>();
   AdagradSettings settings;
   settings.lr = learning_rate;
   settings.eps = eps;
   std::vector<DenseUpdate<float>> updates;
   for (Parameter& p : all_) {
     if (p.is_lookup) {
-      adagrad_step_rows(settings, p.value.data(), p.ids.data(), p.gradient.data(), p.squares.data(),
-                        static_cast<int64_t>(p.ids.size()), p.columns);
+      const DenseUpdate<float> update = {p.value.data(), p.gradient.data(), p.squares.data()};
+      arithmetic.update_rows(settings, update, p.ids.data(), static_cast<int64_t>(p.ids.size()),
+                             p.columns);
     } else if (p.touched) {
       updates.push_back({p.value.data(), p.gradient.data(), p.squares.data(), nullptr, p.size()});
       for (Panels* panels : {&p.forward, &p.backward}) {
@@ -76,7 +76,7 @@ void Parameters::adagrad(double learning_rate, double eps) {
       }
     }
   }
-  adagrad_step(settings, updates);
+  arithmetic.update(settings, updates);
 }
 
 }  // namespace cavs::dynamic

@@ -66,22 +66,19 @@ ArrayForm read_dlpack(py::handle value, const ArrayName& name, py::object* held)
   try {
     const auto device = value.attr("__dlpack_device__")().cast<std::pair<int, int>>();
     if (device.first != kDlCpu && device.first != kDlCudaHost) {
-      fail(name.kind, "[", name.component, "] ", name.before(),
-           "expected an array in this machine's memory", name.as(), ", got ", type_name(value),
-           " on device ", device.first, ":", device.second, " of DLPack; copy it to the CPU");
+      name.refuse("an array in this machine's memory", type_name(value), " on device ",
+                  device.first, ":", device.second, " of DLPack; copy it to the CPU");
     }
     const DlArray array = take_dlpack(value);
     *held = array.holder;
     return form_of(*array.tensor, array.writable);
   } catch (const py::error_already_set& error) {
     if (!error.matches(PyExc_Exception)) throw;  // raised by a signal handler
-    fail(name.kind, "[", name.component, "] ", name.before(), "expected an array that can be read",
-         name.as(), ", got ", type_name(value), " (", text_of(error.value()),
-         "); convert it with numpy.asarray");
+    name.refuse("an array that can be read", type_name(value), " (", text_of(error.value()),
+                "); convert it with numpy.asarray");
   } catch (const py::cast_error&) {
-    fail(name.kind, "[", name.component, "] ", name.before(), "expected an array that can be read",
-         name.as(), ", got ", type_name(value),
-         " of an unknown device; convert it with numpy.asarray");
+    name.refuse("an array that can be read", type_name(value),
+                " of an unknown device; convert it with numpy.asarray");
   }
 }
 
@@ -117,23 +114,19 @@ Array::Array(py::handle value, const ArrayName& name, bool written, Device devic
   ArrayForm form;
   std::vector<int64_t> shape;
   const bool there = is_device_array(value);
-  if (there != (device.kind == DeviceKind::kCuda)) {
-    fail(name.kind, "[", name.component, "] ", name.before(), "expected an array on ",
-         device_name(device), name.as(), ", got ", type_name(value), " on ",
-         there ? "a GPU" : "the CPU", "; move it there with cavs.Tensor(...).to(\"",
-         device_name(device), "\")");
-  }
+  const auto refuse_place = [&](const std::string& place) {
+    const std::string wanted = device_name(device);
+    name.refuse("an array on " + wanted, type_name(value), " on ", place,
+                "; move it there with cavs.Tensor(...).to(\"", wanted, "\")");
+  };
+  if (there != (device.kind == DeviceKind::kCuda)) refuse_place(there ? "a GPU" : "the CPU");
   if (there) {
     held_ = py::reinterpret_borrow<py::object>(value);
     form = read_device_array(value, name, &shape);
     // Without elements any address will do, and of no memory.
     const bool anywhere = form.data == nullptr || form.elements == 0;
     const int ordinal = anywhere ? device.ordinal : cuda_ordinal_of(form.data);
-    if (ordinal != device.ordinal) {
-      fail(name.kind, "[", name.component, "] ", name.before(), "expected an array on ",
-           device_name(device), name.as(), ", got ", type_name(value), " on cuda:", ordinal,
-           "; move it there with cavs.Tensor(...).to(\"", device_name(device), "\")");
-    }
+    if (ordinal != device.ordinal) refuse_place("cuda:" + std::to_string(ordinal));
   } else if (py::isinstance<py::array>(value)) {
     held_ = py::reinterpret_borrow<py::object>(value);
     form = form_of(value);
@@ -141,17 +134,12 @@ Array::Array(py::handle value, const ArrayName& name, bool written, Device devic
   } else if (py::hasattr(value, "__dlpack__")) {
     form = read_dlpack(value, name, &held_);
   } else {
-    fail(name.kind, "[", name.component, "] ", name.before(), "expected a NumPy array", name.as(),
-         ", got ", type_name(value), "; convert it with numpy.asarray");
+    name.refuse("a NumPy array", type_name(value), "; convert it with numpy.asarray");
   }
-  if (!form.dtype) {
-    fail(name.kind, "[", name.component, "] ", name.before(), "expected float32, float64 or int32",
-         name.as(), ", got ", form.other, "; convert it");
-  }
+  if (!form.dtype) name.refuse("float32, float64 or int32", form.other, "; convert it");
   if (!form.dense) {
-    fail(name.kind, "[", name.component, "] ", name.before(),
-         "expected a C-contiguous, aligned array", name.as(),
-         ", got one with gaps, in another order or at an odd address; copy it");
+    name.refuse("a C-contiguous, aligned array",
+                "one with gaps, in another order or at an odd address; copy it");
   }
   data_ = form.data;
   dtype_ = *form.dtype;
@@ -163,23 +151,17 @@ Array::Array(py::handle value, const ArrayName& name, bool written, Device devic
 }
 
 void Array::expect_writable() const {
-  if (!writable_) {
-    fail(name_.kind, "[", name_.component, "] ", name_.before(), "expected a writable array",
-         name_.as(), ", got a read-only one; copy it");
-  }
+  if (!writable_) name_.refuse("a writable array", "a read-only one; copy it");
 }
 
 void Array::expect_float() const {
-  if (is_int())
-    fail(name_.kind, "[", name_.component, "] ", name_.before(), "expected float32 or float64",
-         name_.as(), ", got int32; convert it");
+  if (is_int()) name_.refuse("float32 or float64", "int32; convert it");
 }
 
 void Array::expect_like(const Array& other) const {
   if (dtype_ != other.dtype_) {
-    fail(name_.kind, "[", name_.component, "] ", name_.before(), "expected dtype ",
-         dtype_name(other.dtype_), " like ", other.name(), name_.as(), ", got ", dtype_name(dtype_),
-         "; convert it");
+    name_.refuse(std::string("dtype ") + dtype_name(other.dtype_) + " like " + other.name(),
+                 dtype_name(dtype_), "; convert it");
   }
   CAVS_CHECK(elements_ == other.elements_, ErrorKind::kShape, "[", name_.component, "] ", name(),
              ": expected ", other.elements_, " elements like ", other.name(), ", got ", elements_,
@@ -192,8 +174,7 @@ void Array::expect_apart(const Array& other) const {
   const auto* other_begin = static_cast<const char*>(other.data_);
   if (bytes() > 0 && other.bytes() > 0 && begin < other_begin + other.bytes() &&
       other_begin < begin + bytes()) {
-    fail(name_.kind, "[", name_.component, "] ", name_.before(), "expected memory of its own",
-         name_.as(), ", got memory of ", other.name(), "; copy it");
+    name_.refuse("memory of its own", "memory of ", other.name(), "; copy it");
   }
 }
 
@@ -217,9 +198,9 @@ std::vector<Array> read_inputs(py::handle items, const char* component, Device d
     const bool there = is_device_array(item);
     arrays.emplace_back(item, name, false, there ? device : Device{});
     if (arrays.back().is_int() == there) {
-      fail(name.kind, "[", component, "] expected integers on the CPU and all else on ",
-           device_name(device), name.as(), ", got ", dtype_name(arrays.back().dtype()), " on ",
-           there ? "the GPU" : "the CPU", "; move it");
+      name.refuse("integers on the CPU and all else on " + device_name(device),
+                  dtype_name(arrays.back().dtype()), " on ", there ? "the GPU" : "the CPU",
+                  "; move it");
     }
   }
   return arrays;

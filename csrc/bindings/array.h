@@ -46,6 +46,11 @@ struct ArrayName {
   std::string as() const {
     return position < 0 ? "" : std::string(" as ") + name + " " + std::to_string(position);
   }
+  // Throws Error: "expected EXPECTED, got ...".
+  template <class... Parts>
+  [[noreturn]] void refuse(const std::string& expected, const Parts&... got) const {
+    fail(kind, "[", component, "] ", before(), "expected ", expected, as(), ", got ", got...);
+  }
 };
 
 // An array that was checked: C-contiguous, aligned, of a dtype of the engine, in this machine's

@@ -12,24 +12,14 @@
 #include "bindings/bindings.h"
 #include "bindings/device_arrays.h"
 #include "bindings/unlocked.h"
-#include "cuda/array_rows.h"
-#include "cuda/current_stream.h"
-#include "cuda/gpus.h"
+#include "cuda/driver/current_stream.h"
+#include "cuda/driver/gpus.h"
+#include "cuda/launches/array_rows.h"
 
 namespace py = pybind11;
 
 namespace cavs {
 namespace {
-
-std::string version_text(int number) {  // of the driver: 1000 * major + 10 * minor
-  return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
-}
-
-// The file of the library that a function comes from.
-std::string file_of(void* function) {
-  Dl_info info;
-  return dladdr(function, &info) == 0 || info.dli_fname == nullptr ? "" : info.dli_fname;
-}
 
 // What `ask` says of a library; a line that begins with "none" where the library is missing.
 template <class Ask>
@@ -44,7 +34,7 @@ std::string version_or_reason(const Ask& ask) {
 std::string driver_version() {
   int number = 0;
   cuda::check(cuda::driver().cuDriverGetVersion(&number), "the driver's version");
-  return version_text(number);
+  return cuda::version_text(number);
 }
 
 std::string nvrtc_version() {
@@ -55,7 +45,7 @@ std::string nvrtc_version() {
 
 // Not in the list of driver.h: it serves this line alone, and the emulated library has none.
 std::string cublas_version() {
-  const std::string file = file_of(reinterpret_cast<void*>(cuda::blas().cublasCreate));
+  const std::string file = cuda::file_of(reinterpret_cast<void*>(cuda::blas().cublasCreate));
   void* library = file.empty() ? nullptr : dlopen(file.c_str(), RTLD_NOW | RTLD_NOLOAD);
   if (library == nullptr) return "unknown";
   const auto property = reinterpret_cast<int (*)(int, int*)>(dlsym(library, "cublasGetProperty"));

@@ -7,8 +7,8 @@
 
 #include "bindings/bindings.h"
 #include "bindings/unlocked.h"
-#include "cuda/kernel_cache.h"
-#include "cuda/kernel_texts.h"
+#include "cuda/code/kernel_cache.h"
+#include "cuda/code/kernel_texts.h"
 
 namespace py = pybind11;
 

@@ -3,30 +3,26 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/everlasting.h"
 #include "bindings/bindings.h"
 #include "bindings/unlocked.h"
-#include "cuda/allocator.h"
+#include "cuda/driver/allocator.h"
 
 namespace py = pybind11;
 
 namespace cavs {
 namespace {
 
-// Never given back: memory may be asked for while the process ends.
 struct Functions {
   py::object allocate, release;
 };
-Functions& functions() {
-  static auto* const functions = new Functions;
-  return *functions;
-}
 
 cuda::Address allocate(int ordinal, size_t bytes) {
   cuda::Address address = 0;
   std::string failed;
   with_interpreter([&] {
     try {
-      address = functions().allocate(ordinal, bytes).cast<cuda::Address>();
+      address = everlasting<Functions>().allocate(ordinal, bytes).cast<cuda::Address>();
     } catch (const std::exception& error) {  // of Python: it needs the lock to be read
       failed = error.what();
     }
@@ -40,7 +36,7 @@ cuda::Address allocate(int ordinal, size_t bytes) {
 void release(int ordinal, cuda::Address address) {
   with_interpreter([&] {
     try {
-      functions().release(ordinal, address);
+      everlasting<Functions>().release(ordinal, address);
     } catch (const std::exception&) {
     }
   });
@@ -52,7 +48,7 @@ void bind_cuda_pool(py::module_& cuda_module) {
   cuda_module.def(
       "set_memory_pool",
       [](const py::object& take, const py::object& give) {
-        functions() = {take, give};
+        everlasting<Functions>() = {take, give};
         cuda::set_memory_pool({&allocate, &release});
       },
       py::arg("allocate"), py::arg("release"),

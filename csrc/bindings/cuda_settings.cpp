@@ -4,10 +4,10 @@
 #include "bindings/bindings.h"
 #include "bindings/program.h"
 #include "bindings/unlocked.h"
-#include "cuda/counters.h"
-#include "cuda/graphs.h"
-#include "cuda/levels_choice.h"
-#include "cuda/prepared.h"
+#include "cuda/driver/counters.h"
+#include "cuda/levels/levels_choice.h"
+#include "cuda/sweep/graphs.h"
+#include "cuda/sweep/prepared.h"
 
 namespace py = pybind11;
 

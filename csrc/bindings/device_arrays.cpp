@@ -8,6 +8,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/everlasting.h"
 #include "bindings/read.h"
 
 namespace py = pybind11;
@@ -25,18 +26,13 @@ std::optional<DType> dtype_of(const std::string& type) {
 }
 
 [[noreturn]] void refuse(const ArrayName& name, py::handle value, const std::string& got) {
-  fail(name.kind, "[", name.component, "] ", name.before(), "expected an array of a GPU", name.as(),
-       ", got ", type_name(value), " ", got, "; convert it with cavs.Tensor(...).to(device)");
+  name.refuse("an array of a GPU", type_name(value), " ", got,
+              "; convert it with cavs.Tensor(...).to(device)");
 }
 
-// Never given back: arrays may be made while the process ends.
 struct Makers {
   py::object make, wrap;
 };
-Makers& makers() {
-  static auto* const makers = new Makers;
-  return *makers;
-}
 
 py::tuple tuple_of(const std::vector<int64_t>& shape) {
   py::tuple sizes(shape.size());
@@ -88,20 +84,22 @@ ArrayForm read_device_array(py::handle value, const ArrayName& name, std::vector
   }
 }
 
-void set_array_makers(const py::object& make, const py::object& wrap) { makers() = {make, wrap}; }
+void set_array_makers(const py::object& make, const py::object& wrap) {
+  everlasting<Makers>() = {make, wrap};
+}
 
 py::object make_device_array(Device device, const std::vector<int64_t>& shape, DType dtype) {
-  CAVS_CHECK(makers().make, ErrorKind::kDevice,
+  CAVS_CHECK(everlasting<Makers>().make, ErrorKind::kDevice,
              "[cuda] expected arrays of a GPU, got none; import cavs before its native engine");
-  return makers().make(device.ordinal, tuple_of(shape), dtype_name(dtype));
+  return everlasting<Makers>().make(device.ordinal, tuple_of(shape), dtype_name(dtype));
 }
 
 py::object wrap_device_array(Device device, const void* data, const std::vector<int64_t>& shape,
                              DType dtype, const py::object& owner) {
-  CAVS_CHECK(makers().wrap, ErrorKind::kDevice,
+  CAVS_CHECK(everlasting<Makers>().wrap, ErrorKind::kDevice,
              "[cuda] expected arrays of a GPU, got none; import cavs before its native engine");
-  return makers().wrap(device.ordinal, reinterpret_cast<uintptr_t>(data), tuple_of(shape),
-                       dtype_name(dtype), owner);
+  return everlasting<Makers>().wrap(device.ordinal, reinterpret_cast<uintptr_t>(data),
+                                    tuple_of(shape), dtype_name(dtype), owner);
 }
 
 }  // namespace cavs

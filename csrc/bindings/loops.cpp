@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "bindings/bindings.h"
 #include "bindings/own_ids.h"
-#include "cpu/kernels/row_sparse.h"
+#include "cpu/step_arithmetic.h"
 
 namespace py = pybind11;
 
@@ -121,7 +121,8 @@ py::tuple sum_of_rows(const Ids& ids_a, const py::array_t<T, py::array::c_style>
   py::array_t<T> rows(shape);
   const RowsView<T> first{ids_a.data(), a.data(), ids_a.size()};
   const RowsView<T> second{ids_b.data(), b.data(), ids_b.size()};
-  const auto count = merge_rows(first, second, width, ids.mutable_data(), rows.mutable_data());
+  const auto count = cpu_step_arithmetic<T>().merge_rows(first, second, width, ids.mutable_data(),
+                                                         rows.mutable_data());
   const py::slice taken(0, count, 1);
   return py::make_tuple(ids[taken], rows[taken]);
 }

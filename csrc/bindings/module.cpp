@@ -87,7 +87,6 @@ PYBIND11_MODULE(_core, m) {
   cavs::bind_runtime(m);
   cavs::bind_plans(m);
   cavs::bind_optim(m);
-  cavs::bind_device_optim(m);
   cavs::bind_step(m);
   cavs::bind_cuda(m);
   refuse_bare_objects(m);

@@ -1,9 +1,10 @@
-// Optimiser steps on arrays, in place.
+// Optimiser steps on arrays, in place, by the arithmetic of the backend of their device.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -11,8 +12,8 @@
 #include "bindings/bindings.h"
 #include "bindings/optim_arrays.h"
 #include "bindings/read.h"
-#include "cpu/kernels/optimizers.h"
-#include "cpu/kernels/update_bounds.h"
+#include "cpu/step_arithmetic.h"
+#include "runtime/backend.h"
 
 namespace cavs {
 namespace {
@@ -56,24 +57,31 @@ RmspropSettings rmsprop_settings(double lr, double alpha, double eps, double wei
   return {lr, alpha, eps, weight_decay, momentum, centered};
 }
 
-void expect_states(const OptimizerSettings& settings, size_t given) {
-  CAVS_CHECK(given == num_states(settings), ErrorKind::kShape, "[optim] states: expected ",
-             num_states(settings), " for a param, got ", given, "; give what the settings need");
-}
-
-void update(const OptimizerSettings& settings, const py::sequence& params,
+// Arrays of the device of this name.
+void update(const std::string& name, const OptimizerSettings& settings, const py::sequence& params,
             const py::sequence& grads, const std::vector<py::sequence>& states,
             const std::vector<int64_t>& steps) {
-  Dense dense(params, grads);
+  const Device device = device_named(name);
+  Dense dense(params, grads, device);
   expect_states(settings, states.size());
   for (const py::sequence& state : states) dense.add_state(state);
   if (std::holds_alternative<AdamSettings>(settings)) dense.add_steps(steps);
-  dense.dispatch([&](const auto& updates) { optimizer_step(settings, updates); });
+  const Backend& backend = backend_of(device);
+  dense.dispatch([&](const auto& updates) {
+    using T = std::decay_t<decltype(*updates[0].param)>;
+    backend.step_arithmetic(T{}).update(settings, updates);
+  });
 }
 
-void update_rows(const OptimizerSettings& settings, const py::object& param, const py::object& ids,
-                 const py::object& rows, const std::vector<py::object>& values, int64_t step) {
-  const Sparse sparse(param, ids, rows);
+template <class T>
+T* state_at(const std::vector<Array>& states, size_t i) {
+  return i < states.size() ? states[i].data<T>() : nullptr;
+}
+
+void update_rows(const std::string& name, const OptimizerSettings& settings,
+                 const py::object& param, const py::object& ids, const py::object& rows,
+                 const std::vector<py::object>& values, int64_t step) {
+  const Sparse sparse(param, ids, rows, device_named(name));
   expect_states(settings, values.size());
   expect_step(step);
   std::vector<Array> states;
@@ -83,58 +91,77 @@ void update_rows(const OptimizerSettings& settings, const py::object& param, con
     for (const Array& other : states) state.expect_apart(other);
     states.push_back(std::move(state));
   }
+  const Backend& backend = backend_of(sparse.param.device());
   dispatch(sparse.param, [&](auto zero) {
     using T = decltype(zero);
-    const auto state = [&](size_t i) { return i < states.size() ? states[i].data<T>() : nullptr; };
-    const DenseUpdate<T> all = {
-        sparse.param.data<T>(), sparse.rows.data<T>(), state(0), state(1), 0, step, state(2)};
-    optimizer_step_rows<T>(settings, all, sparse.own.data(), sparse.count(), sparse.width());
+    const auto& arithmetic = backend.step_arithmetic(zero);
+    const int64_t num_rows = sparse.param.dim(0);
+    CAVS_CHECK(
+        !sparse.on_device() || arithmetic.are_within(sparse.numbers(), sparse.count(), num_rows),
+        ErrorKind::kValue, "[optim] expected row ids from 0 to ", num_rows - 1,
+        ", got others; check the ids of the gradient");
+    const DenseUpdate<T> all = {sparse.param.data<T>(),
+                                sparse.rows.data<T>(),
+                                state_at<T>(states, 0),
+                                state_at<T>(states, 1),
+                                0,
+                                step,
+                                state_at<T>(states, 2)};
+    arithmetic.update_rows(settings, all, sparse.numbers(), sparse.count(), sparse.width());
   });
+}
+
+// Our own: the caller's may change in other threads.
+std::vector<int32_t> ids_of_rows(const py::object& value, const Array& param) {
+  CAVS_CHECK(param.ndim() > 0, ErrorKind::kShape,
+             "[optim] param: expected rows for the ids, got one of no dimensions; give a matrix");
+  const auto given =
+      read_as<py::array_t<int32_t, py::array::c_style>>(value, "optim", "int32 row ids");
+  std::vector<int32_t> ids(given.data(), given.data() + given.size());
+  for (const int32_t id : ids) {
+    CAVS_CHECK(id >= -1 && id < param.dim(0), ErrorKind::kValue,
+               "[optim] expected row ids from -1 to ", param.dim(0) - 1, ", got ", id,
+               "; check the ids of the gradient");
+  }
+  return ids;
 }
 
 using Magnitudes = std::vector<double>;  // of a parameter and two states
 
-int64_t row_size(const Array& param) { return param.dim(0) == 0 ? 0 : param.size() / param.dim(0); }
-
-std::optional<Magnitudes> bounds(const OptimizerSettings& settings, int64_t step, double grad,
-                                 const py::object& param_value, const py::sequence& state_values,
-                                 const py::object& ids_value,
+std::optional<Magnitudes> bounds(const std::string& name, const OptimizerSettings& settings,
+                                 int64_t step, double grad, const py::object& param_value,
+                                 const py::sequence& state_values, const py::object& ids_value,
                                  const std::optional<Magnitudes>& known) {
+  const Device device = device_named(name);
   expect_step(step);
-  const Array param = float_array("param", param_value, false);
+  const Array param = float_array("param", param_value, false, device);
   std::vector<Array> states;
   expect_states(settings, py::len(state_values));
   for (const py::handle value : state_values) {
-    states.push_back(optim_array("state", value, false));
+    states.push_back(optim_array("state", value, false, device));
     states.back().expect_like(param);
   }
-  std::vector<int32_t> ids;  // our own: the caller's may change in other threads
-  if (!ids_value.is_none()) {
-    CAVS_CHECK(param.ndim() > 0, ErrorKind::kShape,
-               "[optim] param: expected rows for the ids, got one of no dimensions; give a matrix");
-    const auto given =
-        read_as<py::array_t<int32_t, py::array::c_style>>(ids_value, "optim", "int32 row ids");
-    ids.assign(given.data(), given.data() + given.size());
-    for (const int32_t id : ids) {
-      CAVS_CHECK(id >= -1 && id < param.dim(0), ErrorKind::kValue,
-                 "[optim] expected row ids from -1 to ", param.dim(0) - 1, ", got ", id,
-                 "; check the ids of the gradient");
-    }
-  }
+  const bool some_rows = !ids_value.is_none(), on_host = device == Device{};
+  std::vector<int32_t> own;
+  std::optional<Array> there;
+  if (some_rows && on_host) own = ids_of_rows(ids_value, param);
+  if (some_rows && !on_host) there = optim_array("ids", ids_value, false, device);
   CAVS_CHECK(!known || known->size() == 3, ErrorKind::kShape,
              "[optim] known: expected the magnitudes of a parameter and two states, got ",
              known ? known->size() : 0, "; give three numbers");
+  const Backend& backend = backend_of(device);
   return dispatch(param, [&](auto zero) -> std::optional<Magnitudes> {
     using T = decltype(zero);
-    const auto state = [&](size_t i) { return i < states.size() ? states[i].data<T>() : nullptr; };
-    const DenseUpdate<T> update = {param.data<T>(), nullptr, state(0), state(1),
-                                   param.size(),    step,    nullptr};
-    const auto count = static_cast<int64_t>(ids.size());
-    const int32_t* rows = ids_value.is_none() ? nullptr : ids.data();
+    const DenseUpdate<T> update = {param.data<T>(),        nullptr,      state_at<T>(states, 0),
+                                   state_at<T>(states, 1), param.size(), step};
     std::optional<UpdateBounds> before;
     if (known) before = UpdateBounds{(*known)[0], (*known)[1], (*known)[2]};
-    const auto after = bounds_after_update<T>(settings, update, grad, before, rows, count,
-                                              rows == nullptr ? 1 : row_size(param));
+    const int32_t* const ids = there ? there->data<int32_t>() : some_rows ? own.data() : nullptr;
+    const int64_t count = there ? there->dim(0) : static_cast<int64_t>(own.size());
+    const int64_t rows = param.ndim() == 0 ? 0 : param.dim(0);
+    const int64_t width = !some_rows ? 1 : rows == 0 ? 0 : param.size() / rows;
+    const auto after = backend.step_arithmetic(zero).bounds_after_update(settings, update, grad,
+                                                                         before, ids, count, width);
     if (!after) return std::nullopt;
     return Magnitudes{after->param, after->first, after->second};
   });
@@ -142,17 +169,18 @@ std::optional<Magnitudes> bounds(const OptimizerSettings& settings, int64_t step
 
 double sum(const py::object& value) {
   const Array x = float_array("x", value, false);
-  return dispatch(x, [&](auto zero) {
+  return dispatch(x, [&](auto zero) -> double {
     using T = decltype(zero);
-    return static_cast<double>(static_cast<T>(sum_all<T>(x.data<T>(), x.size())));
+    return cpu_step_arithmetic<T>().sum({x.data<T>(), x.size()});
   });
 }
 
-double sum_of_squares(const py::object& value) {
-  const Array x = float_array("x", value, false);
+double sum_squares(const std::string& name, const py::object& value) {
+  const Device device = device_named(name);
+  const Array x = float_array("x", value, false, device);
   return dispatch(x, [&](auto zero) {
     using T = decltype(zero);
-    return sum_squares<T>(x.data<T>(), x.size());
+    return backend_of(device).step_arithmetic(zero).sum_squares({x.data<T>(), x.size()});
   });
 }
 
@@ -171,19 +199,20 @@ std::vector<double> magnitudes(const py::sequence& values) {
       single.push_back({x.data<float>(), x.size()});
     }
   }
-  const std::vector<float> of_single = max_abs_each(single);
-  const std::vector<double> of_twice = max_abs_each(twice);
+  const std::vector<float> of_single = cpu_step_arithmetic<float>().max_abs_each(single);
+  const std::vector<double> of_twice = cpu_step_arithmetic<double>().max_abs_each(twice);
   std::vector<double> found;
   size_t i = 0, j = 0;
   for (const Array& x : arrays) found.push_back(x.is_double() ? of_twice[j++] : of_single[i++]);
   return found;
 }
 
-void scale(const py::object& value, double factor) {
-  const Array x = float_array("x", value, true);
+void scale(const std::string& name, const py::object& value, double factor) {
+  const Device device = device_named(name);
+  const Array x = float_array("x", value, true, device);
   dispatch(x, [&](auto zero) {
     using T = decltype(zero);
-    scale_in_place<T>(x.data<T>(), factor, x.size());
+    backend_of(device).step_arithmetic(zero).scale(x.data<T>(), factor, x.size());
   });
 }
 
@@ -194,22 +223,44 @@ void add(const py::object& value, const py::object& other, double factor) {
   y.expect_apart(x);
   dispatch(x, [&](auto zero) {
     using T = decltype(zero);
-    add_in_place<T>(x.data<T>(), y.data<T>(), factor, x.size());
+    add_scaled<T>(x.data<T>(), y.data<T>(), factor, x.size());
   });
+}
+
+// The same function of arrays of the host.
+template <class Result, class... Arguments>
+auto on_host(Result (*function)(const std::string&, Arguments...)) {
+  return [function](Arguments... arguments) { return function("cpu", arguments...); };
+}
+
+// Functions of an optimiser's settings, which are the same on a device but for its name before
+// them.
+void bind_on_devices(py::module_& m) {
+  using py::arg;
+  m.def("update_on", &update, arg("device"), arg("settings"), arg("params"), arg("grads"),
+        arg("states"), arg("steps"), "As update, on arrays of the device of this name.");
+  m.def("update_rows_on", &update_rows, arg("device"), arg("settings"), arg("param"), arg("ids"),
+        arg("rows"), arg("states"), arg("step"), "As update_rows; ids without -1.");
+  m.def("bounds_after_on", &bounds, arg("device"), arg("settings"), arg("step"), arg("grad"),
+        arg("param"), arg("states"), arg("ids").none(true), arg("known").none(true),
+        "As bounds_after.");
+  m.def("sum_squares_on", &sum_squares, arg("device"), arg("x"), "As sum_squares.");
+  m.def("scale_on_", &scale, arg("device"), arg("x"), arg("factor"), "As scale_.");
 }
 
 }  // namespace
 
 void bind_optim(py::module_& m) {
   using py::arg;
-  m.def("update", &update, arg("settings"), arg("params"), arg("grads"),
+  bind_on_devices(m);
+  m.def("update", on_host(&update), arg("settings"), arg("params"), arg("grads"),
         arg("states") = std::vector<py::sequence>{}, arg("steps") = std::vector<int64_t>{},
         "The settings' step, of the formula of torch.optim, over arrays of each list, in place. "
         "`states` has a list for each array that is kept for a param: momentum; sums (Adagrad); "
         "means and means of squares (Adam); means of squares, momentum and, where centered, means "
         "(RMSprop). steps[i] numbers the updates of params[i] from 1, for Adam.");
-  m.def("update_rows", &update_rows, arg("settings"), arg("param"), arg("ids"), arg("rows"),
-        arg("states") = std::vector<py::object>{}, arg("step") = 1,
+  m.def("update_rows", on_host(&update_rows), arg("settings"), arg("param"), arg("ids"),
+        arg("rows"), arg("states") = std::vector<py::object>{}, arg("step") = 1,
         "The step for the rows `ids` (int32, distinct, -1 passed over) of a (num, d) param; other "
         "rows neither decay nor go on by momentum. For Adam that of torch.optim.SparseAdam.");
   py::class_<SgdSettings>(m, "SgdSettings")
@@ -227,9 +278,9 @@ void bind_optim(py::module_& m) {
       "sum", &sum, arg("x"),
       "Sum of all elements, accumulated in float64 and rounded to the array's dtype; the same for "
       "any number of threads.");
-  m.def("sum_squares", &sum_of_squares, arg("x"),
+  m.def("sum_squares", on_host(&sum_squares), arg("x"),
         "Sum of squares, accumulated in float64; the same for any number of threads.");
-  m.def("bounds_after", &bounds, arg("settings"), arg("step"), arg("grad"), arg("param"),
+  m.def("bounds_after", on_host(&bounds), arg("settings"), arg("step"), arg("grad"), arg("param"),
         arg("states"), arg("ids").none(true), arg("known").none(true),
         "Upper bounds for the magnitudes of a parameter and its states (as many as the step "
         "changes) after update number `step` by a gradient of at most `grad`. They come from "
@@ -238,7 +289,7 @@ void bind_optim(py::module_& m) {
   m.def("max_abs", &magnitudes, arg("arrays"),
         "The greatest magnitude of each array, infinite or NaN where an element is; 0 for an "
         "empty array.");
-  m.def("scale_", &scale, arg("x"), arg("factor"), "x *= factor, in place.");
+  m.def("scale_", on_host(&scale), arg("x"), arg("factor"), "x *= factor, in place.");
   m.def("add_", &add, arg("x"), arg("y"), arg("factor") = 1.0, "x += factor * y, in place.");
 }
 

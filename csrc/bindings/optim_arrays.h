@@ -15,7 +15,7 @@
 #include "bindings/array.h"
 #include "bindings/own_ids.h"
 #include "bindings/unlocked.h"
-#include "cpu/kernels/optimizers.h"
+#include "runtime/step_arithmetic.h"
 
 namespace cavs {
 
@@ -57,6 +57,11 @@ auto dispatch(const Array& array, const Body& body) {
   const Unlocked unlocked;
   const DenormalScope scope(array.dtype());
   return array.is_double() ? body(double{}) : body(float{});
+}
+
+inline void expect_states(const OptimizerSettings& settings, size_t given) {
+  CAVS_CHECK(given == num_states(settings), ErrorKind::kShape, "[optim] states: expected ",
+             num_states(settings), " for a param, got ", given, "; give what the settings need");
 }
 
 inline Array state_like(py::handle value, const Array& param) {
@@ -146,6 +151,21 @@ class Dense {
   std::vector<int64_t> steps_;
 };
 
+// Throws Error(kValue) for ids out of range, and for one that comes twice; -1 is passed over.
+inline void check_row_ids(const std::vector<int32_t>& ids, int64_t num_rows) {
+  std::vector<bool> seen(static_cast<size_t>(num_rows));
+  for (size_t i = 0; i < ids.size(); ++i) {
+    CAVS_CHECK(ids[i] >= -1 && ids[i] < num_rows, ErrorKind::kValue,
+               "[optim] expected row ids from -1 to ", num_rows - 1, ", got ", ids[i],
+               " at position ", i, "; check the ids of the gradient");
+    if (ids[i] < 0) continue;
+    const auto id = static_cast<size_t>(ids[i]);
+    CAVS_CHECK(!seen[id], ErrorKind::kValue, "[optim] expected distinct row ids, got ", ids[i],
+               " again at position ", i, "; sum the rows of equal ids first");
+    seen[id] = true;
+  }
+}
+
 struct Sparse {
   Sparse(const py::object& param_value, const py::object& ids_value, const py::object& rows_value,
          Device device = {})
@@ -165,11 +185,13 @@ struct Sparse {
                rows.size(), " elements for ", ids.size(), " ids and a param of ", param.size(),
                " elements; check the shapes");
     rows.expect_apart(param);
-    if (device != Device{}) return;  // its ids are checked where they stand
-    own = own_ids(ids.data<int32_t>(), ids.dim(0));
-    check_row_ids(own.data(), count(), param.dim(0));
+    if (on_device()) return;  // its ids are checked where they stand
+    own = own_ids(ids.data<int32_t>(), count());
+    check_row_ids(own, param.dim(0));
   }
-  int64_t count() const { return static_cast<int64_t>(own.size()); }
+  bool on_device() const { return param.device() != Device{}; }
+  const int32_t* numbers() const { return on_device() ? ids.data<int32_t>() : own.data(); }
+  int64_t count() const { return ids.dim(0); }
   int64_t width() const { return param.dim(1); }
   Array param, ids, rows;
   std::vector<int32_t> own;  // copy of the ids, of arrays of the host

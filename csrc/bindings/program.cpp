@@ -125,9 +125,8 @@ std::vector<OutputSpec> read_outputs(const py::tuple& items, const Program& prog
 // that no value stands for would be given back as it was made.
 void check_outputs(const std::vector<OutputSpec>& outputs, const Executable& exe) {
   const Program& program = exe.program;
-  const size_t own = exe.forward ? exe.forward->program.values.size() : 0;
   std::vector<bool> written(outputs.size(), false);
-  for (size_t id = own; id < program.values.size(); ++id) {
+  for (size_t id = exe.first_value(); id < program.values.size(); ++id) {
     const ValueSpec& value = program.values[id];
     const auto index = static_cast<size_t>(value.index);
     if (value.role != Role::kOutput || index >= outputs.size()) continue;

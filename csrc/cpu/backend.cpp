@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "base/denormals.h"
+#include "base/everlasting.h"
 #include "base/stopwatch.h"
 #include "cpu/bind.h"
 #include "cpu/groups/group_program.h"
@@ -40,10 +41,7 @@ void note_profile(const BoundSweep& bound, SweepProfile* profile) {
     const ThreadProfile& from = bound.profile[t];
     SweepProfile::Thread& thread = profile->threads[t];
     for (size_t i = 0; i < from.calls.size(); ++i) {
-      CallProfile& sum = profile->calls[i];
-      sum.calls += from.calls[i].calls;
-      sum.rows += from.calls[i].rows;
-      sum.ns += from.calls[i].ns;
+      profile->calls[i].add(from.calls[i]);
       thread.kernels += from.calls[i].ns;
     }
     profile->events.insert(profile->events.end(), from.events.begin(), from.events.end());
@@ -122,10 +120,6 @@ class CpuBackend final : public Backend {
 
 }  // namespace
 
-Backend* cpu_backend() {
-  static auto* const backend =
-      new CpuBackend;  // never destroyed: runs may end after static objects
-  return backend;
-}
+Backend* cpu_backend() { return &everlasting<CpuBackend>(); }
 
 }  // namespace cavs

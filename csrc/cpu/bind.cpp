@@ -23,8 +23,8 @@ class Binder {
         exe_(sweep_.exe),
         prepared_(bound->prepared),
         locals_(prepared_.locals(sweep_.keep)),
-        arrays_(sweep_.schedule),
-        tables_{arrays_, sweep_.uniques, sweep_.parents} {}
+        lists_(sweep_.schedule),
+        tables_{lists_, sweep_.uniques, sweep_.parents} {}
 
   void bind() {
     choose_weights();
@@ -149,7 +149,7 @@ class Binder {
   const Executable& exe_;
   const CpuProgram& prepared_;
   const Locals& locals_;
-  const HostScheduleArrays arrays_;
+  const HostLists lists_;
   const TableSources tables_;
 };
 

@@ -44,13 +44,11 @@ struct PackedWeight {
 };
 
 // The work of one thread in a sweep.
-struct ThreadProfile {
+struct ThreadProfile : ProfileEvents {
   std::vector<CallProfile> calls;  // [call]
-  std::vector<ProfileEvent> events;
-  int64_t events_left_out = 0;
-  int64_t packing_ns = 0;  // weights into panels
-  int64_t parts_ns = 0;    // its parts of shared work, packing included
-  int64_t shares_ns = 0;   // of thread 0: all shared work, from the first part to the last
+  int64_t packing_ns = 0;          // weights into panels
+  int64_t parts_ns = 0;            // its parts of shared work, packing included
+  int64_t shares_ns = 0;           // of thread 0: all shared work, from the first part to the last
 };
 
 struct BoundSweep {

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "cpu/kernel.h"
-#include "cpu/kernels/optimizers.h"
+#include "runtime/step_arithmetic.h"
 
 namespace cavs {
 
@@ -61,17 +61,36 @@ struct PackedProduct {
   bool accumulate = false;
 };
 
+// The functions for elements of one type, besides kernels. Those of optimisers, with PyTorch's
+// formulae, and of whole arrays work on n elements in this thread alone.
+template <class T>
+struct IsaFunctions {
+  void (*sgd)(const SgdSettings&, T* param, const T* grad, T* momentum, int64_t n);
+  void (*adagrad)(const AdagradSettings&, T* param, const T* grad, T* sum, int64_t n);
+  // `step`: number of the update, from 1
+  void (*adam)(const AdamSettings&, int64_t step, T* param, const T* grad, T* m, T* v, int64_t n);
+  // The arrays are null where the settings have no use for them.
+  void (*rmsprop)(const RmspropSettings&, T* param, const T* grad, T* square, T* momentum, T* mean,
+                  int64_t n);
+  double (*sum)(const T* x, int64_t n);
+  double (*sum_squares)(const T* x, int64_t n);
+  void (*scale)(T* x, double factor, int64_t n);
+  void (*add_scaled)(T* x, const T* y, double factor, int64_t n);
+  T (*max_abs)(const T* x, int64_t n);
+  // Of some rows of d elements; ids of -1 are passed over.
+  T (*max_abs_rows)(const T* x, const int32_t* ids, int64_t count, int64_t d);
+  // Whether one of `rows` rows of n elements, ld from start to start, has NaN.
+  bool (*has_nan)(const T* x, int64_t rows, int64_t ld, int64_t n);
+  void (*small_product)(const SmallProduct<T>&);
+  void (*pack_weight)(const WeightPanels<T>&);
+  void (*packed_product)(const PackedProduct<T>&);
+};
+
 struct IsaTable {
   const KernelEntry* kernels;
   int num_kernels;
-  OptimizerTable<float> single;
-  OptimizerTable<double> twice;
-  void (*small_product_single)(const SmallProduct<float>&);
-  void (*small_product_twice)(const SmallProduct<double>&);
-  void (*pack_weight_single)(const WeightPanels<float>&);
-  void (*pack_weight_twice)(const WeightPanels<double>&);
-  void (*packed_product_single)(const PackedProduct<float>&);
-  void (*packed_product_twice)(const PackedProduct<double>&);
+  IsaFunctions<float> single;
+  IsaFunctions<double> twice;
   int64_t panel_bytes;  // of one row of a panel
 };
 
@@ -81,8 +100,10 @@ const IsaTable& isa_table_avx2();
 const IsaTable& isa_table_avx512();
 #endif
 
-// The table of current_isa().
+// The table of current_isa(), and its functions for T.
 const IsaTable& isa_table();
+template <class T>
+const IsaFunctions<T>& isa_functions();
 
 // Throws Error(kRuntime); out of line, so that the objects of the instruction sets instantiate
 // nothing.

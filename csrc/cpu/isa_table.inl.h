@@ -51,19 +51,16 @@ constexpr KernelEntry kKernels[] = {
 };
 #undef CAVS_KERNEL
 
-constexpr IsaTable kTable = {
-    kKernels,
-    sizeof(kKernels) / sizeof(kKernels[0]),
-    kOptimizers<float>,
-    kOptimizers<double>,
-    small_product<float>,
-    small_product<double>,
-    pack_weight<float>,
-    pack_weight<double>,
-    packed_product<float>,
-    packed_product<double>,
-    kTileVectors * kVectorBytes,
+template <class T>
+constexpr IsaFunctions<T> kFunctions = {
+    sgd_loop<T>,     adagrad_loop<T>,      adam_loop<T>,     rmsprop_loop<T>,
+    sum_loop<T>,     sum_squares_loop<T>,  scale_loop<T>,    add_scaled_loop<T>,
+    max_abs_loop<T>, max_abs_rows_loop<T>, has_nan_loop<T>,  small_product<T>,
+    pack_weight<T>,  packed_product<T>,
 };
+
+constexpr IsaTable kTable = {kKernels, sizeof(kKernels) / sizeof(kKernels[0]), kFunctions<float>,
+                             kFunctions<double>, kTileVectors * kVectorBytes};
 
 }  // namespace
 

@@ -41,6 +41,17 @@ const IsaTable& isa_table() {
   return isa_table_generic();
 }
 
+template <class T>
+const IsaFunctions<T>& isa_functions() {
+  if constexpr (sizeof(T) == sizeof(float)) {
+    return isa_table().single;
+  } else {
+    return isa_table().twice;
+  }
+}
+template const IsaFunctions<float>& isa_functions();
+template const IsaFunctions<double>& isa_functions();
+
 KernelFunction find_kernel(DType dtype, const std::string& name) {
   if (dtype == DType::kInt32) return nullptr;
   const auto found = cpu_registry().find(name);

@@ -1,7 +1,7 @@
 // Looks for NaN in the rows of states that a call has written.
 #include "cpu/state_checks.h"
 
-#include "cpu/kernels/optimizers.h"
+#include "cpu/isa_table.h"
 
 namespace cavs {
 namespace {
@@ -11,6 +11,7 @@ void check_rows(const StateWrite& write, const KernelCall& call, FirstNan* first
   const Operand& operand = call.out[write.output];
   const T* data = static_cast<const T*>(operand.data) + write.column;
   const int64_t rows = call.row_end - call.row_begin;
+  const auto has_nan = isa_functions<T>().has_nan;
   if (!has_nan(data + call.row_begin * operand.ld, rows, operand.ld, write.size)) return;
   for (int64_t row = call.row_begin; row < call.row_end; ++row) {
     if (!has_nan(data + row * operand.ld, 1, operand.ld, write.size)) continue;

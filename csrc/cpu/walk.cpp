@@ -91,9 +91,7 @@ class Walker {
   void walk_levels(int s) {
     const int64_t levels = schedule_.num_levels();
     const bool inner = program_.segments[s].space.kind == SpaceKind::kInner;
-    const size_t next = static_cast<size_t>(s) + 1;
-    const bool sums =
-        next < program_.segments.size() && program_.segments[next].kind == SegmentKind::kSums;
+    const bool sums = sums_follow(program_, static_cast<size_t>(s));
     for (int64_t i = 0; i < levels; ++i) {
       const int64_t level = program_.backward ? levels - 1 - i : i;
       if (inner && level == 0) continue;  // all leaves, and nothing but leaves
@@ -109,9 +107,8 @@ class Walker {
   // Runs the sums over a level's rows one after the other, because each may go on from the one
   // before.
   void walk_sums(int s, int64_t begin, int64_t end) {
-    const int32_t* edge = schedule_.child_ptr.data();
-    const Rows rows = {begin, end, edge[begin], edge[end]};
-    const int parts = shared(s, end - begin, edge[end] - edge[begin]) ? count_ : 1;
+    const Rows rows = rows_of(s, begin, end);
+    const int parts = shared(s, end - begin, rows.edge_end - rows.edge_begin) ? count_ : 1;
     const PreparedSegment& range = segment_of(s);
     for (int i = range.call_begin; i < range.call_end; ++i) {
       share(parts, [&](int thread, int part) {
@@ -133,7 +130,7 @@ class Walker {
         run_rows(thread, s, split(s, begin, end, part), split(s, begin, end, part + 1));
       });
     } else if (count_ > 1 && splits_products(s, begin, end, edges)) {
-      run_splitting_products(s, begin, end);
+      run_chunk(0, s, rows_of(s, begin, end), true);
     } else {
       run_rows(0, s, begin, end);
     }
@@ -180,16 +177,12 @@ class Walker {
     for (bool first = true; begin < end; first = false) {
       if (!first && stopped(thread)) return;
       int64_t stop = std::min(end, begin + chunk.rows);
-      if (!has_edges) {
-        run_chunk(thread, s, {begin, stop, 0, 0});
-      } else {
-        if (edge[stop] - edge[begin] > chunk.edges) {
-          const int64_t last = edge[begin] + chunk.edges;
-          stop = std::upper_bound(edge + begin + 1, edge + stop, last) - edge - 1;
-          stop = std::max(stop, begin + 1);
-        }
-        run_chunk(thread, s, {begin, stop, edge[begin], edge[stop]});
+      if (has_edges && edge[stop] - edge[begin] > chunk.edges) {
+        const int64_t last = edge[begin] + chunk.edges;
+        stop = std::upper_bound(edge + begin + 1, edge + stop, last) - edge - 1;
+        stop = std::max(stop, begin + 1);
       }
+      run_chunk(thread, s, rows_of(s, begin, stop), false);
       begin = stop;
     }
   }
@@ -198,14 +191,30 @@ class Walker {
     int64_t begin, end, edge_begin, edge_end;
   };
 
-  void run_chunk(int thread, int s, const Rows& rows) {
+  Rows rows_of(int s, int64_t begin, int64_t end) const {
+    if (!segment_of(s).has_edges) return {begin, end, 0, 0};
+    const int32_t* edge = schedule_.child_ptr.data();
+    return {begin, end, edge[begin], edge[end]};
+  }
+
+  // With `splitting`, of thread 0 alone, all threads share the products that are worth it.
+  void run_chunk(int thread, int s, const Rows& rows, bool splitting) {
     place_locals(thread, s, rows);
     const PreparedSegment& range = segment_of(s);
     for (int i = range.call_begin; i < range.call_end; ++i) {
       KernelCall& call = bound_.threads[static_cast<size_t>(thread)].calls[static_cast<size_t>(i)];
       set_rows(i, rows, &call);
       if (call.row_begin >= call.row_end) continue;
-      invoke(thread, i, call);
+      if (splitting && splits(i, rows)) {
+        share(count_, [&](int taker, int part) {
+          KernelCall columns = call;
+          columns.thread = part;
+          columns.num_threads = count_;
+          invoke(taker, i, columns);
+        });
+      } else {
+        invoke(thread, i, call);
+      }
       check(i, call);
     }
   }
@@ -253,31 +262,6 @@ class Walker {
     set_rows(i, rows, &call);
     return worth_splitting(prepared_.options, program_.dtype, *call_of(i).instruction,
                            call.row_end - call.row_begin);
-  }
-
-  void run_splitting_products(int s, int64_t begin, int64_t end) {
-    const bool has_edges = segment_of(s).has_edges;
-    const int32_t* edge = schedule_.child_ptr.data();
-    const Rows rows = {begin, end, has_edges ? edge[begin] : 0, has_edges ? edge[end] : 0};
-    place_locals(0, s, rows);
-    const PreparedSegment& range = segment_of(s);
-    for (int i = range.call_begin; i < range.call_end; ++i) {
-      KernelCall call = bound_.threads[0].calls[static_cast<size_t>(i)];
-      set_rows(i, rows, &call);
-      if (call.row_begin >= call.row_end) continue;
-      if (!splits(i, rows)) {
-        invoke(0, i, call);
-        check(i, call);
-        continue;
-      }
-      share(count_, [&](int thread, int part) {
-        KernelCall columns = call;
-        columns.thread = part;
-        columns.num_threads = count_;
-        invoke(thread, i, columns);
-      });
-      check(i, call);
-    }
   }
 
   // Sums over no rows are called too: they write zeros.
@@ -328,12 +312,7 @@ class Walker {
   int64_t note(int thread, ProfileEvent event) {
     event.thread = thread;
     event.ns = begun_.passed() - event.start;
-    ThreadProfile& profile = bound_.profile[static_cast<size_t>(thread)];
-    if (profile.events.size() < SweepProfile::kMostEvents) {
-      profile.events.push_back(event);
-    } else {
-      ++profile.events_left_out;
-    }
+    bound_.profile[static_cast<size_t>(thread)].keep(event);
     return event.ns;
   }
 

@@ -7,15 +7,16 @@
 #include <mutex>
 
 #include "base/denormals.h"
-#include "cuda/allocator.h"
-#include "cuda/batch_copies.h"
-#include "cuda/current_stream.h"
-#include "cuda/later_step.h"
-#include "cuda/pinned_ring.h"
-#include "cuda/prepared.h"
-#include "cuda/step_arithmetic.h"
-#include "cuda/walk.h"
-#include "cuda/workspace.h"
+#include "base/everlasting.h"
+#include "cuda/driver/allocator.h"
+#include "cuda/driver/current_stream.h"
+#include "cuda/driver/pinned_ring.h"
+#include "cuda/step/later_step.h"
+#include "cuda/step/step_arithmetic.h"
+#include "cuda/sweep/batch_copies.h"
+#include "cuda/sweep/prepared.h"
+#include "cuda/sweep/walk.h"
+#include "cuda/sweep/workspace.h"
 #include "runtime/executable.h"
 #include "runtime/memory_plan.h"
 
@@ -147,7 +148,6 @@ class CudaBackend final : public Backend {
     const auto& workspace = static_cast<const CudaWorkspace&>(*sweep.plan.workspace);
     lists.add(staged_of(sweep), tables_at(sweep) + static_cast<Address>(sweep.plan.staged_offset));
     lists.add(workspace.late, at(sweep, sweep.plan.workspace_offset));
-    lists.finish();
     return lists;
   }
 
@@ -187,15 +187,10 @@ class CudaBackend final : public Backend {
   const CudaStepArithmetic<double> twice_{open_};
 };
 
-// Never destroyed: runs may end after static objects.
 struct Opened {
   std::mutex mutex;
   std::map<int, Backend*> backends;
 };
-Opened& opened() {
-  static auto* const opened = new Opened;
-  return *opened;
-}
 
 // Of the current device: what allocators keep, and arenas that no run uses.
 void spare() {
@@ -213,8 +208,9 @@ void spare() {
 
 Backend& cuda_backend(int ordinal) {
   const cuda::CurrentGpu open(ordinal);
-  const std::lock_guard<std::mutex> guard(cuda::opened().mutex);
-  Backend*& found = cuda::opened().backends[ordinal];
+  auto& opened = everlasting<cuda::Opened>();
+  const std::lock_guard<std::mutex> guard(opened.mutex);
+  Backend*& found = opened.backends[ordinal];
   if (found == nullptr) found = new cuda::CudaBackend(*open, *new cuda::GpuAllocator(*open));
   cuda::set_sparing(&cuda::spare);
   return *found;
@@ -231,9 +227,10 @@ int cuda_ordinal_of(const void* data) {
 }
 
 std::vector<Backend*> open_cuda_backends() {
-  const std::lock_guard<std::mutex> guard(cuda::opened().mutex);
+  auto& opened = everlasting<cuda::Opened>();
+  const std::lock_guard<std::mutex> guard(opened.mutex);
   std::vector<Backend*> found;
-  for (const auto& [ordinal, backend] : cuda::opened().backends) found.push_back(backend);
+  for (const auto& [ordinal, backend] : opened.backends) found.push_back(backend);
   return found;
 }
 

@@ -83,29 +83,6 @@ void remove_holes(GraphBatch* batch) {
   if (moved) batch->slots = std::move(slots);
 }
 
-// The edges by child: the inverse of the child lists. Edges of one child are ascending.
-struct ParentLists {
-  std::vector<int32_t> ptr;     // [num_vertices + 1]
-  std::vector<int32_t> parent;  // [num_edges]
-};
-
-ParentLists parent_lists(const GraphBatch& batch) {
-  const int64_t num_vertices = batch.num_vertices();
-  ParentLists lists;
-  lists.ptr.assign(num_vertices + 2, 0);
-  lists.parent.resize(batch.children.size());
-  // Counted two places ahead, so that filling leaves ptr[v] at the first edge of v.
-  for (int32_t child : batch.children) ++lists.ptr[child + 2];
-  for (int64_t v = 0; v < num_vertices; ++v) lists.ptr[v + 2] += lists.ptr[v + 1];
-  for (int64_t v = 0; v < num_vertices; ++v) {
-    for (int32_t e = batch.child_ptr[v]; e < batch.child_ptr[v + 1]; ++e) {
-      lists.parent[lists.ptr[batch.children[e] + 1]++] = static_cast<int32_t>(v);
-    }
-  }
-  lists.ptr.pop_back();
-  return lists;
-}
-
 // Orders the vertices by the leaf of least number below each. The walk from a leaf upwards takes
 // all vertices that no earlier leaf took, so the walks pass each vertex once. Vertices that no walk
 // reaches are on a cycle and come last.
@@ -332,12 +309,22 @@ GraphBatch concatenate(const std::vector<const GraphBatch*>& batches) {
 }
 
 GraphBatch reverse(const GraphBatch& batch) {
-  ParentLists lists = parent_lists(batch);
+  const int64_t num_vertices = batch.num_vertices();
   GraphBatch reversed;
   reversed.ptr = batch.ptr;
   reversed.edge_ptr = batch.edge_ptr;
-  reversed.child_ptr = std::move(lists.ptr);
-  reversed.children = std::move(lists.parent);
+  std::vector<int32_t>& ptr = reversed.child_ptr;
+  ptr.assign(num_vertices + 2, 0);
+  reversed.children.resize(batch.children.size());
+  // Counted two places ahead, so that filling leaves ptr[v] at the first edge of v.
+  for (int32_t child : batch.children) ++ptr[child + 2];
+  for (int64_t v = 0; v < num_vertices; ++v) ptr[v + 2] += ptr[v + 1];
+  for (int64_t v = 0; v < num_vertices; ++v) {
+    for (int32_t e = batch.child_ptr[v]; e < batch.child_ptr[v + 1]; ++e) {
+      reversed.children[ptr[batch.children[e] + 1]++] = static_cast<int32_t>(v);
+    }
+  }
+  ptr.pop_back();
   return reversed;
 }
 
@@ -346,7 +333,7 @@ std::vector<int32_t> vertex_levels(const GraphBatch& batch) {
   std::vector<int32_t> levels(num_vertices);
   if (levels_in_order<1>(batch, &levels) || levels_in_order<-1>(batch, &levels)) return levels;
 
-  const ParentLists parents = parent_lists(batch);
+  const GraphBatch parents = reverse(batch);
   std::vector<int32_t> pending(num_vertices);  // children whose level is not known yet
   std::vector<int32_t> done;
   done.reserve(num_vertices);
@@ -357,8 +344,8 @@ std::vector<int32_t> vertex_levels(const GraphBatch& batch) {
   }
   for (size_t i = 0; i < done.size(); ++i) {
     const int32_t v = done[i];
-    for (int32_t e = parents.ptr[v]; e < parents.ptr[v + 1]; ++e) {
-      const int32_t parent = parents.parent[e];
+    for (int32_t e = parents.child_ptr[v]; e < parents.child_ptr[v + 1]; ++e) {
+      const int32_t parent = parents.children[e];
       levels[parent] = std::max(levels[parent], levels[v] + 1);
       if (--pending[parent] == 0) done.push_back(parent);
     }

@@ -179,4 +179,10 @@ struct Program {
   std::shared_ptr<const Program> forward;  // of a backward program
 };
 
+// Whether the segment after this one sums over the rows of its levels.
+inline bool sums_follow(const Program& program, size_t segment) {
+  const size_t next = segment + 1;
+  return next < program.segments.size() && program.segments[next].kind == SegmentKind::kSums;
+}
+
 }  // namespace cavs

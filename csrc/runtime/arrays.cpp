@@ -30,8 +30,7 @@ void check_arrays(const Executable& exe, const RowCounts& counts, const ArrayLis
                "[runtime] expected ", exe.array_counts[i], " ", list_name(roles[i]),
                " arrays, got ", list.size(), "; pass all arrays of the program");
   }
-  const size_t own = exe.forward ? exe.forward->program.values.size() : 0;
-  for (size_t id = own; id < program.values.size(); ++id) {
+  for (size_t id = exe.first_value(); id < program.values.size(); ++id) {
     const ValueSpec& value = program.values[id];
     const auto* list = arrays.of(value.role);
     if (list == nullptr) continue;

@@ -23,7 +23,7 @@ SweepMemory memory_of(const Executable& exe, const Layout& layout, const SweepPl
   for (size_t id = 0; id < plan.lifetimes.size(); ++id) {
     const RowPlace& place = layout.places[id];
     const auto holder = static_cast<size_t>(place.holder);
-    const bool saved = exe.forward && id < exe.forward->program.values.size();
+    const bool saved = id < exe.first_value();
     // In the step in which a value takes over rows, the rows count for the value that had them.
     const int first = saved ? 0 : layout.first[id] + (holder != id && place.whole ? 1 : 0);
     if (layout.last[id] < layout.first[id] || layout.last[id] < first) continue;

@@ -67,9 +67,8 @@ bool has_leaves_apart(const Program& program) {
 
 void prepare_externals(Executable& exe) {
   const auto& values = exe.program.values;
-  const size_t own = exe.forward ? exe.forward->program.values.size() : 0;
   exe.array_counts.assign(3, 0);
-  for (size_t id = own; id < values.size(); ++id) {
+  for (size_t id = exe.first_value(); id < values.size(); ++id) {
     const ValueSpec& value = values[id];
     const int list = value.role == Role::kParam    ? 0
                      : value.role == Role::kInput  ? 1

@@ -34,6 +34,9 @@ struct Executable {
   // The most memory that a run took so far, so that the next run takes an arena that need not grow.
   mutable std::atomic<int64_t> expected_bytes{0};
 
+  // Of a backward program the values before this one are its forward program's.
+  size_t first_value() const { return forward ? forward->program.values.size() : 0; }
+
   const Layout& layout(bool keep) const { return keep ? kept : dropped; }
   // Of a backward program. With `retain` another backward may follow; few programs are ever run so,
   // and that layout is made when it is first asked for.

@@ -86,9 +86,7 @@ class LayoutBuilder {
     used = more ? Space{SpaceKind::kVertex, -1} : rows;
   }
 
-  bool from_forward(int id) const {
-    return exe_.forward && id < static_cast<int>(exe_.forward->program.values.size());
-  }
+  bool from_forward(int id) const { return static_cast<size_t>(id) < exe_.first_value(); }
 
   void find_confined() {
     for (size_t id = 0; id < program_.values.size(); ++id) {

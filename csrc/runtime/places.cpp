@@ -26,21 +26,26 @@ ValueRows form_of(const Executable& exe, int id) {
   return {nullptr, form.ld, form.size, exe.program.values[root].role == Role::kArena && root == id};
 }
 
+int64_t ld_of(const Executable& exe, const Layout& layout, int id) {
+  const int root = exe.roots[id].value;
+  const bool arena = exe.program.values[root].role == Role::kArena;
+  return arena ? layout.places[static_cast<size_t>(root)].ld : exe.forms[id].ld;
+}
+
 ValueRows rows_of(const Sweep& sweep, int id) {
   const Executable& exe = sweep.exe;
   const Root& root = exe.roots[id];
   ValueRows rows = form_of(exe, id);
   rows.data = base_of(sweep, root.value) + root.column * item_size(exe.forms[id].dtype);
-  const RowPlace& place = sweep.layout.places[static_cast<size_t>(root.value)];
-  if (exe.program.values[root.value].role == Role::kArena) rows.ld = place.ld;
-  rows.padded = rows.padded && place.whole;
+  rows.ld = ld_of(exe, sweep.layout, id);
+  rows.padded = rows.padded && sweep.layout.places[static_cast<size_t>(root.value)].whole;
   return rows;
 }
 
 const ExternalArray& external_of(const Sweep& sweep, int id) {
   const Executable& exe = sweep.exe;
   const ValueSpec& value = exe.program.values[id];
-  const bool of_forward = exe.forward && id < static_cast<int>(exe.forward->program.values.size());
+  const bool of_forward = static_cast<size_t>(id) < exe.first_value();
   const auto* list = (of_forward ? sweep.forward : sweep.own).of(value.role);
   return (*list)[static_cast<size_t>(value.index)];
 }

@@ -16,6 +16,9 @@ struct ValueRows {
   bool padded = false;
 };
 
+// Elements from row to row of a value in a layout.
+int64_t ld_of(const Executable& exe, const Layout& layout, int id);
+
 // The rows of a value that the backend does not keep elsewhere.
 ValueRows rows_of(const Sweep& sweep, int id);
 

@@ -12,6 +12,12 @@ namespace cavs {
 // One instruction: the sums over all chunks, levels and threads.
 struct CallProfile {
   int64_t calls = 0, rows = 0, ns = 0;
+
+  void add(const CallProfile& more) {
+    calls += more.calls;
+    rows += more.rows;
+    ns += more.ns;
+  }
 };
 
 // One call of a kernel, or a weight's panels that one thread made.
@@ -25,8 +31,24 @@ struct ProfileEvent {
   int64_t parts = 1;  // of a call whose columns or sums several threads share
 };
 
-// Where the time of one sweep of a run went.
-struct SweepProfile {
+struct ProfileEvents {
+  static constexpr size_t kMost = size_t{1} << 19;  // that are kept
+
+  std::vector<ProfileEvent> events;
+  int64_t events_left_out = 0;
+
+  void keep(const ProfileEvent& event) {
+    if (events.size() < kMost) {
+      events.push_back(event);
+    } else {
+      ++events_left_out;
+    }
+  }
+};
+
+// Where the time of one sweep of a run went. Events are those of all threads, by thread, in order
+// of their start.
+struct SweepProfile : ProfileEvents {
   struct Thread {
     int64_t kernels = 0, packing = 0;
     int64_t waiting = 0;  // for parts that others have begun, or for work
@@ -39,11 +61,7 @@ struct SweepProfile {
   int64_t bind = 0;  // growth of memory, addresses of operands
   int64_t walk = 0;  // all segments and levels
   std::vector<Thread> threads;
-  std::vector<CallProfile> calls;    // [instruction], segment by segment
-  std::vector<ProfileEvent> events;  // by thread, in order of their start
-  int64_t events_left_out = 0;       // beyond kMostEvents of a thread
-
-  static constexpr size_t kMostEvents = size_t{1} << 19;
+  std::vector<CallProfile> calls;  // [instruction], segment by segment
 };
 
 struct ProfileRecord {

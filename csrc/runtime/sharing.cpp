@@ -28,7 +28,7 @@ class Sharing {
         program_(exe.program),
         groups_(groups),
         layout_(*layout),
-        num_forward_(exe.forward ? static_cast<int>(exe.forward->program.values.size()) : 0),
+        num_forward_(static_cast<int>(exe.first_value())),
         ends_(program_.values.size()),
         begun_(program_.values.size(), false),
         taken_(program_.values.size(), false) {}

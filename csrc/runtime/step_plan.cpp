@@ -11,8 +11,7 @@ namespace cavs {
 
 std::vector<const ValueSpec*> outputs_of(const Executable& exe) {
   std::vector<const ValueSpec*> outputs(static_cast<size_t>(exe.array_counts[2]), nullptr);
-  const size_t own = exe.forward ? exe.forward->program.values.size() : 0;
-  for (size_t id = own; id < exe.program.values.size(); ++id) {
+  for (size_t id = exe.first_value(); id < exe.program.values.size(); ++id) {
     const ValueSpec& value = exe.program.values[id];
     if (value.role == Role::kOutput) outputs[static_cast<size_t>(value.index)] = &value;
   }

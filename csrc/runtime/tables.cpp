@@ -1,63 +1,68 @@
 // Finds the arrays that a table of an instruction stands for.
 #include "runtime/tables.h"
 
+#include <iterator>
+
 namespace cavs {
+namespace {
 
-HostScheduleArrays::HostScheduleArrays(const Schedule& schedule) : schedule_(schedule) {
-  vertex_order = schedule.vertex_order.data();
-  edge_order = schedule.edge_order.data();
-  child = schedule.child.data();
-  parent = schedule.parent.data();
-  edge_slot = schedule.edge_slot.data();
-  child_ptr = schedule.child_ptr.data();
-  out_ptr = schedule.out_ptr.data();
-  out_edge = schedule.out_edge.data();
-  graph = schedule.graph.data();
-  graph_ptr = schedule.graph_ptr.data();
-  graph_vertex = schedule.graph_vertex.data();
-}
+// In the order of List.
+constexpr std::vector<int32_t> Schedule::* kMembers[] = {
+    &Schedule::vertex_order, &Schedule::edge_order,     &Schedule::child,
+    &Schedule::parent,       &Schedule::edge_slot,      &Schedule::child_ptr,
+    &Schedule::out_ptr,      &Schedule::out_edge,       &Schedule::graph,
+    &Schedule::graph_ptr,    &Schedule::graph_vertex,   &Schedule::local,
+    &Schedule::level_ptr,    &Schedule::level_edge_ptr, &Schedule::edge_graph,
+    &Schedule::edge_local};
 
-const int32_t* HostScheduleArrays::slot(int k) const { return schedule_.slot(k).data(); }
+}  // namespace
 
-ScheduleArrays::Parents HostScheduleArrays::parents(int slots) const {
-  const ParentRows& rows = schedule_.parents(slots);
-  return {rows.ptr.data(), rows.row.data(), rows.slot.data()};
+const std::vector<int32_t>* list_of(const Schedule& schedule, List list, int argument) {
+  const auto number = static_cast<size_t>(list);
+  if (number < std::size(kMembers)) return &(schedule.*kMembers[number]);
+  if (list == List::kSlot) return &schedule.slot(argument);
+  if (list == List::kParentsPtr) return &schedule.parents(argument).ptr;
+  if (list == List::kParentsRow) return &schedule.parents(argument).row;
+  return list == List::kParentsSlot ? &schedule.parents(argument).slot : nullptr;
 }
 
 IndexTable resolve_table(const TableSpec& table, const TableSources& sources) {
-  const ScheduleArrays& schedule = sources.schedule;
-  const auto number = static_cast<size_t>(table.argument);
+  const auto find = [&](List list) { return sources.lists.find(list); };
+  const auto index = [&](List list) { return IndexTable{find(list)}; };
+  const auto csr = [&](List ptr, List list) { return IndexTable{nullptr, find(ptr), find(list)}; };
+  const int n = table.argument;
+  const auto number = static_cast<size_t>(n);
   switch (table.kind) {
     case TableKind::kNone:
       return {};
     case TableKind::kChild:
-      return {schedule.child, nullptr, nullptr};
+      return index(List::kChild);
     case TableKind::kSlot:
-      return {schedule.slot(table.argument), nullptr, nullptr};
+      return {sources.lists.find(List::kSlot, n)};
     case TableKind::kParent:
-      return {schedule.parent, nullptr, schedule.edge_slot};
+      return {find(List::kParent), nullptr, find(List::kEdgeSlot)};
     case TableKind::kChildren:
-      return {nullptr, schedule.child_ptr, nullptr};
+      return {nullptr, find(List::kChildPtr)};
     case TableKind::kChildRows:
-      return {nullptr, schedule.child_ptr, schedule.child};
+      return csr(List::kChildPtr, List::kChild);
     case TableKind::kParents:
-      return {nullptr, schedule.out_ptr, schedule.out_edge};
-    case TableKind::kParentRows: {
-      const ScheduleArrays::Parents parents = schedule.parents(table.argument);
-      return {nullptr, parents.ptr, parents.row, table.argument == 0 ? nullptr : parents.slot};
-    }
+      return csr(List::kOutPtr, List::kOutEdge);
+    case TableKind::kParentRows:
+      return {nullptr, sources.lists.find(List::kParentsPtr, n),
+              sources.lists.find(List::kParentsRow, n),
+              n == 0 ? nullptr : sources.lists.find(List::kParentsSlot, n)};
     case TableKind::kGraph:
-      return {schedule.graph, nullptr, nullptr};
+      return index(List::kGraph);
     case TableKind::kGraphVertices:
-      return {nullptr, schedule.graph_ptr, schedule.graph_vertex};
+      return csr(List::kGraphPtr, List::kGraphVertex);
     case TableKind::kVertexOrder:
-      return {schedule.vertex_order, nullptr, nullptr};
+      return index(List::kVertexOrder);
     case TableKind::kEdgeOrder:
-      return {schedule.edge_order, nullptr, nullptr};
+      return index(List::kEdgeOrder);
     case TableKind::kSiblings:
-      return {schedule.parent, nullptr, nullptr};
+      return index(List::kParent);
     case TableKind::kUnique:
-      return {sources.uniques[number].index, nullptr, nullptr};
+      return {sources.uniques[number].index};
     case TableKind::kUniqueRows:
       return {nullptr, sources.uniques[number].ptr, sources.uniques[number].list};
     case TableKind::kUniqueParents:
@@ -65,7 +70,7 @@ IndexTable resolve_table(const TableSpec& table, const TableSources& sources) {
     case TableKind::kUniqueParentRows:
       return {nullptr, sources.parents[number].ptr, sources.parents[number].parent};
     case TableKind::kUniqueIds:
-      return {sources.uniques[number].ids, nullptr, nullptr};
+      return {sources.uniques[number].ids};
   }
   return {};
 }

@@ -11,42 +11,62 @@
 
 namespace cavs {
 
-// Where the arrays of a schedule stand, in the memory of the host or of a device; their meaning is
-// that of Schedule.
-class ScheduleArrays {
- public:
-  virtual ~ScheduleArrays() = default;
-
-  struct Parents {
-    const int32_t* ptr = nullptr;
-    const int32_t* row = nullptr;
-    const int32_t* slot = nullptr;
-  };
-  // Arrays that depend on a number are made when a program asks for them.
-  virtual const int32_t* slot(int k) const = 0;
-  virtual Parents parents(int slots) const = 0;
-
-  const int32_t *vertex_order = nullptr, *edge_order = nullptr;
-  const int32_t *child = nullptr, *parent = nullptr, *edge_slot = nullptr, *child_ptr = nullptr;
-  const int32_t *out_ptr = nullptr, *out_edge = nullptr;
-  const int32_t *graph = nullptr, *graph_ptr = nullptr, *graph_vertex = nullptr;
+// The lists of integers that a program reads of a batch. Those of the schedule have the meaning
+// that they have there.
+enum class List : uint8_t {
+  kVertexOrder,
+  kEdgeOrder,
+  kChild,
+  kParent,
+  kEdgeSlot,
+  kChildPtr,
+  kOutPtr,
+  kOutEdge,
+  kGraph,
+  kGraphPtr,
+  kGraphVertex,
+  kLocal,
+  kLevelPtr,
+  kLevelEdgePtr,
+  kEdgeGraph,
+  kEdgeLocal,
+  kSlot,         // argument: of which child
+  kParentsPtr,   // argument: by how many slots
+  kParentsRow,   //   the same
+  kParentsSlot,  //   the same
+  // A device has these among the others.
+  kGraphKeys,
+  kInput,          // argument: which input
+  kUniqueParents,  // argument: of which unique; see UniqueParents
 };
 
-// The arrays of a schedule itself. The schedule must outlive the object.
-class HostScheduleArrays final : public ScheduleArrays {
+// A list of the schedule; null for any other. Those with an argument are made when they are first
+// asked for.
+const std::vector<int32_t>* list_of(const Schedule& schedule, List list, int argument);
+
+// Where lists stand, in the memory of the host or of a device.
+class Lists {
  public:
-  explicit HostScheduleArrays(const Schedule& schedule);
-  const int32_t* slot(int k) const override;
-  Parents parents(int slots) const override;
+  virtual ~Lists() = default;
+  virtual const int32_t* find(List list, int argument = 0) const = 0;
+};
+
+// The lists of a schedule itself, which must outlive the object.
+class HostLists final : public Lists {
+ public:
+  explicit HostLists(const Schedule& schedule) : schedule_(schedule) {}
+  const int32_t* find(List list, int argument = 0) const override {
+    return list_of(schedule_, list, argument)->data();
+  }
 
  private:
   const Schedule& schedule_;
 };
 
 // The arrays that tables are made of. `uniques` and `parents` are ordered by the number of the
-// unique, and stand in the same memory as the schedule's arrays.
+// unique, and stand in the same memory as the lists.
 struct TableSources {
-  const ScheduleArrays& schedule;
+  const Lists& lists;
   const std::vector<UniqueTable>& uniques;
   const std::vector<UniqueParents>& parents;
 };

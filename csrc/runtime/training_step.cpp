@@ -94,14 +94,7 @@ class Step {
   }
 
   StepResult finish_later() {
-    if (given_.clip_norm != 0) {
-      std::vector<Elements<T>> all;
-      for (const int number : given_.clip_order) {
-        const StepGradient& gradient = result_.gradients[static_cast<size_t>(number)];
-        all.push_back({elements(gradient), count(gradient)});
-      }
-      later_->clip(all, given_.clip_norm);
-    }
+    if (given_.clip_norm != 0) later_->clip(in_clip_order(), given_.clip_norm);
     update(*later_);
     result_.outcome = later_->outcome();
     return std::move(result_);
@@ -272,10 +265,7 @@ class Step {
   // is not, they stay as they are.
   bool clip() {
     double sum = 0;
-    for (const int number : given_.clip_order) {
-      const StepGradient& gradient = result_.gradients[static_cast<size_t>(number)];
-      sum += arithmetic_.sum_squares({elements(gradient), count(gradient)});
-    }
+    for (const Elements<T>& all : in_clip_order()) sum += arithmetic_.sum_squares(all);
     result_.norm = std::sqrt(sum);
     if (!std::isfinite(result_.norm)) return false;
     if (result_.norm <= given_.clip_norm) return true;
@@ -283,6 +273,15 @@ class Step {
       arithmetic_.scale(elements(gradient), given_.clip_norm / result_.norm, count(gradient));
     }
     return true;
+  }
+
+  std::vector<Elements<T>> in_clip_order() const {
+    std::vector<Elements<T>> all;
+    for (const int number : given_.clip_order) {
+      const StepGradient& gradient = result_.gradients[static_cast<size_t>(number)];
+      all.push_back({elements(gradient), count(gradient)});
+    }
+    return all;
   }
 
   static T* elements(const StepGradient& gradient) {

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "cuda/gpus.h"
+#include "cuda/driver/gpus.h"
 
 namespace cavs_test {
 

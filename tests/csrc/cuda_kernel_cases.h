@@ -15,8 +15,8 @@
 #include "base/denormals.h"
 #include "check.h"
 #include "cpu/kernel.h"
-#include "cuda/launch.h"
-#include "cuda/library.h"
+#include "cuda/code/library.h"
+#include "cuda/launches/launch.h"
 #include "program/kernels.h"
 
 namespace cavs_test {

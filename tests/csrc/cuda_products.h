@@ -10,8 +10,8 @@
 
 #include "check.h"
 #include "cpu/kernel.h"
-#include "cuda/library.h"
-#include "cuda/products.h"
+#include "cuda/code/library.h"
+#include "cuda/launches/products.h"
 #include "program/kernels.h"
 
 namespace cavs_test {

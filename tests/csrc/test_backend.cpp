@@ -197,10 +197,10 @@ class FarBackend final : public Backend {
         operands.push_back({rows.data, rows.ld, rows.size, rows.padded});
       }
     }
-    const HostScheduleArrays arrays(sweep.schedule);
+    const HostLists lists(sweep.schedule);
     std::vector<IndexTable> tables;
     for (const TableSpec& table : instruction.tables) {
-      tables.push_back(resolve_table(table, {arrays, uniques_, parents_}));
+      tables.push_back(resolve_table(table, {lists, uniques_, parents_}));
     }
     KernelCall call;
     call.num_in = static_cast<int>(instruction.inputs.size());

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "check.h"
-#include "cuda/counters.h"
-#include "cuda/current_stream.h"
-#include "cuda/gpus.h"
-#include "cuda/graphs.h"
+#include "cuda/driver/counters.h"
+#include "cuda/driver/current_stream.h"
+#include "cuda/driver/gpus.h"
+#include "cuda/sweep/graphs.h"
 #include "runtime/dry_run.h"
 #include "runtime/memory_plan.h"
 #include "tree_program.h"

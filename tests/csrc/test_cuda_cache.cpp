@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "check.h"
-#include "cuda/gpus.h"
+#include "cuda/driver/gpus.h"
 
 using namespace cavs;
 using namespace cavs::cuda;

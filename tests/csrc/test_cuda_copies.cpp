@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "check.h"
-#include "cuda/allocator.h"
-#include "cuda/batch_copies.h"
+#include "cuda/driver/allocator.h"
+#include "cuda/sweep/batch_copies.h"
 
 using namespace cavs;
 using namespace cavs::cuda;

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "check.h"
-#include "cuda/gpus.h"
+#include "cuda/driver/gpus.h"
 
 using namespace cavs;
 using namespace cavs::cuda;

@@ -2,8 +2,8 @@
 #include <vector>
 
 #include "check.h"
-#include "cuda/gpus.h"
-#include "cuda/kernel_texts.h"
+#include "cuda/code/kernel_texts.h"
+#include "cuda/driver/gpus.h"
 
 using namespace cavs;
 using namespace cavs::cuda;

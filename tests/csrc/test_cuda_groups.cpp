@@ -11,8 +11,8 @@
 #include "check.h"
 #include "cpu/groups/group_program.h"
 #include "cpu/kernel.h"
-#include "cuda/group_source.h"
-#include "cuda/kernel_texts.h"
+#include "cuda/code/group_source.h"
+#include "cuda/code/kernel_texts.h"
 #include "cuda_arrays.h"
 
 using namespace cavs;

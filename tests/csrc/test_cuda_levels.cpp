@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "check.h"
-#include "cuda/current_stream.h"
-#include "cuda/levels.h"
-#include "cuda/prepared.h"
+#include "cuda/driver/current_stream.h"
+#include "cuda/levels/levels.h"
+#include "cuda/sweep/prepared.h"
 #include "cuda_arrays.h"
 #include "random_levels.h"
 
@@ -240,7 +240,7 @@ bool is_right(const LevelsOrder& order, std::vector<int> times) { return order.t
 
 void test_order() {
   enum : int { kStateH, kStateC, kProduct, kSums, kWide, kGates, kForget };
-  // Of a Tree-LSTM: a product of what a level gives belongs to the next level's first phase.
+  // Of a Tree-LSTM: a product of what a level gives belongs to the next level's first round.
   const auto cell = [&](int kind) {
     return order_levels({step({kStateH}, {kSums}, 0), step({kSums}, {kWide}, 1),
                          step({kWide}, {kGates}, 2, 1, {kGates}),
@@ -249,23 +249,23 @@ void test_order() {
                          step({kStateH}, {kProduct}, 5)});
   };
   const LevelsOrder together = cell(1), apart = cell(3);
-  CHECK(together.phases == 3 && is_right(together, {0, 1, 2, 1, 2, 3}));
-  CHECK(together.phase(5) == 0 && together.levels_behind(5) == 1);
-  CHECK(apart.phases == 4);
+  CHECK(together.rounds == 3 && is_right(together, {0, 1, 2, 1, 2, 3}));
+  CHECK(together.round(5) == 0 && together.levels_behind(5) == 1);
+  CHECK(apart.rounds == 4);
   // Steps that do not need each other, and steps that only come after each other.
-  CHECK(order_levels({step({0}, {1}, 0), step({0}, {2}, 1), step({0}, {3}, 2)}).phases == 1);
+  CHECK(order_levels({step({0}, {1}, 0), step({0}, {2}, 1), step({0}, {3}, 2)}).rounds == 1);
   CHECK(
       is_right(order_levels({step({0}, {1}, 0), step({1}, {2}, 1), step({2}, {3}, 2)}), {0, 1, 2}));
   // What is read is written over in the same level, and in the next.
   const LevelsOrder over = order_levels({step({0}, {1}, 0), step({2}, {0}, 1)});
-  CHECK(over.phases == 2 && is_right(over, {0, 1}));
+  CHECK(over.rounds == 2 && is_right(over, {0, 1}));
   // Launches of one call, and other columns of the same rows.
-  CHECK(order_levels({step({}, {0}, 0), step({}, {0}, 0)}).phases == 1);
+  CHECK(order_levels({step({}, {0}, 0), step({}, {0}, 0)}).rounds == 1);
   StepTouches left = step({}, {0}, 0), right = step({}, {0}, 1);
   right.touches[0].begin = 32, right.touches[0].end = 64;
-  CHECK(order_levels({left, right}).phases == 1);
+  CHECK(order_levels({left, right}).rounds == 1);
   right.touches[0].distance = 64;  // then their rows are not known to lie side by side
-  CHECK(order_levels({left, right}).phases == 2);
+  CHECK(order_levels({left, right}).rounds == 2);
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "check.h"
-#include "cuda/library.h"
+#include "cuda/code/library.h"
 #include "cuda_arrays.h"
 
 using namespace cavs;

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "check.h"
-#include "cuda/allocator.h"
-#include "cuda/current_stream.h"
+#include "cuda/driver/allocator.h"
+#include "cuda/driver/current_stream.h"
 
 using namespace cavs;
 using namespace cavs::cuda;

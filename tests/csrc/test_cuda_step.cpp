@@ -12,15 +12,16 @@
 #include "check.h"
 #include "cpu/kernel.h"
 #include "cpu/step_arithmetic.h"
-#include "cuda/kernel_texts.h"
-#include "cuda/library.h"
-#include "cuda/step_arithmetic.h"
+#include "cuda/code/kernel_texts.h"
+#include "cuda/code/library.h"
+#include "cuda/step/step_arithmetic.h"
 #include "cuda_arrays.h"
+#include "runtime/backend.h"
+#include "runtime/later_step.h"
 
 using namespace cavs;
 using cavs_test::DeviceArray;
 using cuda::CudaStepArithmetic;
-using cuda::DeviceStep;
 using cuda::open_gpu;
 using cuda::Stream;
 
@@ -352,38 +353,35 @@ void test_step(double loss_scale, double clip_norm, T bad_loss, T bad_grad) {
   }
   gradients.push_back({sparse.device_array(1), 20 * width});
 
-  const cuda::DeviceBlock memory(stream(), DeviceStep<T>::kBytes);
-  const DeviceStep<T> step(open_gpu(0), memory.address());
-  cuda::StepState state;
+  std::shared_ptr<StepOutcome> outcome;
   for (int run = 0; run < 2; ++run) {  // the second begins anew, in the same memory
-    step.begin();
-    step.take_loss({device_loss.data(), 33}, loss_scale);
-    step.take_norm(gradients, clip_norm);
+    const auto step = cuda_backend(0).later_step(T());
+    step->take_loss({device_loss.data(), 33}, loss_scale);
     if (run == 0) continue;
-    step.clip(gradients);
-    step.update(settings, device_updates);
-    step.update_rows(settings, sparse.on_device(), there.data(), 20, width);
-    step.read(&state);
+    step->clip(gradients, clip_norm);
+    step->update(settings, device_updates);
+    step->update_rows(settings, sparse.on_device(), there.data(), 20, width);
+    outcome = step->outcome();
   }
-  stream().synchronize();
+  const double got_loss = outcome->loss(), got_norm = outcome->norm();
+  CHECK(outcome->is_known());
 
   const auto& cpu = cpu_step_arithmetic<T>();
   const T expected_loss = cpu.sum({loss.data(), 33}) * static_cast<T>(loss_scale);
   CHECK(bad_loss != 0
-            ? !std::isfinite(state.loss)
-            : close<T>(state.loss, expected_loss) || static_cast<T>(state.loss) == expected_loss);
+            ? !std::isfinite(got_loss)
+            : close<T>(got_loss, expected_loss) || static_cast<T>(got_loss) == expected_loss);
   double squares = 0;
   for (auto& param : params) squares += cpu.sum_squares({param.host_array(1), param.size()});
   squares += cpu.sum_squares({sparse.host_array(1), 20 * width});
   const double norm = std::sqrt(squares);
   const bool finite = bad_loss == 0 && bad_grad == 0;
-  CHECK((state.finite != 0) == finite);
-  if (bad_loss == 0) CHECK(bad_grad != 0 ? !std::isfinite(state.norm) : close<T>(state.norm, norm));
+  CHECK((std::isfinite(got_loss) && std::isfinite(got_norm)) == finite);
+  if (bad_loss == 0) CHECK(bad_grad != 0 ? !std::isfinite(got_norm) : close<T>(got_norm, norm));
   if (finite) {
     if (clip_norm != 0 && norm > clip_norm) {
-      for (auto& param : params)
-        cpu.scale(param.host_array(1), clip_norm / state.norm, param.size());
-      cpu.scale(sparse.host_array(1), clip_norm / state.norm, 20 * width);
+      for (auto& param : params) cpu.scale(param.host_array(1), clip_norm / got_norm, param.size());
+      cpu.scale(sparse.host_array(1), clip_norm / got_norm, 20 * width);
     }
     cpu.update(settings, host_updates);
     cpu.update_rows(settings, sparse.on_host(), ids.data(), 20, width);
@@ -409,6 +407,7 @@ void test_steps() {
 void test_norm_of_many_arrays() {
   Engine engine(9);
   std::vector<std::unique_ptr<DeviceArray<float>>> kept;
+  std::vector<std::vector<float>> before;
   std::vector<Elements<float>> gradients;
   double squares = 0;
   for (int i = 0; i < 100; ++i) {
@@ -416,16 +415,15 @@ void test_norm_of_many_arrays() {
     for (const float value : x) squares += static_cast<double>(value) * value;
     kept.push_back(std::make_unique<DeviceArray<float>>(stream(), x));
     gradients.push_back({kept.back()->data(), static_cast<int64_t>(x.size())});
+    before.push_back(x);
   }
-  const cuda::DeviceBlock memory(stream(), DeviceStep<float>::kBytes);
-  const DeviceStep<float> step(open_gpu(0), memory.address());
-  cuda::StepState state;
-  step.begin();
-  step.take_norm(gradients, 1);
-  step.read(&state);
-  stream().synchronize();
-  CHECK(close<float>(state.norm, std::sqrt(squares)) && state.finite == 1);
-  CHECK(close<float>(state.factor, 1 / std::sqrt(squares)));
+  const auto step = cuda_backend(0).later_step(float());
+  step->clip(gradients, 1);
+  CHECK(close<float>(step->outcome()->norm(), std::sqrt(squares)));
+  for (size_t i = 0; i < before.size(); ++i) {
+    for (float& value : before[i]) value *= static_cast<float>(1 / std::sqrt(squares));
+    CHECK(same(before[i], kept[i]->read()));
+  }
 }
 
 // The steps of a captured step run as often as its graph.
@@ -433,14 +431,11 @@ void test_a_step_can_be_captured() {
   Engine engine(10);
   Parameter<float> param(engine, 3000, 3000, 1);
   const SgdSettings settings{0.1, 0.9, 0.01, false};
-  const cuda::DeviceBlock memory(stream(), DeviceStep<float>::kBytes);
-  const DeviceStep<float> step(open_gpu(0), memory.address());
+  const auto step = cuda_backend(0).later_step(float());
   const std::vector<Elements<float>> gradients = {{param.device_array(1), param.size()}};
   const auto work = [&] {
-    step.begin();
-    step.take_norm(gradients, 0);
-    step.clip(gradients);
-    step.update(settings, {param.on_device()});
+    step->clip(gradients, 0);
+    step->update(settings, {param.on_device()});
   };
   work();  // loads the kernels
   const auto graph = stream().capture(work);

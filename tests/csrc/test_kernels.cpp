@@ -13,7 +13,8 @@
 #include "check.h"
 #include "cpu/groups/group_program.h"
 #include "cpu/kernel.h"
-#include "cpu/kernels/optimizers.h"
+#include "cpu/isa_table.h"
+#include "cpu/step_arithmetic.h"
 #include "program/kernels.h"
 
 namespace cavs {
@@ -170,17 +171,19 @@ void test_optimizers_do_not_depend_on_threads() {
   const int before = num_threads();
   std::vector<float> x(200003);
   for (size_t i = 0; i < x.size(); ++i) x[i] = std::sin(static_cast<float>(i));
-  const int64_t n = static_cast<int64_t>(x.size());
+  const Elements<float> all = {x.data(), static_cast<int64_t>(x.size())};
+  const StepArithmetic<float>& arithmetic = cpu_step_arithmetic<float>();
   set_num_threads(1);
-  const double alone = sum_squares(x.data(), n);
+  const double alone = arithmetic.sum_squares(all);
   set_num_threads(4);
-  CHECK(sum_squares(x.data(), n) == alone);
+  CHECK(arithmetic.sum_squares(all) == alone);
   set_num_threads(before);
 }
 
 template <class T>
 void test_nan_in_rows() {
   constexpr int64_t kRows = 3, kMost = 40;
+  const auto has_nan = isa_functions<T>().has_nan;
   const T nan = std::numeric_limits<T>::quiet_NaN();
   for (int64_t n = 1; n <= kMost; ++n) {
     std::vector<T> x(kRows * kMost, std::numeric_limits<T>::infinity());

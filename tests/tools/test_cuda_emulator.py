@@ -11,7 +11,7 @@ import pytest
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "cuda_emulator.py"
 GOOD = (
-    '#include "cuda/driver.h"\n#include <string>\n'
+    '#include "cuda/driver/driver.h"\n#include <string>\n'
     'static std::pair<const char*, std::string> texts[] = {\n#include "emulator_texts.inc"\n};\n'
     'extern "C" __attribute__((visibility("default"))) int length() {'
     " return (int)texts[0].second.size(); }\n"

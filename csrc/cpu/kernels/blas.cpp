@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/everlasting.h"
 
 namespace cavs {
 namespace {
@@ -25,16 +26,10 @@ using Gemm = void (*)(int order, int transpose_a, int transpose_b, int m, int n,
 std::atomic<Gemm<float>> single_gemm{nullptr};
 std::atomic<Gemm<double>> double_gemm{nullptr};
 
-// Never destroyed: threads may still ask at the process's end.
 struct Known {
   std::mutex mutex;
   std::string path;
 };
-
-Known& known() {
-  static auto* const library = new Known;
-  return *library;
-}
 
 void* find_symbol(void* library, const std::string& name) {
   for (const char* prefix : {"scipy_", ""}) {
@@ -100,14 +95,16 @@ void load_blas(const std::string& path) {
 }
 
 void set_blas_path(const std::string& path) {
-  const std::lock_guard<std::mutex> lock(known().mutex);
-  known().path = path;
+  auto& known = everlasting<Known>();
+  const std::lock_guard<std::mutex> lock(known.mutex);
+  known.path = path;
 }
 
 void load_known_blas() {
   if (blas_loaded()) return;
-  const std::lock_guard<std::mutex> lock(known().mutex);
-  if (!known().path.empty() && !blas_loaded()) load_blas(known().path);
+  auto& known = everlasting<Known>();
+  const std::lock_guard<std::mutex> lock(known.mutex);
+  if (!known.path.empty() && !blas_loaded()) load_blas(known.path);
 }
 
 bool blas_loaded() { return double_gemm.load(std::memory_order_acquire) != nullptr; }

@@ -25,18 +25,6 @@ void run(const KernelEntry& kernel, const KernelCall& call) {
   (sizeof(T) == 4 ? kernel.single : kernel.twice)(call);
 }
 
-// The row of input `i` for row r, null where its table has none.
-template <class T>
-const T* row_in(const KernelCall& call, int i, int64_t r) {
-  const int32_t* index = call.tables == nullptr ? nullptr : call.tables[i].index;
-  const int64_t row = index == nullptr ? r : index[r];
-  return row < 0 ? nullptr : call.in[i].row<T>(row);
-}
-
-bool reads_index(const KernelCall& call, int i) {
-  return call.tables != nullptr && call.tables[i].index != nullptr;
-}
-
 template <class T>
 void put_row(T* to, const T* from, int64_t n) {
   if (from == nullptr) {
@@ -137,7 +125,7 @@ void matmul_masked(const KernelCall& call) {
   const MatmulAttributes& product = product_of(call);
   const bool lines = product.m == 1 && call.in[1].ld == 0;  // a line of A for a row
   Ways ways;
-  ways.as_they_stand = !(lines && reads_index(call, 0));
+  ways.as_they_stand = !(lines && index_of(call, 0) != nullptr);
   if (lines) ways.elements = rounded(product.k) + rounded(product.n);
   ways.long_run = kLongRun;
   const auto skip = [&](int64_t r) {
@@ -173,7 +161,7 @@ void matmul_reduce_masked(const KernelCall& call) {
   };
   const bool lines = product_of(call).k == 1 && call.in[0].ld != 0 && call.in[1].ld != 0;
   Ways ways;
-  ways.as_they_stand = !(lines && (reads_index(call, 0) || reads_index(call, 1)));
+  ways.as_they_stand = !(lines && (index_of(call, 0) != nullptr || index_of(call, 1) != nullptr));
   if (lines) ways.elements = m_row + n_row;
   ways.long_run = kLongSum;
   const auto stand = [&](int64_t begin, int64_t end) { add(call.in[0], call.in[1], begin, end); };

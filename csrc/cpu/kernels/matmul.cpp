@@ -8,13 +8,6 @@
 namespace cavs {
 namespace {
 
-void small_product(const SmallProduct<float>& product) {
-  isa_table().small_product_single(product);
-}
-void small_product(const SmallProduct<double>& product) {
-  isa_table().small_product_twice(product);
-}
-
 // How many of the m rows small_product takes, from the last on. All numbers are measured: OpenBLAS
 // packs B whatever m is, and m % 4 rows at the end cost it as much as eight.
 int64_t rows_of_small_product(bool ta, bool tb, int64_t m, int64_t n, int64_t k) {
@@ -47,15 +40,8 @@ void product(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const T* a, int6
   if (small.m > 0) {
     small.a += blas_rows * small.a_row;
     small.c += blas_rows * ldc;
-    small_product(small);
+    isa_functions<T>().small_product(small);
   }
-}
-
-void packed_product(const PackedProduct<float>& product) {
-  isa_table().packed_product_single(product);
-}
-void packed_product(const PackedProduct<double>& product) {
-  isa_table().packed_product_twice(product);
 }
 
 int64_t panel_columns(DType dtype) { return isa_table().panel_bytes / item_size(dtype); }
@@ -63,19 +49,6 @@ int64_t panel_columns(DType dtype) { return isa_table().panel_bytes / item_size(
 int64_t count_panels(DType dtype, int64_t n) {
   const int64_t columns = panel_columns(dtype);
   return (n + columns - 1) / columns;
-}
-
-// The row of input `i` for row r, null where its table has none.
-template <class T>
-const T* row_in(const KernelCall& call, int i, int64_t r) {
-  const int32_t* index = call.tables == nullptr ? nullptr : call.tables[i].index;
-  const int64_t row = index == nullptr ? r : index[r];
-  return row < 0 ? nullptr : call.in[i].row<T>(row);
-}
-
-bool reads_indices(const KernelCall& call) {
-  return call.tables != nullptr &&
-         (call.tables[0].index != nullptr || call.tables[1].index != nullptr);
 }
 
 // C = A B for the call's rows, which all share B. Where B stands in panels, the call's thread
@@ -103,7 +76,8 @@ void product_with_shared(const KernelCall& call, int input, const Operand& share
   p.c = c.row<T>(call.row_begin);
   p.c_row = c.ld;
   p.c_columns = c.padded ? c.ld : n;
-  const bool lines = reads_indices(call);
+  const bool lines = index_of(call, 0) != nullptr || index_of(call, 1) != nullptr;
+  const auto packed_product = isa_functions<T>().packed_product;
   if (m == 1 && !lines) return packed_product(p);
   p.a_row = k;
   p.c_row = p.c_columns = n;
@@ -236,15 +210,10 @@ void matmul_reduce(const KernelCall& given) {
 }
 
 template <class T>
-WeightPanels<T> panels_of(bool transposed, int64_t k, int64_t n, const void* weight, void* packed) {
-  WeightPanels<T> panels;
-  panels.n = n;
-  panels.k = k;
-  panels.b = static_cast<const T*>(weight);
-  panels.b_row = transposed ? 1 : n;
-  panels.b_column = transposed ? k : 1;
-  panels.panels = static_cast<T*>(packed);
-  return panels;
+void pack_panels(bool transposed, int64_t k, int64_t n, const void* weight, void* packed,
+                 int64_t begin, int64_t end) {
+  isa_functions<T>().pack_weight({n, k, static_cast<const T*>(weight), transposed ? 1 : n,
+                                  transposed ? k : 1, static_cast<T*>(packed), begin, end});
 }
 
 }  // namespace
@@ -257,17 +226,8 @@ void pack_weight(DType dtype, bool transposed, int64_t k, int64_t n, const void*
                  void* packed, int thread, int num_threads) {
   const int64_t count = count_panels(dtype, n);
   const int64_t begin = count * thread / num_threads, end = count * (thread + 1) / num_threads;
-  if (dtype == DType::kFloat32) {
-    WeightPanels<float> panels = panels_of<float>(transposed, k, n, weight, packed);
-    panels.panel_begin = begin;
-    panels.panel_end = end;
-    isa_table().pack_weight_single(panels);
-  } else {
-    WeightPanels<double> panels = panels_of<double>(transposed, k, n, weight, packed);
-    panels.panel_begin = begin;
-    panels.panel_end = end;
-    isa_table().pack_weight_twice(panels);
-  }
+  const auto pack = dtype == DType::kFloat32 ? pack_panels<float> : pack_panels<double>;
+  pack(transposed, k, n, weight, packed, begin, end);
 }
 
 void product_columns(DType dtype, const KernelCall& call, int64_t* begin, int64_t* end) {

@@ -4,7 +4,6 @@
 #include <limits>
 #include <type_traits>
 
-#include "cpu/kernels/optimizers.h"
 #include "cpu/kernels/rows.inl.h"
 #include "runtime/optimizer_rates.h"
 
@@ -162,12 +161,6 @@ bool has_nan_loop(const T* x, int64_t rows, int64_t ld, int64_t n) {
   for (int64_t lane = 0; lane < width; ++lane) any = any || found[lane] != 0;
   return any;
 }
-
-template <class T>
-constexpr OptimizerTable<T> kOptimizers = {
-    sgd_loop<T>,     adagrad_loop<T>,      adam_loop<T>,   rmsprop_loop<T>,
-    sum_loop<T>,     sum_squares_loop<T>,  scale_loop<T>,  add_scaled_loop<T>,
-    max_abs_loop<T>, max_abs_rows_loop<T>, has_nan_loop<T>};
 
 }  // namespace
 }  // namespace cavs

@@ -3,8 +3,7 @@
 
 #include "cuda/kernels/softmax.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 namespace {
 
 __device__ __forceinline__ void row_max(const Along& call) {
@@ -53,5 +52,4 @@ __device__ __forceinline__ void one_hot_max(const Along& call) {
 }
 
 }  // namespace
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -1,10 +1,8 @@
 // Whole arrays: filled, scaled, summed up, and their greatest magnitudes.
 #include "cuda/kernels/step_tiles.h"
 #include "cuda/kernels/tiles.h"
-#include "runtime/optimizer_formulas.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 namespace {
 
 __device__ __forceinline__ long long first_element() {
@@ -62,21 +60,13 @@ __device__ __forceinline__ void take_greatest(Real* out, Magnitude greatest) {
 }
 
 }  // namespace
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda
 
 using namespace cavs;
 using namespace cavs::cuda;
 
 extern "C" __global__ void __launch_bounds__(256) fill(Real* x, long long n, Real value) {
   for (long long i = first_element(); i < n; i += elements_at_once()) x[i] = value;
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-    add_scaled(Real* x, const Real* y, Real factor, long long n) {
-  for (long long i = first_element(); i < n; i += elements_at_once()) {
-    x[i] = fused_multiply_add(factor, y[i], x[i]);
-  }
 }
 
 extern "C" __global__ void __launch_bounds__(256) scale_arrays(ScaleCall<Real> call) {
@@ -95,6 +85,11 @@ extern "C" __global__ void __launch_bounds__(32) begin_step(StepMemory* memory) 
   if (threadIdx.x != 0) return;
   memory->state = StepState();
   memory->arrived = 0;
+}
+
+// The loss, rounded to the dtype already.
+extern "C" __global__ void __launch_bounds__(32) write_loss(const StepMemory* memory, Real* loss) {
+  if (threadIdx.x == 0) *loss = static_cast<Real>(memory->state.loss);
 }
 
 // The block that comes last sums up what all blocks found, in the order of the tiles.

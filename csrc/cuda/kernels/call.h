@@ -2,8 +2,7 @@
 // NVRTC has no standard headers, so none is included.
 #pragma once
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 
 // Rows of the driving space that a launch works on.
 struct Rows {
@@ -42,14 +41,4 @@ struct Random {
   const int* edge_local = nullptr;
 };
 
-// The operands of one launch, with at most N inputs; tables belong to the inputs.
-template <int N>
-struct Call {
-  Operand in[N];
-  Table tables[N];
-  Operand out;
-  Rows rows;
-};
-
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

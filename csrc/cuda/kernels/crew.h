@@ -9,8 +9,7 @@
 #include "cuda/kernels/log_space.h"
 #include "cuda/kernels/tiles.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 namespace {
 
 constexpr int kWarps = kThreads / 32;
@@ -150,5 +149,4 @@ __device__ __forceinline__ void for_each_group(int shift, int outer, Rows rows, 
 }
 
 }  // namespace
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -5,8 +5,7 @@
 #include "cuda/kernels/real.h"
 #include "cuda/kernels/team.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 
 using cavs::Real;
 
@@ -59,5 +58,4 @@ __device__ __forceinline__ long long row_offset(int row, int ld) {
   return static_cast<long long>(row) * ld;
 }
 
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -7,8 +7,7 @@
 #include "cuda/kernels/products_few.h"
 #include "cuda/kernels/products_sums.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 namespace {
 
 // Of products; one at a time uses it.
@@ -43,7 +42,7 @@ __device__ __forceinline__ Call over(Call call, const Rows& rows) {
 }
 
 // Calls work(stripe, slot, block, blocks) for the stripes of the team's block: its slot among those
-// that the block has in a phase, and which of the blocks that share the stripe it is. Either a
+// that the block has in a round, and which of the blocks that share the stripe it is. Either a
 // block has several stripes, or several blocks share one. `work` is long, so that it is called in
 // one place.
 template <class Work>
@@ -119,5 +118,4 @@ __device__ __noinline__ void add_rows(const RowSum& sum, Rows rows, bool goes_on
 }
 
 }  // namespace
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

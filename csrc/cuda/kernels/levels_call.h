@@ -4,8 +4,7 @@
 
 #include "cuda/kernels/products_call.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 
 // Levels `first`, first + step, .. , `count` of them. Level l has rows [vertices[l], vertices[l +
 // 1]), and edges likewise.
@@ -17,8 +16,8 @@ struct Levels {
 };
 
 // A product of rows with a weight, whose columns are shared out among the blocks in stripes. The
-// products of a phase number their stripes one after the other: `first` is the first of this one,
-// `all` the number of stripes of the phase. A block keeps the weight of its stripes in dynamic
+// products of a round number their stripes one after the other: `first` is the first of this one,
+// `all` the number of stripes of the round. A block keeps the weight of its stripes in dynamic
 // shared memory from element `kept` on, `slice` elements for each; kept < 0: it does not.
 struct StripedProduct {
   Product product;
@@ -30,5 +29,4 @@ struct RowSum {
   Operand in, out;
 };
 
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

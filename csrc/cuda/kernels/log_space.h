@@ -7,8 +7,7 @@
 
 #include "cuda/kernels/real.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 namespace {
 
 constexpr int kLanes = 64 / sizeof(Real), kParts = 16 / sizeof(Real);
@@ -37,5 +36,4 @@ __device__ __forceinline__ Real total_of_one(int n, int lanes, int parts, Term t
 }
 
 }  // namespace
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -3,8 +3,7 @@
 
 #include "cuda/kernels/softmax.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 namespace {
 
 // A label of -1 gives 0, a label without a class NaN: nothing outside the row is read.
@@ -53,5 +52,4 @@ __device__ __forceinline__ void cross_entropy_grad(const Along& call) {
 }
 
 }  // namespace
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -7,8 +7,7 @@
 #define CAVS_WHILE_WAITING() ((void)0)
 #endif
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 
 // What each block wrote before, all see after. `gate` is zero before the first launch that uses it,
 // and may then be used by launches of any number of blocks, one after the other: the blocks' steps
@@ -26,5 +25,4 @@ __device__ __forceinline__ void meet_grid(unsigned* gate) {
   __syncthreads();
 }
 
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

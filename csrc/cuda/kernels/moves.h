@@ -3,8 +3,7 @@
 
 #include "cuda/kernels/tiles.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 namespace {
 
 __device__ __forceinline__ void spread(const unsigned (&words)[2], unsigned* to) { *to = words[0]; }
@@ -51,5 +50,4 @@ __device__ __forceinline__ void slots_to_edges(const Slots& call) {
 }
 
 }  // namespace
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -3,8 +3,7 @@
 #include "cuda/kernels/tiles.h"
 #include "runtime/optimizer_formulas.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 namespace {
 
 __device__ __forceinline__ Real* kept_at(Real* kept, long long at) {
@@ -52,8 +51,7 @@ __device__ __forceinline__ void update_rows(const UpdateRowsCall<Real, Rates>& c
 }
 
 }  // namespace
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda
 
 using namespace cavs;
 using namespace cavs::cuda;

@@ -3,8 +3,7 @@
 // cavs/kernels/philox.py.
 #pragma once
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 namespace {
 
 // What is the same for all numbers of a row.
@@ -53,5 +52,4 @@ __device__ __forceinline__ Block philox4x32(const SampleKey& row, unsigned numbe
 }
 
 }  // namespace
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

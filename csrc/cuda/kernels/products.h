@@ -8,8 +8,7 @@
 #include "cuda/kernels/products_call.h"
 #include "cuda/kernels/team.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 
 using Real = CAVS_REAL;
 
@@ -74,5 +73,4 @@ __device__ __forceinline__ Real* target_of(const Product& p, Line at) {
          static_cast<long long>(at.line) * p.line;
 }
 
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -4,8 +4,7 @@
 
 #include "cuda/kernels/call.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 
 // A factor of products of matrices: a matrix for each row, or one for all rows. The first factor
 // has lines, the second columns: here both are lines, along which the terms of the sums stand.
@@ -38,5 +37,4 @@ struct SumParts {
   int goes_on = 0;  // whether the one part adds to what the result holds
 };
 
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

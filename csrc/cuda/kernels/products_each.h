@@ -4,8 +4,7 @@
 
 #include "cuda/kernels/products.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 
 // Element `number` of all rows' products, columns fastest.
 struct Element {
@@ -71,5 +70,4 @@ __device__ inline void product_by_dots(const Product& p, Rows rows, Team team) {
   }
 }
 
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -4,8 +4,7 @@
 
 #include "cuda/kernels/products.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 
 constexpr int kFewLines = 8;  // of a block, at most
 constexpr int kFewColumns = 32;
@@ -125,5 +124,4 @@ __device__ inline void product_of_few(const Product& p, Rows rows, Team team, Fe
   }
 }
 
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -5,8 +5,7 @@
 
 #include "cuda/kernels/products_tile.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 
 // A term of a sum of products is a term of one row's product.
 __device__ __forceinline__ const Real* term_of(const Product& p, const Factor& factor,
@@ -111,5 +110,4 @@ __device__ inline void sum_of_parts(const Real* from, int count, int size, bool 
   }
 }
 
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

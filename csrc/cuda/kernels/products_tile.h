@@ -4,8 +4,7 @@
 
 #include "cuda/kernels/products.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 
 constexpr int kTile = 64, kTileDepth = 16;
 constexpr int kTileRow = kTile + 4;  // whole vectors, and few conflicts of banks
@@ -183,5 +182,4 @@ __device__ inline void products_by_tiles(const Product& p, Rows rows, Team team,
   }
 }
 
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -1,16 +1,5 @@
-// The kernels of random.h.
+// Kernels beside those of the functions in random.h.
 #include "cuda/kernels/random.h"
-
-extern "C" __global__ void __launch_bounds__(256) uniform(cavs::cuda::Draw call) {
-  cavs::cuda::draw_uniform(call);
-}
-extern "C" __global__ void __launch_bounds__(256) dropout(cavs::cuda::Draw call) {
-  cavs::cuda::drop_by_row(call);
-}
-extern "C" __global__ void __launch_bounds__(256)
-    dropout_by_id(const __grid_constant__ cavs::cuda::Draw call) {
-  cavs::cuda::drop_by_ids(call);
-}
 
 // What the others read.
 extern "C" __global__ void note_state(cavs::cuda::NoteState call) {

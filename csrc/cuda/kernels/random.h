@@ -5,8 +5,7 @@
 #include "cuda/kernels/real.h"
 #include "cuda/kernels/tiles.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 namespace {
 
 struct __align__(16) Four {
@@ -93,5 +92,4 @@ __device__ __forceinline__ void drop_by_row(const Draw& call) { drop(call, key_o
 __device__ __forceinline__ void drop_by_ids(const Draw& call) { drop(call, key_of_ids); }
 
 }  // namespace
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -4,8 +4,7 @@
 
 #include "cuda/kernels/call.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 
 constexpr int kThreads = 256;  // of a block
 
@@ -98,5 +97,4 @@ struct NoteState {
   RandomState state;
 };
 
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -3,8 +3,7 @@
 #include "cuda/kernels/step_calls.h"
 #include "cuda/kernels/tiles.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 namespace {
 
 // Number of ids below `id`.
@@ -26,8 +25,7 @@ __device__ __forceinline__ bool has_id(const int* ids, int count, int place, int
 }
 
 }  // namespace
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda
 
 using namespace cavs;
 using namespace cavs::cuda;

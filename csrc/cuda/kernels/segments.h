@@ -5,8 +5,7 @@
 #include "cuda/kernels/real.h"
 #include "cuda/kernels/tiles.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 namespace {
 
 // Element `column` of the row that entry i of the table names.
@@ -62,5 +61,4 @@ __device__ __forceinline__ void find_present(const Segments& call) {
 }
 
 }  // namespace
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -4,8 +4,7 @@
 #include "cuda/kernels/log_space.h"
 #include "cuda/kernels/segments.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 namespace {
 
 // -inf for none. What is subtracted before exp is the maximum, or 0 where the maximum is infinite:
@@ -56,5 +55,4 @@ __device__ __forceinline__ void softmax_segments(const Segments& call) {
 }
 
 }  // namespace
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -3,8 +3,7 @@
 
 #include "cuda/kernels/crew.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 namespace {
 
 // Where the element at this place of the dims stands in the other shape. Unrolled, so that the
@@ -48,5 +47,4 @@ __device__ __forceinline__ void sum_to(const Shapes& call) {
 }
 
 }  // namespace
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -3,8 +3,7 @@
 
 #include "cuda/kernels/crew.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 namespace {
 
 // How many elements are +inf: they share the limit of a softmax.
@@ -57,5 +56,4 @@ __device__ __forceinline__ void softmax_group(const Crew& crew, const Real* x, R
 }
 
 }  // namespace
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

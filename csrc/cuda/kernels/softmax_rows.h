@@ -3,8 +3,7 @@
 
 #include "cuda/kernels/softmax.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 namespace {
 
 __device__ __forceinline__ void softmax(const Along& call) {
@@ -59,5 +58,4 @@ __device__ __forceinline__ void logsumexp_grad(const Along& call) {
 }
 
 }  // namespace
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -4,8 +4,7 @@
 
 #include "cuda/kernels/row_calls.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 
 // Arrays that one launch works on, each cut into tiles of `tile` elements: those of item i are
 // [ends[i - 1], ends[i]). An Item has a number of elements, `n`.
@@ -137,5 +136,4 @@ struct AddRowsCall {
   Tiling tiling;
 };
 
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -4,8 +4,7 @@
 #include "cuda/kernels/real.h"
 #include "cuda/kernels/step_calls.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 namespace {
 
 template <class Item>
@@ -51,5 +50,4 @@ __device__ __forceinline__ T combine_block(T value, T (&shared)[kThreads], const
 }
 
 }  // namespace
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

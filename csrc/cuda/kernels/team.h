@@ -5,8 +5,7 @@
 
 #include "cuda/kernels/call.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 
 struct Team {
   int block, blocks;
@@ -33,5 +32,4 @@ __device__ __forceinline__ void for_each_place(const Rows& rows, const Team& tea
   }
 }
 
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -3,8 +3,7 @@
 
 #include "cuda/kernels/row_calls.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 namespace {
 
 __device__ __forceinline__ long long quotient(long long number, int divisor) {
@@ -37,5 +36,4 @@ __device__ __forceinline__ T* row_of(const Operand& operand, long long row) {
 }
 
 }  // namespace
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -12,7 +12,7 @@
 
 #include <type_traits>
 
-#include "cuda/driver.h"
+#include "cuda/driver/driver.h"
 
 // Enumerations are ints here, and a pointer is a pointer.
 template <class A, class B>

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "cuda/driver.h"
+#include "cuda/driver/driver.h"
 
 namespace emulator {
 

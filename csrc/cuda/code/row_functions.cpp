@@ -1,0 +1,59 @@
+// Lists the device functions over rows, and prints their kernels.
+#include "cuda/code/row_functions.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace cavs::cuda {
+namespace {
+
+constexpr DeviceFunction kRowFunctions[] = {
+    {"move_4", "moves", "Move", "move<unsigned>"},
+    {"move_8", "moves", "Move", "move<uint2>"},
+    {"move_16", "moves", "Move", "move<uint4>"},
+    {"slots_to_edges_4", "moves", "Slots", "slots_to_edges<unsigned>"},
+    {"slots_to_edges_8", "moves", "Slots", "slots_to_edges<uint2>"},
+    {"slots_to_edges_16", "moves", "Slots", "slots_to_edges<uint4>"},
+    {"segment_sum", "segments", "Segments", "sum_segments"},
+    {"segment_max", "segments", "Segments", "max_segments"},
+    {"num_children", "segments", "Segments", "count_listed"},
+    {"present", "segments", "Segments", "find_present"},
+    {"segment_logsumexp", "segments_log", "Segments", "logsumexp_segments"},
+    {"segment_softmax", "segments_log", "Segments", "softmax_segments"},
+    {"row_max", "along", "Along", "row_max"},
+    {"one_hot_max", "along", "Along", "one_hot_max"},
+    {"softmax", "softmax_rows", "Along", "softmax"},
+    {"log_softmax", "softmax_rows", "Along", "log_softmax"},
+    {"logsumexp", "softmax_rows", "Along", "logsumexp"},
+    {"logsumexp_grad", "softmax_rows", "Along", "logsumexp_grad"},
+    {"cross_entropy", "losses", "Along", "cross_entropy"},
+    {"cross_entropy_grad", "losses", "Along", "cross_entropy_grad"},
+    {"broadcast", "shapes", "Shapes", "broadcast"},
+    {"sum_to", "shapes", "Shapes", "sum_to"},
+    {"uniform", "random", "Draw", "draw_uniform"},
+    {"dropout", "random", "Draw", "drop_by_row"},
+    {"dropout_by_id", "random", "Draw", "drop_by_ids"},
+};
+
+}  // namespace
+
+const DeviceFunction* find_row_function(std::string_view kernel) {
+  const auto* const found =
+      std::find_if(std::begin(kRowFunctions), std::end(kRowFunctions),
+                   [&](const DeviceFunction& function) { return function.kernel == kernel; });
+  return found == std::end(kRowFunctions) ? nullptr : found;
+}
+
+std::map<std::string, std::string> row_kernels() {
+  std::map<std::string, std::string> texts;
+  for (const DeviceFunction& it : kRowFunctions) {
+    std::string& text = texts[it.unit];
+    if (text.empty()) text = std::string("#include \"cuda/kernels/") + it.unit + ".h\"\n";
+    text += std::string("extern \"C\" __global__ void __launch_bounds__(256) ") + it.kernel +
+            "(const __grid_constant__ cavs::cuda::" + it.type +
+            " call) {\n  cavs::cuda::" + it.name + "(call);\n}\n";
+  }
+  return texts;
+}
+
+}  // namespace cavs::cuda

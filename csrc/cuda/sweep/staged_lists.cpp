@@ -1,0 +1,158 @@
+// Finds the integers that programs read on the device, and packs them.
+#include "cuda/sweep/staged_lists.h"
+
+#include <cstring>
+
+#include "program/access.h"
+#include "runtime/executable.h"
+#include "runtime/memory_plan.h"
+#include "runtime/unique.h"
+
+namespace cavs::cuda {
+namespace {
+
+// Notes which lists tables are made of.
+class Asked final : public Lists {
+ public:
+  explicit Asked(std::set<ListId>* lists) : lists_(*lists) {}
+  const int32_t* find(List list, int argument = 0) const override {
+    lists_.insert({list, argument});
+    return nullptr;
+  }
+
+ private:
+  std::set<ListId>& lists_;
+};
+
+void add_random(const Attributes& attributes, std::set<ListId>* lists) {
+  const auto* sampled = std::get_if<DropoutAttributes>(&attributes);
+  const UniformAttributes* uniform =
+      sampled != nullptr ? sampled : std::get_if<UniformAttributes>(&attributes);
+  if (uniform == nullptr) return;
+  lists->insert({List::kGraphKeys});
+  if (uniform->rows == SampledRows::kVertex) lists->insert({{List::kGraph}, {List::kLocal}});
+  if (uniform->rows == SampledRows::kEdge) lists->insert({{List::kEdgeGraph}, {List::kEdgeLocal}});
+}
+
+struct HostArray {
+  const void* data = nullptr;
+  int64_t bytes = 0;
+};
+
+// A list of the schedule; nothing for the others.
+HostArray array_of(const Schedule& schedule, const ListId& id) {
+  const std::vector<int32_t>* const list = list_of(schedule, id.list, id.argument);
+  if (list == nullptr) return {};
+  return {list->data(), static_cast<int64_t>(list->size() * sizeof(int32_t))};
+}
+
+// Elements of each integer input that a forward program reads as a value.
+std::map<int, int64_t> integer_inputs(const Executable& exe, const RowCounts& counts) {
+  std::map<int, int64_t> elements;
+  for (const ValueSpec& value : exe.program.values) {
+    if (value.role != Role::kInput || value.dtype != DType::kInt32) continue;
+    elements[value.index] = counts.of(value.space) * value.size;
+  }
+  return elements;
+}
+
+int64_t edges_of_parents(const Program& program, int unique, const RowCounts& counts,
+                         const Schedule& schedule) {
+  return count_parents(program.uniques[static_cast<size_t>(unique)].base, counts, schedule);
+}
+
+// The lists of parents of a unique, with room at `memory`.
+UniqueParents parents_at(std::byte* memory, int unique, const Sweep& sweep) {
+  const int64_t rows = sweep.counts.uniques[static_cast<size_t>(unique)];
+  return unique_parents_at(
+      memory, rows, edges_of_parents(sweep.exe.program, unique, sweep.counts, sweep.schedule));
+}
+
+}  // namespace
+
+std::set<ListId> lists_read(const Program& program) {
+  std::set<ListId> lists;
+  const Asked asked(&lists);
+  // The tables of distinct ids have a place of their own.
+  const std::vector<UniqueTable> uniques(program.uniques.size());
+  const std::vector<UniqueParents> parents(program.uniques.size());
+  for (const Segment& segment : program.segments) {
+    if (segment.kind == SegmentKind::kLevels) {
+      lists.insert({{List::kLevelPtr}, {List::kLevelEdgePtr}});
+    }
+    for (const Instruction& instruction : segment.instructions) {
+      for (const TableSpec& table : instruction.tables) {
+        resolve_table(table, {asked, uniques, parents});
+        if (lists_parents(table.kind)) lists.insert({List::kUniqueParents, table.argument});
+      }
+      add_random(instruction.attributes, &lists);
+    }
+  }
+  if (program.backward) return lists;  // its forward program staged the inputs
+  for (const ValueSpec& value : program.values) {
+    if (value.role == Role::kInput && value.dtype == DType::kInt32) {
+      lists.insert({List::kInput, value.index});
+    }
+  }
+  return lists;
+}
+
+StagedLists::StagedLists(const std::set<ListId>& lists, const Executable& exe,
+                         const RowCounts& counts, const Schedule& schedule) {
+  const std::map<int, int64_t> inputs = integer_inputs(exe, counts);
+  for (const ListId& id : lists) {
+    int64_t size = array_of(schedule, id).bytes;
+    if (id.list == List::kGraphKeys) {
+      size = schedule.num_graphs * static_cast<int64_t>(sizeof(int64_t));
+    } else if (id.list == List::kInput) {
+      size = inputs.at(id.argument) * static_cast<int64_t>(sizeof(int32_t));
+    } else if (id.list == List::kUniqueParents) {
+      size = unique_parents_bytes(counts.uniques[static_cast<size_t>(id.argument)],
+                                  edges_of_parents(exe.program, id.argument, counts, schedule));
+    }
+    offsets_[id] = bytes;
+    bytes += align_up(size);
+  }
+}
+
+void StagedLists::write(const Sweep& sweep, std::byte* block) const {
+  const Schedule& schedule = sweep.schedule;
+  for (const auto& [id, offset] : offsets_) {
+    if (id.list == List::kUniqueParents) {
+      UniqueParents lists = parents_at(block + offset, id.argument, sweep);
+      list_parents(sweep.uniques[static_cast<size_t>(id.argument)], schedule, &lists);
+      continue;
+    }
+    HostArray array = array_of(schedule, id);
+    if (id.list == List::kGraphKeys) {
+      const auto bytes = schedule.num_graphs * static_cast<int64_t>(sizeof(int64_t));
+      array = {sweep.random.graph_key, bytes};
+    } else if (id.list == List::kInput) {
+      const ExternalArray& input = sweep.own.inputs[static_cast<size_t>(id.argument)];
+      array = {input.data, input.elements * static_cast<int64_t>(sizeof(int32_t))};
+    }
+    if (array.bytes > 0) std::memcpy(block + offset, array.data, static_cast<size_t>(array.bytes));
+  }
+}
+
+void DeviceLists::add(const StagedLists& staged, Address address) {
+  for (const auto& [id, offset] : staged.offsets()) {
+    addresses_[id] = address + static_cast<Address>(offset);
+  }
+}
+
+const int32_t* DeviceLists::find(List list, int argument) const {
+  const auto found = addresses_.find({list, argument});
+  return found == addresses_.end() ? nullptr : reinterpret_cast<const int32_t*>(found->second);
+}
+
+std::vector<UniqueParents> DeviceLists::unique_parents(const Sweep& sweep) const {
+  std::vector<UniqueParents> parents(sweep.uniques.size());
+  for (const int u : sweep.exe.parent_lists) {
+    auto* memory = reinterpret_cast<std::byte*>(addresses_.at({List::kUniqueParents, u}));
+    parents[static_cast<size_t>(u)] = parents_at(memory, u, sweep);
+  }
+  return parents;
+}
+
+}  // namespace cavs::cuda
