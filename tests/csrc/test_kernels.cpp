@@ -12,8 +12,8 @@
 #include "base/thread_pool.h"
 #include "check.h"
 #include "cpu/groups/group_program.h"
-#include "cpu/kernel.h"
 #include "cpu/isa_table.h"
+#include "cpu/kernel.h"
 #include "cpu/step_arithmetic.h"
 #include "program/kernels.h"
 
