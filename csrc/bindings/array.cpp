@@ -15,6 +15,8 @@ namespace py = pybind11;
 namespace cavs {
 namespace {
 
+constexpr const char* kConvert = "convert it with numpy.asarray";
+
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 constexpr char kForeignOrder = '>';
 #else
@@ -66,19 +68,18 @@ ArrayForm read_dlpack(py::handle value, const ArrayName& name, py::object* held)
   try {
     const auto device = value.attr("__dlpack_device__")().cast<std::pair<int, int>>();
     if (device.first != kDlCpu && device.first != kDlCudaHost) {
-      name.refuse("an array in this machine's memory", type_name(value), " on device ",
-                  device.first, ":", device.second, " of DLPack; copy it to the CPU");
+      name.refuse("an array in this machine's memory", "copy it to the CPU", type_name(value),
+                  " on device ", device.first, ":", device.second, " of DLPack");
     }
     const DlArray array = take_dlpack(value);
     *held = array.holder;
     return form_of(*array.tensor, array.writable);
   } catch (const py::error_already_set& error) {
     if (!error.matches(PyExc_Exception)) throw;  // raised by a signal handler
-    name.refuse("an array that can be read", type_name(value), " (", text_of(error.value()),
-                "); convert it with numpy.asarray");
+    name.refuse("an array that can be read", kConvert, type_name(value), " (",
+                text_of(error.value()), ")");
   } catch (const py::cast_error&) {
-    name.refuse("an array that can be read", type_name(value),
-                " of an unknown device; convert it with numpy.asarray");
+    name.refuse("an array that can be read", kConvert, type_name(value), " of an unknown device");
   }
 }
 
@@ -116,8 +117,9 @@ Array::Array(py::handle value, const ArrayName& name, bool written, Device devic
   const bool there = is_device_array(value);
   const auto refuse_place = [&](const std::string& place) {
     const std::string wanted = device_name(device);
-    name.refuse("an array on " + wanted, type_name(value), " on ", place,
-                "; move it there with cavs.Tensor(...).to(\"", wanted, "\")");
+    name.refuse("an array on " + wanted,
+                "move it there with cavs.Tensor(...).to(\"" + wanted + "\")", type_name(value),
+                " on ", place);
   };
   if (there != (device.kind == DeviceKind::kCuda)) refuse_place(there ? "a GPU" : "the CPU");
   if (there) {
@@ -134,12 +136,12 @@ Array::Array(py::handle value, const ArrayName& name, bool written, Device devic
   } else if (py::hasattr(value, "__dlpack__")) {
     form = read_dlpack(value, name, &held_);
   } else {
-    name.refuse("a NumPy array", type_name(value), "; convert it with numpy.asarray");
+    name.refuse("a NumPy array", kConvert, type_name(value));
   }
-  if (!form.dtype) name.refuse("float32, float64 or int32", form.other, "; convert it");
+  if (!form.dtype) name.refuse("float32, float64 or int32", "convert it", form.other);
   if (!form.dense) {
-    name.refuse("a C-contiguous, aligned array",
-                "one with gaps, in another order or at an odd address; copy it");
+    name.refuse("a C-contiguous, aligned array", "copy it",
+                "one with gaps, in another order or at an odd address");
   }
   data_ = form.data;
   dtype_ = *form.dtype;
@@ -151,17 +153,17 @@ Array::Array(py::handle value, const ArrayName& name, bool written, Device devic
 }
 
 void Array::expect_writable() const {
-  if (!writable_) name_.refuse("a writable array", "a read-only one; copy it");
+  if (!writable_) name_.refuse("a writable array", "copy it", "a read-only one");
 }
 
 void Array::expect_float() const {
-  if (is_int()) name_.refuse("float32 or float64", "int32; convert it");
+  if (is_int()) name_.refuse("float32 or float64", "convert it", "int32");
 }
 
 void Array::expect_like(const Array& other) const {
   if (dtype_ != other.dtype_) {
     name_.refuse(std::string("dtype ") + dtype_name(other.dtype_) + " like " + other.name(),
-                 dtype_name(dtype_), "; convert it");
+                 "convert it", dtype_name(dtype_));
   }
   CAVS_CHECK(elements_ == other.elements_, ErrorKind::kShape, "[", name_.component, "] ", name(),
              ": expected ", other.elements_, " elements like ", other.name(), ", got ", elements_,
@@ -174,7 +176,7 @@ void Array::expect_apart(const Array& other) const {
   const auto* other_begin = static_cast<const char*>(other.data_);
   if (bytes() > 0 && other.bytes() > 0 && begin < other_begin + other.bytes() &&
       other_begin < begin + bytes()) {
-    name_.refuse("memory of its own", "memory of ", other.name(), "; copy it");
+    name_.refuse("memory of its own", "copy it", "memory of ", other.name());
   }
 }
 
@@ -198,9 +200,8 @@ std::vector<Array> read_inputs(py::handle items, const char* component, Device d
     const bool there = is_device_array(item);
     arrays.emplace_back(item, name, false, there ? device : Device{});
     if (arrays.back().is_int() == there) {
-      name.refuse("integers on the CPU and all else on " + device_name(device),
-                  dtype_name(arrays.back().dtype()), " on ", there ? "the GPU" : "the CPU",
-                  "; move it");
+      name.refuse("integers on the CPU and all else on " + device_name(device), "move it",
+                  dtype_name(arrays.back().dtype()), " on ", there ? "the GPU" : "the CPU");
     }
   }
   return arrays;

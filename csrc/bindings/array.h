@@ -46,10 +46,12 @@ struct ArrayName {
   std::string as() const {
     return position < 0 ? "" : std::string(" as ") + name + " " + std::to_string(position);
   }
-  // Throws Error: "expected EXPECTED, got ...".
+  // Throws Error: "expected EXPECTED, got GOT; REMEDY".
   template <class... Parts>
-  [[noreturn]] void refuse(const std::string& expected, const Parts&... got) const {
-    fail(kind, "[", component, "] ", before(), "expected ", expected, as(), ", got ", got...);
+  [[noreturn]] void refuse(const std::string& expected, const std::string& remedy,
+                           const Parts&... got) const {
+    fail(kind, "[", component, "] ", before(), "expected ", expected, as(), ", got ", got..., "; ",
+         remedy);
   }
 };
 

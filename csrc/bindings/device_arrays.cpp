@@ -26,8 +26,8 @@ std::optional<DType> dtype_of(const std::string& type) {
 }
 
 [[noreturn]] void refuse(const ArrayName& name, py::handle value, const std::string& got) {
-  name.refuse("an array of a GPU", type_name(value), " ", got,
-              "; convert it with cavs.Tensor(...).to(device)");
+  name.refuse("an array of a GPU", "convert it with cavs.Tensor(...).to(device)", type_name(value),
+              " ", got);
 }
 
 struct Makers {
