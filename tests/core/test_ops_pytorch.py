@@ -101,7 +101,7 @@ def test_tensors_of_pytorch_as_operands_are_refused_as_arrays_are() -> None:
         lambda x: torch.ones(4) == x,
         lambda x: torch.ones(4, 4) @ x,
     ):
-        assert re.search(r"got Tensor, at .*; bring data .* v\.pull", refusal(body))
+        assert re.search(r"got PyTorch's Tensor, at .*; bring data .* v\.pull", refusal(body))
 
 
 def test_pytorch_takes_tensors_of_cavs_as_ever() -> None:
