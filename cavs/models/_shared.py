@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ class ChainReader(cavs.VertexFunction):
         return h
 
 
-class WordClassifier(cavs.VertexFunction):
+class WordClassifier(cavs.VertexFunction, ABC):
     """The embedding of each vertex's word, a cell, and a classifier of the cell's state."""
 
     _word = "word"
@@ -97,14 +98,14 @@ class WordClassifier(cavs.VertexFunction):
         self.dropout = dropout
         self.embedding_dropout = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
 
+    @abstractmethod
     def _add_cell(self, embedding_size: int, hidden_size: int) -> None:
         """Makes the layers of the cell."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _cell(self, v: cavs.Vertex, x: Any) -> Any:
         """Gathers and scatters states. Returns the one to classify, (hidden_size,), by `x`, the
         word's embedding."""
-        raise NotImplementedError
 
     def forward(self, v: cavs.Vertex) -> None:
         x = self.embedding_dropout(self.embedding(v.pull(self._word, dtype="int32")))

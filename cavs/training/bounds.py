@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -73,9 +74,9 @@ class LatentBound(Objective):
     def __init__(self, kl_weight: float, kl_steps: int) -> None:
         self._weight, self._steps = kl_weight, kl_steps
 
+    @abstractmethod
     def encoded(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """What the encoder pulls, of the inputs of a batch."""
-        raise NotImplementedError
 
     def hide(self, batch: cavs.GraphBatch, inputs: Inputs, generator: cavs.Generator) -> Inputs:
         """What the decoder pulls in training; `generator` draws what is hidden from it."""

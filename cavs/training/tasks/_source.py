@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -23,7 +24,7 @@ DIVERGENCE_RANGES: Ranges = {"kl_weight": (0, math.inf), "kl_steps": (0, MOST)}
 
 
 @dataclass(frozen=True)
-class Source:
+class Source(ABC):
     """A source of data. Its fields are values for JSON, which may come from a file.
 
     Attributes:
@@ -57,10 +58,10 @@ class Source:
                     f"[train] expected {name} of at most {most}, got {value}; lower it"
                 )
 
+    @abstractmethod
     def load(self) -> Any:
         """The data, with ``train``, ``dev`` and ``test``, each of which has a length; `DataError`
         names the missing or malformed file."""
-        raise NotImplementedError
 
     @property
     def name(self) -> str:

@@ -292,19 +292,15 @@ class Task(ABC):
         with said_of(self.user, "a vertex function"):
             return cavs.compile(function, outputs=self.outputs, seed=seed)
 
-    def dataset(self, split: str) -> Dataset:
-        """The data of a split, for a task that trains and is judged on the same inputs."""
-        raise NotImplementedError
-
+    @abstractmethod
     def train_set(self, config: TrainingConfig) -> Dataset:
         """The data set to train on."""
-        del config
-        return self.dataset("train")
 
     def loader(self, config: TrainingConfig) -> Loader:
         """Batches to train on."""
         return Loader(self.train_set(config), config.batch_size, shuffle=True, seed=config.seed)
 
+    @abstractmethod
     def batches(self, split: str, batch_size: int | None = None) -> Batches:
         """Batches of ``dev`` or ``test`` to judge a model by; they can be iterated over again.
 
@@ -316,8 +312,6 @@ class Task(ABC):
             InputError: a batch size for a task that has none among `evaluation_options`, or one
                 below 1.
         """
-        size = self.evaluation_batch_size if batch_size is None else batch_size
-        return Loader(self.dataset(split), size)
 
     def check(self, function: Any) -> None:
         """Raises `DataError` where the data do not fit the vertex function; by default all data
@@ -391,3 +385,19 @@ class Task(ABC):
         assert scores is not None
         what = f"{split} set of {task.source.name}"
         return Evaluation(scores, f"{what}: {task.objective.describe(scores)}")
+
+
+class SameInputs(Task):
+    """Of tasks that train and are judged on the same inputs."""
+
+    @abstractmethod
+    def dataset(self, split: str) -> Dataset:
+        """The data of a split."""
+
+    def train_set(self, config: TrainingConfig) -> Dataset:
+        del config
+        return self.dataset("train")
+
+    def batches(self, split: str, batch_size: int | None = None) -> Batches:
+        size = self.evaluation_batch_size if batch_size is None else batch_size
+        return Loader(self.dataset(split), size)

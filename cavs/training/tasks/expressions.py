@@ -44,7 +44,7 @@ from cavs.training.tasks._source import (
     Ranges,
     Source,
 )
-from cavs.training.tasks._task import BuiltInModel, Task
+from cavs.training.tasks._task import BuiltInModel, SameInputs
 
 if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
@@ -173,7 +173,7 @@ def _compare(
     return shapes, trees
 
 
-class ExpressionTask(Task, Samples):
+class ExpressionTask(SameInputs, Samples):
     """Learns to encode and to generate expressions."""
 
     task_name, unit, source_type = "expressions", "trees", ExpressionSource

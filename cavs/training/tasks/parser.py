@@ -44,7 +44,7 @@ from cavs.training.tasks._options import (
     size_option,
 )
 from cavs.training.tasks._source import Source
-from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel
+from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel, SameInputs
 from cavs.training.tasks.labelled_trees import tokens_of
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Parsing(Objective):
         return f"F1 {100 * scores['f1']:5.2f} %  exact {100 * scores['exact']:5.2f} %"
 
 
-class ParserTask(EmbedsWords, Predicts):
+class ParserTask(EmbedsWords, SameInputs, Predicts):
     """Learns the binary trees of a treebank."""
 
     task_name, unit, source_type = "parser", "trees", TreebankSource

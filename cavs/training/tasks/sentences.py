@@ -37,7 +37,7 @@ from cavs.training.tasks._options import (
     text_option,
 )
 from cavs.training.tasks._source import DIVERGENCE_RANGES, Ranges, Source
-from cavs.training.tasks._task import BuiltInModel
+from cavs.training.tasks._task import BuiltInModel, SameInputs
 
 if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
@@ -120,7 +120,7 @@ class SentenceBound(LatentBound):
         )
 
 
-class SentenceTask(EmbedsWords, Samples):
+class SentenceTask(EmbedsWords, SameInputs, Samples):
     """Learns to encode and to generate sentences."""
 
     task_name, unit, source_type = "sentences", "sentences", SentenceSource
