@@ -9,6 +9,7 @@
 """
 
 import ctypes
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,16 +41,30 @@ def counts() -> dict[str, int] | None:
 
 
 @contextmanager
+def _garbage_stays() -> Iterator[None]:
+    """Nothing is collected within the block: what earlier tests left is freed before it."""
+    was_on = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@contextmanager
 def counting() -> Iterator[dict[str, int] | None]:
     """What happens within the block: the dict is filled at its end. Null on a GPU's own driver."""
-    before = counts()
-    if before is None:
+    if _emulator() is None:
         yield None
         return
     grown: dict[str, int] = {}
-    yield grown
-    after = counts()
-    assert after is not None
+    with _garbage_stays():
+        before = counts()
+        yield grown
+        after = counts()
+    assert before is not None and after is not None
     grown.update({name: after[name] - before[name] for name in after})
 
 

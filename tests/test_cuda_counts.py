@@ -1,6 +1,7 @@
 """The driver that tests with the marker `gpu` run on, and what the emulated one counts."""
 
 import ctypes
+import gc
 import os
 import subprocess
 import sys
@@ -35,6 +36,41 @@ def test_allocations_and_copies_are_counted() -> None:
         assert driver.cuMemFree_v2(address) == 0
     assert count is not None
     assert count["live_allocations"] == -1
+    assert driver.cuCtxSetCurrent(before) == 0
+
+
+@pytest.mark.gpu
+def test_garbage_of_earlier_tests_is_not_counted() -> None:
+    if not is_emulated():
+        pytest.skip("a GPU's own driver counts nothing")
+    driver = ctypes.CDLL(os.environ["CAVS_CUDA_DRIVER"])
+    context, before = ctypes.c_void_p(), ctypes.c_void_p()
+    assert driver.cuInit(0) == 0
+    assert driver.cuCtxGetCurrent(ctypes.byref(before)) == 0
+    assert driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0) == 0
+    assert driver.cuCtxSetCurrent(context) == 0
+
+    class Held:
+        def __init__(self) -> None:
+            self.itself = self  # a circle: only the collector frees it
+            self.address = ctypes.c_uint64()
+            assert driver.cuMemAlloc_v2(ctypes.byref(self.address), ctypes.c_size_t(1000)) == 0
+
+        def __del__(self) -> None:
+            assert driver.cuMemFree_v2(self.address) == 0
+
+    threshold = gc.get_threshold()
+    gc.set_threshold(10**6)
+    try:
+        Held()
+        with counting() as count:
+            gc.set_threshold(1)  # the next few objects made start a collection
+            made: list[list[int]] = [[] for _ in range(100)]
+    finally:
+        gc.set_threshold(*threshold)
+    assert len(made) == 100
+    assert count is not None
+    assert count["live_allocations"] == 0
     assert driver.cuCtxSetCurrent(before) == 0
 
 
