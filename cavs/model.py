@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -202,18 +201,21 @@ class Model(Inspectable):
         arrays, tensors = self._checker.take(batched, inputs), dict[Name, Tensor]()
         if arrays is None:
             arrays, tensors = self._checker.check(batched, inputs), self._checker.learning(inputs)
-        return _Prepared(batched, arrays, tensors, bool(tensors) or self._learns(), part)
+        learns = is_grad_enabled() and (bool(tensors) or self._learns())
+        return _Prepared(batched, arrays, tensors, learns, part)
 
     def _forward(self, prepared: _Prepared, random: RandomState) -> dict[Name, Tensor]:
-        wanted = None
-        if prepared.learns and is_grad_enabled():
-            wanted = frozenset(prepared.tensors)
+        wanted = frozenset(prepared.tensors) if prepared.learns else None
+        given = prepared.graphs, prepared.arrays, random, wanted
+        detects = detecting()
+        if wanted is None and not detects:
+            outputs, _ = self._executor.forward(*given)
+            return {name: Tensor._wrap(y) for name, y in outputs.items()}
         # Begins before the forward: another thread may write while it runs.
         params = self._compiler.params
         watch = None if wanted is None else Watch(list(map(_values, params)), params)
-        given = prepared.graphs, prepared.arrays, random, wanted
         call = Call(self._executor, *given, self._name_of, prepared.part)
-        if detecting():
+        if detects:
             outputs, run = search_in(call).checked_forward()
         else:
             outputs, run = self._executor.forward(*given)
@@ -265,9 +267,10 @@ class Model(Inspectable):
             The loss times `scale`, a tensor without axes that is not on the tape.
 
         Raises:
-            InputError: no such output, no optimizer, numbers out of range; NonFiniteError: the
-            loss, or the norm that gradients are clipped by, is not finite (the separate calls would
-            go on); CavsRuntimeError: nothing learns, or under no_grad; and the errors of a call.
+            InputError: no such output, no optimizer, one that has none of the parameters, numbers
+            out of range; NonFiniteError: the loss, or the norm that gradients are clipped by, is
+            not finite (the separate calls would go on); CavsRuntimeError: nothing learns, or under
+            no_grad; and the errors of a call.
             Parameters and the optimizer's state are then as before; gradients may be gone.
         """
         if unnamed:
@@ -286,19 +289,28 @@ class Model(Inspectable):
                     **self._checker.needed(inputs, asked._checker),
                 )
         prepared = self._prepare(graphs, inputs)
-        if not (prepared.learns and is_grad_enabled()):
+        if not prepared.learns:
             raise CavsRuntimeError(
                 "[step] expected a parameter or an input with requires_grad, and gradients "
                 "enabled, got none; call it outside of no_grad, and leave requires_grad of a "
                 "parameter on"
             )
-        random = cache(self._draw)
+        drawn: list[RandomState] = []
+
+        def random() -> RandomState:
+            """Draws once, whichever way the step is made."""
+            if not drawn:
+                drawn.append(self._draw())
+            return drawn[0]
+
         if self._steps is not None and not prepared.tensors:
             done = self._steps.run(
                 prepared.graphs, prepared.arrays, options, self.training, self._parameters, random
             )
             if done is not None:
                 return done
+        if not prepared.tensors:  # else it may have what the inputs were computed from
+            options.check_holds_some(self._parameters)
         return separate_step(self._forward(prepared, random()), self._parameters, options)
 
     def _name_of(self, parameter: Parameter) -> str:

@@ -53,6 +53,14 @@ class StepOptions(NamedTuple):
         clip_norm = number("step", "clip_norm", self.clip_norm, 0)
         return StepOptions(optimizer, self.loss, scale, clip_norm)
 
+    def check_holds_some(self, parameters: Sequence[Parameter]) -> None:
+        """Raises InputError where the optimizer has none of the parameters."""
+        if _held(self.optimizer).isdisjoint(parameters):
+            raise InputError(
+                "[step] expected an optimizer of the model's parameters, got one that has none of "
+                "them; make it of model.parameters()"
+            )
+
 
 def separate_step(
     outputs: Mapping[Name, Tensor], parameters: Sequence[Parameter], options: StepOptions
@@ -152,7 +160,7 @@ class NativeSteps:
             return None
         order: list[int] = []
         if options.clip_norm:
-            if not _holds(optimizer, parameters):
+            if not _held(optimizer).issuperset(parameters):
                 return None
             positions = [plan.positions.get(p, -1) for p in parameters]
             order = [position for position in positions if position >= 0]
@@ -270,6 +278,5 @@ def _groups(plan: _Plan, optimizer: Optimizer) -> list[Any] | None:
     return groups if found == len(plan.params) else None
 
 
-def _holds(optimizer: Optimizer, parameters: Sequence[Parameter]) -> bool:
-    held = {p for group in optimizer.groups for p in group["params"]}
-    return held.issuperset(parameters)
+def _held(optimizer: Optimizer) -> set[Parameter]:
+    return {p for group in optimizer.groups for p in group["params"]}

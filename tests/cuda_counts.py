@@ -64,7 +64,8 @@ def counting() -> Iterator[dict[str, int] | None]:
         before = counts()
         yield grown
         after = counts()
-    assert before is not None and after is not None
+    assert before is not None
+    assert after is not None
     grown.update({name: after[name] - before[name] for name in after})
 
 

@@ -191,6 +191,17 @@ def test_the_reference_executor_steps_by_the_separate_calls() -> None:
         np.testing.assert_allclose(p.data, q.data, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("executor", ["native", "reference"])
+def test_an_optimizer_of_another_model_is_refused(executor: str) -> None:
+    make = OPTIMIZERS["sgd"]
+    one = Trained("ChildSumTreeLSTM", "float32", make, executor=executor)
+    other = Trained("ChildSumTreeLSTM", "float32", make)
+    before = one.state()
+    with pytest.raises(cavs.InputError, match=r"has none of them; make it of model.parameters\(\)"):
+        one.model.step(GRAPHS, other.optimizer, **draw_inputs(one.model, GRAPHS))
+    assert one.state() == before
+
+
 def test_inputs_that_want_gradients_get_them() -> None:
     pair = [Trained("EdgeInputs", "float32", OPTIMIZERS["adam"]) for _ in range(2)]
     loss, grads = losses_of("EdgeInputs")[0], []

@@ -137,20 +137,18 @@ def _speed(result: Row) -> list[str]:
     text += table(head, body)
     text += ["", *_training(rows)]
     commands = [row for row in result["rows"] if row["kind"] == "command"]
-    return [*text, "", *_commands(commands, rows)] if commands else text
+    return [*text, "", *_commands(commands)] if commands else text
 
 
-def _commands(commands: Sequence[Row], rows: Sequence[Row]) -> list[str]:
-    """The rates that `cavs train` reports, beside the suite's rates for the same sizes."""
+def _commands(commands: Sequence[Row]) -> list[str]:
+    """The rates that `cavs train` reports, beside the rates of the step alone."""
     body = []
     for row in commands:
-        beside = [x for x in rows if all(x[key] == row[key] for _, key in _KEYS)]
-        suite = _number(beside[0]["rates"][OURS]["median"]) if beside else ""
-        epochs = ", ".join(_number(rate) for rate in row["turns"][COMMAND])
-        cells = [f"`{row['command']}`", str(row["threads"]), epochs, suite]
+        rates = [_number(row["rates"][name]["median"]) for name in (COMMAND, OURS)]
+        cells = [f"`{row['command']}`", str(row["threads"]), *rates]
         around = row["seconds"] - row["training_seconds"]
         body.append([*cells, f"{row['training_seconds']:.1f} s", f"{around:.1f} s"])
-    head = ["command", "threads", f"{commands[0]['unit']}/s by epoch", "the suite's"]
+    head = ["command", "threads", f"{commands[0]['unit']}/s", "the step alone"]
     return table([*head, "training", "all else"], body)
 
 

@@ -94,9 +94,4 @@ class Executor(Protocol):
 
 def read_parameters(params: Sequence[Any]) -> Weights:
     """The parameters' values and versions, to be read only."""
-    values, versions = [], []
-    for parameter in params:
-        array, version = parameter.read()
-        values.append(array)
-        versions.append(version)
-    return Weights(values, versions)
+    return Weights(*params[0].read_all(params)) if params else Weights([], [])

@@ -172,7 +172,7 @@ class NativeExecutor:
             native.profile = True
         if check_states:
             native.check_states = True
-        arrays = self.placed([inputs[name] for name in program.inputs])
+        arrays = self.placed(list(map(inputs.__getitem__, program.inputs)))
         self.device.begin_native()
         try:
             outputs = native.forward(weights.values, arrays, versions=weights.versions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ class _Rows:
     """The results that are known for one version of the parameters."""
 
     def __init__(
-        self, versions: list[int], part: Remembered, dtype: np.dtype[Any], device: Device
+        self, versions: tuple[int, ...], part: Remembered, dtype: np.dtype[Any], device: Device
     ) -> None:
         rows = part.count + 1
         self._device = device
@@ -62,7 +63,7 @@ class Memory:
     ) -> None:
         """`numbers`: positions of the part's own versions among all that :meth:`results` gets."""
         self.part = part
-        self._numbers = numbers
+        self._own = itemgetter(*numbers, numbers[0])  # a tuple also of a single number
         self._dtype = dtype
         self._device = device
         self._rows: _Rows | None = None
@@ -83,8 +84,8 @@ class Memory:
                 settings that results depend on.
             compute: runs the part over vertices without edges that have these ids.
         """
-        own = [versions[number] for number in self._numbers]
-        if min(own, default=0) < 0:
+        own = self._own(versions)
+        if min(own) < 0:
             return None
         rows = self._rows
         if rows is None or rows.versions != own:

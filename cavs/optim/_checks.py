@@ -93,7 +93,7 @@ class UpdateChecks:
                     "or clip gradients"
                 )
         parameters = [update.parameter for update in updates]
-        known = self.known(parameters, [parameter.read()[1] for parameter in parameters])
+        known = self.known(parameters, Parameter.read_all(parameters)[1])
         found = []
         for update, most, before in zip(updates, greatest, known, strict=True):
             after = self._bounds_after(update, most, before)

@@ -223,7 +223,7 @@ def copy_keys(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """A key for each of the samples `numbers`, [n], below 2**32: its number, and the number plus
     k * 2**32 for its k-th copy after the first, so that copies draw numbers of their own."""
     keys = numbers.copy()
-    if len(set(numbers.tolist())) == len(numbers):
+    if len(numbers) == 1 or len(set(numbers.tolist())) == len(numbers):
         return keys
     order = np.argsort(numbers, kind="stable")
     first = np.searchsorted(numbers[order], numbers[order])

@@ -80,8 +80,7 @@ class Watch:
 def give_out(*arrays: Array) -> None:
     """To be called before somebody is given these values, or their memory, to write to."""
     if _pending or _registry.kept:
-        for values in arrays:
-            _registry.give_out(values)
+        _registry.give_out(arrays)
 
 
 def rebind() -> None:
@@ -144,12 +143,13 @@ class _Registry:
                 _drop_first(reference)
             self.pending_limit = max(2 * len(_pending), _LEAST)
 
-    def give_out(self, values: Array) -> None:
+    def give_out(self, arrays: Iterable[Array]) -> None:
         with self._lock:
             self.look_at_pending()
-            for kept in _alive(self.kept.get(_key(values), ())):
-                if kept.before is None:
-                    kept.before = device_of(kept.array).copy(kept.array)
+            for values in arrays:
+                for kept in _alive(self.kept.get(_key(values), ())):
+                    if kept.before is None:
+                        kept.before = device_of(kept.array).copy(kept.array)
 
     def look_at_pending(self) -> None:
         with self._lock:

@@ -182,8 +182,10 @@ void Array::expect_apart(const Array& other) const {
 
 std::vector<Array> read_arrays(py::handle items, const char* component, const char* name,
                                bool written, Device device) {
+  const py::tuple all = read_items(items, component, (std::string(name) + "s").c_str());
   std::vector<Array> arrays;
-  for (const py::handle item : read_items(items, component, (std::string(name) + "s").c_str())) {
+  arrays.reserve(all.size());
+  for (const py::handle item : all) {
     const auto position = static_cast<int64_t>(arrays.size());
     arrays.emplace_back(item, ArrayName{component, ErrorKind::kShape, name, position}, written,
                         device);

@@ -9,7 +9,7 @@ namespace {
 
 constexpr const char* kReason =
     "[cuda] expected a build with CUDA, got one that leaves it out (CAVS_CUDA=OFF); install cavs "
-    "without CAVS_CUDA=OFF, or use device='cpu'";
+    "without CAVS_CUDA=OFF, or use device='cpu' (--device cpu)";
 
 [[noreturn]] void refuse(const py::args&) { fail(ErrorKind::kDevice, kReason); }
 

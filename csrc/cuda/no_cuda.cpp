@@ -9,7 +9,7 @@ namespace {
 [[noreturn]] void refuse() {
   fail(ErrorKind::kDevice,
        "[cuda] expected a build with CUDA, got one that leaves it out (CAVS_CUDA=OFF); install "
-       "cavs without CAVS_CUDA=OFF, or use device='cpu'");
+       "cavs without CAVS_CUDA=OFF, or use device='cpu' (--device cpu)");
 }
 
 }  // namespace

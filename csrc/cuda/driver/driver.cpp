@@ -120,7 +120,7 @@ class Finder {
 };
 
 const char* const kUpdateDriver =
-    "install NVIDIA's driver of version 525 or newer, or use device='cpu'";
+    "install NVIDIA's driver of version 525 or newer, or use device='cpu' (--device cpu)";
 const char* const kCheckVariable =
     "name the library that tools/cuda_emulator.py prints, or unset CAVS_CUDA_DRIVER";
 const char* const kInstallExtra =
