@@ -28,20 +28,27 @@ _HERE = Path(__file__).resolve().parent
 
 
 def _load() -> Any:
-    beside = any((_HERE / f"_core{suffix}").is_file() for suffix in EXTENSION_SUFFIXES)
+    own = (_HERE / f"_core{suffix}" for suffix in EXTENSION_SUFFIXES)
+    beside = next((file for file in own if file.is_file()), None)
     file = None if beside else _find_installed()
-    if not beside and file is None:
+    found = beside or file
+    if found is None:
         raise ImportError(
             f"[cavs] expected the compiled extension {_NAME} in {_HERE}, or installed for this "
             "Python, got none; run `pip install .` in the repository"
         )
-    try:
-        module: Any = import_module("cavs._core") if file is None else _load_from(file)
-    except ImportError as error:
+    module: Any = None
+    wrong, cause = _wrong_with(found), None
+    if wrong is None:
+        try:
+            module = import_module("cavs._core") if file is None else _load_from(file)
+        except ImportError as error:
+            wrong, cause = str(error), error
+    if wrong is not None:
         raise ImportError(
-            f"[cavs] expected the compiled extension {_NAME} to load, got {error}; install cavs "
+            f"[cavs] expected the compiled extension {_NAME} to load, got {wrong}; install cavs "
             "again with this Python: run `pip install .` in the repository"
-        ) from error
+        ) from cause
     version, wanted = getattr(module, "__version__", None), _version_of_sources()
     if wanted is not None and version != wanted:
         raise ImportError(
@@ -50,6 +57,28 @@ def _load() -> Any:
         )
     vars(module)["__getattr__"] = partial(_refuse_unknown, str(module.__file__))
     return module
+
+
+def _wrong_with(file: Path) -> str | None:
+    """What is wrong with an ELF file that the system does not refuse in words: loading one that
+    was cut off ends the process, and one for another processor is said not to be there."""
+    try:
+        with file.open("rb") as opened:
+            head, size = opened.read(64), os.fstat(opened.fileno()).st_size
+        with open("/proc/self/exe", "rb") as opened:
+            own = opened.read(64)
+    except OSError:
+        return None  # loading says why, or this system has no such files
+    if head[:5] != b"\x7fELF\x02" or head[:6] != own[:6]:
+        return None
+    if head[18:20] != own[18:20]:
+        return f"{file}, which is for another processor"
+    order: Any = "little" if head[5] == 1 else "big"
+    sections, length, count = (
+        int.from_bytes(head[first:last], order) for first, last in ((40, 48), (58, 60), (60, 62))
+    )
+    # They stand at the end.
+    return f"{file}, of which the end is missing" if size < sections + length * count else None
 
 
 def _refuse_unknown(file: str, name: str) -> NoReturn:

@@ -54,12 +54,15 @@ def show_errors() -> None:
 def _say_failed_import(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
+    damaged = isinstance(error, (OSError, SyntaxError, EOFError))
     known = isinstance(error, (ImportError, MemoryError)) or str(error).startswith("[cavs] ")
-    if not known or sys.stderr is None:
+    if not (known or damaged) or sys.stderr is None:
         sys.__excepthook__(kind, error, trace)
         return
     lines = str(error).split("\n")  # of NumPy's the last one says what is wrong
     said = next((line.strip() for line in reversed(lines) if line.strip()), kind.__name__)
+    if damaged:
+        said = f"[cavs] expected files that Python can read, got: {said}; install cavs again"
     print(f"cavs: {said}", file=sys.stderr)
 
 

@@ -1,6 +1,7 @@
 """Where the compiled extension is found: beside the sources, or where the package was installed."""
 
 import os
+import py_compile
 import re
 import shutil
 import subprocess
@@ -102,6 +103,38 @@ def test_an_extension_that_does_not_load_says_to_install_again(clone: Path, site
     for extension in (site / "cavs").glob("_core*.so"):
         extension.write_bytes(b"no library")
     assert "install cavs again" in failure(run(clone, "-c", "import cavs", path=(site,)))
+
+
+def test_an_extension_that_was_cut_off_says_so(clone: Path, site: Path) -> None:
+    """To load it would end the process."""
+    (extension,) = (site / "cavs").glob("_core*.so")
+    whole = extension.read_bytes()
+    for size in (64, 100_000, len(whole) - 1):
+        extension.write_bytes(whole[:size])
+        assert "the end is missing" in failure(run(clone, "-c", "import cavs", path=(site,)))
+
+
+def test_an_extension_for_another_processor_says_so(clone: Path, site: Path) -> None:
+    (extension,) = (site / "cavs").glob("_core*.so")
+    content = bytearray(extension.read_bytes())
+    content[18] ^= 0xFF  # the low byte of the ELF header's machine
+    extension.write_bytes(content)
+    assert "is for another processor" in failure(run(clone, "-c", "import cavs", path=(site,)))
+
+
+@pytest.mark.parametrize("damaged", ["source", "compiled"])
+def test_a_command_whose_files_are_damaged_says_so_in_a_line(
+    clone: Path, site: Path, damaged: str
+) -> None:
+    source = clone / "cavs" / "readout.py"
+    if damaged == "source":
+        source.write_text("def (:\n")
+    else:
+        compiled = Path(py_compile.compile(str(source)))
+        compiled.write_bytes(compiled.read_bytes()[:20])
+    done = run(clone, "-m", "cavs", "info", path=(site,))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert done.stderr.startswith("cavs: [cavs] expected files that Python can read, got: ")
 
 
 def test_an_extension_of_other_sources_says_to_build_it_again(clone: Path, site: Path) -> None:

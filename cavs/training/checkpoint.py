@@ -181,6 +181,8 @@ def read_safetensors(
             raise _NoFileError(
                 f"it is {'a directory' if stat.S_ISDIR(mode) else 'no regular file'}"
             )
+        with open(path, "rb"):  # the library takes what may not be read for what is not there
+            pass
         with safe_open(str(path), framework="numpy") as file:
             metadata: Mapping[str, str] = file.metadata() or {}
             check(path, metadata)
@@ -190,6 +192,11 @@ def read_safetensors(
     except FileNotFoundError as error:
         raise CheckpointError(
             f"[{component}] {path}: expected a checkpoint, got no such file; check the path"
+        ) from error
+    except PermissionError as error:
+        raise CheckpointError(
+            f"[{component}] {path}: expected a checkpoint, got one that may not be read; check its "
+            "permissions"
         ) from error
     except _UNREADABLE as error:
         raise CheckpointError(

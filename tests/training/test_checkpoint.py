@@ -1,5 +1,6 @@
 """Checkpoints: whole at any moment, and refused where they do not fit."""
 
+import errno
 import json
 import os
 import struct
@@ -124,6 +125,21 @@ def test_truncated_files_are_refused(tmp_path: Path, share: float) -> None:
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(CheckpointError, match="truncated, damaged or a file of another kind"):
         load_checkpoint(path)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Any, mode: str) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"")
+    # Root may read all files, so that none can be made that this process may not.
+    monkeypatch.setattr("cavs.training.checkpoint.open", refuse, raising=False)
+    for read in (load_checkpoint, cavs.load):
+        with pytest.raises(CheckpointError, match="may not be read; check its permissions"):
+            read(path)
 
 
 def test_foreign_files_are_refused(tmp_path: Path) -> None:
