@@ -20,12 +20,17 @@ _PACKAGES: Mapping[str, Mapping[str, str]] = {
         ),
         "cat": "use cavs.concat",
         "inference_mode": "use cavs.no_grad()",
+        **dict.fromkeys(("clip_grad_norm", "clip_grad_norm_"), "use cavs.optim.clip_grad_norm"),
     },
     "cavs.nn": {
         **dict.fromkeys(("Sequential", "ModuleList", "ModuleDict"), _LISTS),
         **dict.fromkeys(("ParameterList", "ParameterDict"), _LISTS),
         **dict.fromkeys(("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"), _CELLS),
         "functional": "use cavs.ops",
+        "Bilinear": "use a Linear, reshape what it gives to a matrix, and multiply by that",
+        "Identity": "leave it out",
+        **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "GroupNorm"), "use cavs.nn.LayerNorm"),
+        "MultiheadAttention": "weigh children by softmax, as examples/dag_attention.py does",
         "utils": "use cavs.optim.clip_grad_norm",
         "CrossEntropyLoss": "use ops.cross_entropy",
         "BCEWithLogitsLoss": "use ops.binary_cross_entropy_with_logits",
@@ -40,6 +45,10 @@ _PACKAGES: Mapping[str, Mapping[str, str]] = {
         "DataLoader": "use cavs.data.Loader",
         "TensorDataset": "use cavs.data.Dataset",
         "Tree": "use cavs.data.LabelledTree",
+        **dict.fromkeys(
+            ("read_json", "read_jsonl", "read_csv", "from_json", "from_csv"),
+            "read the rows with json or csv, and use cavs.data.from_rows",
+        ),
     },
 }
 _MODELS = {

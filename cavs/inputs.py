@@ -139,7 +139,9 @@ class InputChecker:
         """What to do about an input that is missing."""
         pushes = self._trace.function.pushes
         free = [
-            name for name in pushes if missing not in select_outputs(self._trace, [name]).inputs
+            name
+            for name in pushes
+            if isinstance(name, str) and missing not in select_outputs(self._trace, [name]).inputs
         ]
         if not free:
             return "pass it"

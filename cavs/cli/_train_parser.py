@@ -40,6 +40,11 @@ class ModelAction(argparse.Action):
             raise InputError(
                 f"[train] expected FILE.py:CLASS, got {model}; name the class in it too"
             )
+        elif model.endswith(".safetensors"):
+            raise InputError(
+                f"[train] expected the name of a model first, got {model}; write `cavs train MODEL "
+                f"--resume {model}`"
+            )
         else:
             parser.error(
                 f"argument MODEL: expected one of {', '.join(MODELS)}, or FILE.py:CLASS, got "

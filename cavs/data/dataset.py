@@ -287,9 +287,9 @@ def _by_space(
 def _as_array(name: str, given: Any) -> Array:
     array = foreign_array(given, "data")
     if array.dtype.kind not in "biuf":
-        raise InputError(
-            f"[data] expected numbers as {name!r}, got dtype {array.dtype}; convert them"
-        )
+        words = array.dtype.kind in "USO"
+        remedy = "number words by Vocabulary.encode" if words else "convert them"
+        raise InputError(f"[data] expected numbers as {name!r}, got dtype {array.dtype}; {remedy}")
     return array
 
 

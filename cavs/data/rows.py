@@ -35,7 +35,8 @@ def from_rows(
 
     Raises:
       InputError: a row is no dictionary, or the function gives no sample; names the row, from 0.
-        The function's own errors pass. And the errors of `Dataset.from_samples`.
+        The function's own errors pass, with a note of the row. And the errors of
+        `Dataset.from_samples`.
     """
     given: Any = rows
     if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
@@ -51,7 +52,13 @@ def from_rows(
     total = len(given) if isinstance(given, Sized) else 0
     samples = []
     for number, row in enumerate(shown_while(given, progress, "rows", total)):
-        sample = function(mapping("data", f"row {number}", row))
+        given_row = mapping("data", f"row {number}", row)
+        try:
+            sample = function(given_row)
+        except Exception as error:
+            if hasattr(error, "add_note"):  # from Python 3.11 on
+                error.add_note(f"It came from row {number} of cavs.data.from_rows.")
+            raise
         if sample is not None:
             samples.append(_checked(sample, number))
     return Dataset.from_samples(samples, edge=edge, graph=graph)

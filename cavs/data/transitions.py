@@ -28,6 +28,10 @@ def transition_graph(tree: LabelledTree) -> InputGraph:
     Raises:
         DataError: an inner vertex has not two children, or has a word.
     """
+    return _transition_graph(tree, "")
+
+
+def _transition_graph(tree: LabelledTree, where: str) -> InputGraph:
     check_tree(tree)
     stack = [0]
     gathered: list[Sequence[int]] = [()]
@@ -37,10 +41,11 @@ def transition_graph(tree: LabelledTree) -> InputGraph:
             or -1 in children
             or bool(children) == (tree.tokens[vertex] is not None)
         ):
+            token = tree.tokens[vertex]
+            word = "no word" if token is None else f"the word {quoted(token)}"
             raise DataError(
-                "[data] expected a binary tree with words at its leaves, got vertex "
-                f"{vertex} with {len(children)} children and the word "
-                f"{quoted(str(tree.tokens[vertex]))}; make it binary"
+                f"[data] {where}expected a binary tree with words at its leaves, got vertex "
+                f"{vertex} with {len(children)} children and {word}; make it binary"
             )
         left_and_right = stack[len(stack) - len(children) :]
         del stack[len(stack) - len(children) :]
@@ -62,10 +67,7 @@ def transition_dataset(trees: Sequence[LabelledTree], vocabulary: Vocabulary) ->
     graphs = []
     words, read, actions = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
     for number, tree in enumerate(trees, 1):
-        try:
-            graphs.append(transition_graph(tree))
-        except DataError as error:
-            raise DataError(f"[data] tree {number}: {error}") from None
+        graphs.append(_transition_graph(tree, f"tree {number}: "))
         reduced = np.array([token is None for token in tree.tokens])
         shifts = np.concatenate([[0], np.cumsum(~reduced)])
         items = shifts - np.concatenate([[0], np.cumsum(reduced)])

@@ -221,8 +221,8 @@ class NativeExecutor:
                 raise CavsRuntimeError(
                     f"[dtype] expected parameter {name!r} as {self.dtype}, for which this model "
                     f"was compiled, got {values.dtype}, to which another model of the same "
-                    "function, or new data, changed it; compile the function again, or make one "
-                    "for each dtype"
+                    "function, or new data, changed it; compile the function again, make one for "
+                    f"each dtype, or convert the data by astype({str(self.dtype)!r})"
                 )
             if there != self.device.name:
                 raise CavsRuntimeError(

@@ -19,7 +19,7 @@ from cavs.core.ops._def import OpDef
 from cavs.core.tracing import tracing
 from cavs.device import Device, device_of, find_device, host, is_array
 from cavs.device.taking import as_array, moved
-from cavs.errors import DTypeError, InputError, TraceError
+from cavs.errors import DTypeError, InputError, ShapeError, TraceError
 from cavs.tensor._evaluate import evaluate
 from cavs.tensor._gradients import check_held, on
 from cavs.tensor._row_sparse import RowSparse
@@ -129,7 +129,12 @@ class Parameter(Tensor):
         # Numbers and lists, NumPy's scalars among them, have no dtype that anyone chose.
         typed = isinstance(values, Tensor) or is_array(values)
         own = moved(_as_values(values, None if typed else self.dtype), device_of(self._values))
-        if self._version.is_lent(own) and own.shape == self.shape and own.dtype == self.dtype:
+        if own.shape != self.shape:
+            raise ShapeError(
+                f"[parameter] expected values of shape {self.shape}, got {own.shape}; transpose or "
+                "reshape them, or make another parameter"
+            )
+        if self._version.is_lent(own) and own.dtype == self.dtype:
             return  # as in `parameter.data += 1`: it is the same array, with its new values
         rebind()
         self._hold(own)

@@ -150,6 +150,8 @@ def _index_key(key: Any) -> Any:
                     f"numbers in {key.dtype}; convert row numbers with astype"
                 )
             key = key == 1
+    elif not is_array(key) and getattr(key, "ndim", None) and hasattr(key, "__array__"):
+        key = np.asarray(key)  # NumPy takes PyTorch's tensor of one number for the number
     # Backward reads it again, when the caller may have changed it.
     return deepcopy(key) if is_array(key) or isinstance(key, list) else key
 

@@ -191,7 +191,7 @@ def read_safetensors(
             tensors = {name: file.get_tensor(name) for name in names}
     except FileNotFoundError as error:
         raise CheckpointError(
-            f"[{component}] {path}: expected a checkpoint, got no such file; check the path"
+            f"[{component}] {path}: expected a checkpoint, got no such file; {_instead_of(path)}"
         ) from error
     except PermissionError as error:
         raise CheckpointError(
@@ -205,6 +205,12 @@ def read_safetensors(
             "another"
         ) from error
     return metadata, tensors
+
+
+def _instead_of(path: str | Path) -> str:
+    """What to do where there is no such file: a run has no best checkpoint in its first epoch."""
+    last = Path(path).with_name("last.safetensors")
+    return f"take {last}, which is there" if last.is_file() else "check the path"
 
 
 def _check_format(path: str | Path, metadata: Mapping[str, str]) -> None:

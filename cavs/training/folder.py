@@ -166,7 +166,13 @@ class RunFolder:
 def _make_new(path: Path) -> Path:
     """Makes `path`, or the first of ``PATH-2``, ``PATH-3``, ... that was not there. Several
     processes that do so at once get different folders."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise CheckpointError(
+            f"[train] expected a folder in folders, got {path}, in whose way a file is; choose "
+            "another folder with --output"
+        ) from None
     tried, number = path, 1
     while True:
         try:

@@ -165,6 +165,7 @@ def test_the_same_file_without_mistakes_is_trained(
         (["none.py", "--task", "trees"], "expected FILE.py:CLASS, got none.py"),
         (["none.py:A"], "[train] expected --task with none.py:A, got none; name one of trees"),
         (["none.py:A", "--resume", "none"], "got no such file"),
+        (["--resume", "runs/last.safetensors"], "write `cavs train MODEL --resume runs/last.saf"),
     ],
 )
 def test_names_of_no_model_are_one_line(

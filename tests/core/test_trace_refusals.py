@@ -343,6 +343,16 @@ def test_a_class_in_place_of_a_function_is_refused() -> None:
         cavs.VertexProgram({"up": cavs.VertexFunction})  # type: ignore[dict-item]
 
 
+def test_a_model_in_place_of_a_function_is_refused() -> None:
+    class Doubled(cavs.VertexFunction):
+        def forward(self, v: cavs.Vertex) -> None:
+            v.push(y=v.pull("x") * 2.0)
+
+    model: Any = cavs.compile(Doubled())
+    with pytest.raises(TraceError, match="got Model; pass its function"):
+        cavs.compile(model)
+
+
 def test_a_vertex_says_what_it_has() -> None:
     message = r"\[vertex\] expected one of pull, .*, got 'children'; .*gather"
     with pytest.raises(AttributeError, match=message):

@@ -1,5 +1,6 @@
 """Rows of dictionaries as samples."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -64,3 +65,20 @@ def test_other_errors() -> None:
         from_rows(ROWS, lambda row: row["none"])
     with pytest.raises(InputError, match="True or False as progress"):
         from_rows(ROWS, sample, progress=3)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes")
+def test_errors_of_the_function_have_a_note_of_the_row() -> None:
+    def wrong(row: Mapping[str, Any]) -> Any:
+        if not row["tokens"]:
+            raise KeyError("tags")
+        return sample(row)
+
+    with pytest.raises(KeyError) as caught:
+        from_rows(ROWS, wrong)
+    assert "row 1 " in vars(caught.value)["__notes__"][0]
+
+
+def test_words_in_place_of_numbers_are_told_how_to_become_numbers() -> None:
+    with pytest.raises(InputError, match=r"as 'word', got dtype <U\d+; .*Vocabulary\.encode"):
+        from_rows([{}], lambda row: (chain_graph(2), {"word": ["a", "b"]}))

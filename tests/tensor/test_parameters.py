@@ -272,7 +272,9 @@ def named(executor: str = "native") -> tuple[cavs.Model, dict[str, Parameter]]:
 @pytest.mark.parametrize("path", PATHS)
 def test_values_that_no_longer_fit_are_named(path: str, executor: str) -> None:
     model, parameters = named(executor)
-    parameters[path].data = np.ones((2, *parameters[path].shape[1:]), np.float32)
+    parameters[path].take(
+        np.ones((2, *parameters[path].shape[1:]), np.float32)
+    )  # of another library
     with pytest.raises(ShapeError, match=f"expected .* for parameter '{path}', got"):
         model(ONE_VERTEX, word=[4])
 
@@ -316,3 +318,12 @@ def test_a_tape_names_the_parameter_whose_gradient_is_not_finite() -> None:
     parameters["u_iou.bias"].data[...] = 0.0
     with cavs.detect_nonfinite(), pytest.raises(NonFiniteError, match=r"parameter 'u_iou\.bias'"):
         ops.sqrt(parameters["u_iou.bias"]).sum().backward()
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (6,), (2, 4), ()])
+def test_new_values_have_the_shape_of_the_old_ones(shape: tuple[int, ...]) -> None:
+    parameter = Parameter(np.arange(6.0).reshape(2, 3))
+    for values in (np.ones(shape), tensor(np.ones(shape)), np.ones(shape).tolist()):
+        with pytest.raises(ShapeError, match=r"values of shape \(2, 3\), got "):
+            parameter.data = values
+    assert parameter.data.tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]

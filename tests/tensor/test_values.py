@@ -285,3 +285,21 @@ def test_requires_grad_of_leaves_can_be_set() -> None:
     with pytest.raises(DTypeError, match="expected a float dtype with requires_grad, got int32"):
         Tensor([1, 2]).requires_grad_()
     assert not Tensor([1, 2]).requires_grad_(False).requires_grad
+
+
+class OneNumber:
+    """An array of another library that NumPy would take for its only number."""
+
+    ndim, shape = 1, (1,)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.array([2])
+
+    def __index__(self) -> int:
+        return 2
+
+
+def test_an_array_of_one_number_keeps_its_axis_as_an_index() -> None:
+    x = tensor(np.arange(12.0).reshape(4, 3))
+    assert x[OneNumber()].shape == (1, 3)
+    assert x[OneNumber(), 1].data.tolist() == [7.0]

@@ -408,3 +408,9 @@ def test_a_checkpoint_prints_one_short_line() -> None:
         "4 tokens",
     ):
         assert part in printed
+
+
+def test_where_there_is_no_best_checkpoint_yet_the_last_one_is_named(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "last.safetensors", make_checkpoint())
+    with pytest.raises(CheckpointError, match=r"no such file; take .*last.safetensors, which is"):
+        load_checkpoint(tmp_path / "best.safetensors")

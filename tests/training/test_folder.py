@@ -13,7 +13,7 @@ import pytest
 
 from cavs._files import write_atomically
 from cavs.errors import CavsError, CheckpointError, InputError
-from cavs.training.folder import LOCK, RunFolder
+from cavs.training.folder import LOCK, RunFolder, _make_new
 
 HOLD = """
 import sys, time
@@ -162,3 +162,10 @@ def test_files_are_written_whole(tmp_path: Path) -> None:
     write_atomically(tmp_path / "a", b"two")
     assert (tmp_path / "a").read_bytes() == b"two"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("below", ["", "deep/"])
+def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match=r"got .*run, in whose way a file is"):
+        _make_new(tmp_path / "file" / f"{below}run")

@@ -119,3 +119,9 @@ def test_words_that_are_not_known_read_as_such(tmp_path: Path, data: Path) -> No
 def test_a_piece_has_a_word_at_least() -> None:
     with pytest.raises(InputError, match=r"expected length of at least 1, got 0"):
         TextSource("text", length=0)
+
+
+def test_a_split_is_as_large_as_its_pieces(data: Path) -> None:
+    task = TextTask.create("lm", TextSource(str(data), length=7), hidden_size=12, num_layers=1)
+    pieces = len(task.train_set(TrainingConfig(batch_size=1)))
+    assert abs(task.sizes["train"] - pieces) <= 1

@@ -220,6 +220,13 @@ class TextTask(EmbedsWords, Samples):
         if self.user is not None:  # whose states have a size of their own
             (self.objective.state_size,) = model.inputs["state"].shape
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """About how many pieces there are: where they are cut depends on the batch."""
+        words = {s: sum(len(x) + 1 for x in self.split(s)) for s in ("train", "dev", "test")}
+        length = self.source.length
+        return {split: -(-count // length) for split, count in words.items()}
+
     def train_set(self, config: TrainingConfig) -> Dataset:
         return running_text_dataset(
             self.split("train"), self.words, config.batch_size, self.source.length
