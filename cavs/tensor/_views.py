@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -151,7 +152,9 @@ def _index_key(key: Any) -> Any:
                 )
             key = key == 1
     elif not is_array(key) and getattr(key, "ndim", None) and hasattr(key, "__array__"):
-        key = np.asarray(key)  # NumPy takes PyTorch's tensor of one number for the number
+        # NumPy takes PyTorch's tensor of one number for the number.
+        with suppress(Exception):  # what is wrong with it, indexing says
+            key = np.asarray(key)
     # Backward reads it again, when the caller may have changed it.
     return deepcopy(key) if is_array(key) or isinstance(key, list) else key
 
