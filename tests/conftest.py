@@ -74,6 +74,15 @@ def _captures_give_graphs(request: pytest.FixtureRequest) -> Iterator[None]:
     assert core.cuda.counts()["lost_captures"] == before
 
 
+@pytest.fixture(autouse=True)
+def _seeds_stay() -> Iterator[None]:
+    """No test begins with the default seed that another one chose."""
+    seeds = import_module("cavs._seed")
+    before = seeds.seed_or_default(None)
+    yield
+    seeds.set_default_seed(before)
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Folder of sst/ and lattice/: $CAVS_DATA, or ../shared/data next to the checkout."""

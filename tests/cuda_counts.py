@@ -42,10 +42,13 @@ def counts() -> dict[str, int] | None:
 
 @contextmanager
 def _garbage_stays() -> Iterator[None]:
-    """Nothing is collected within the block: what earlier tests left is freed before it."""
-    was_on = gc.isenabled()
+    """Nothing that earlier tests left is freed within the block: it is before, also what streams
+    still had to free."""
+    was_on, library = gc.isenabled(), _emulator()
     gc.collect()
     gc.disable()
+    if library is not None:
+        library.cuCtxSynchronize()  # of this thread's device; no matter if it has none
     try:
         yield
     finally:

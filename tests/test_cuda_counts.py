@@ -59,13 +59,16 @@ def test_garbage_of_earlier_tests_is_not_counted() -> None:
         def __del__(self) -> None:
             assert driver.cuMemFree_v2(self.address) == 0
 
-    threshold = gc.get_threshold()
+    threshold, null, later = gc.get_threshold(), ctypes.c_void_p(), ctypes.c_uint64()
     gc.set_threshold(10**6)
     try:
         Held()
+        assert driver.cuMemAlloc_v2(ctypes.byref(later), ctypes.c_size_t(1000)) == 0
+        assert driver.cuMemFreeAsync(later, null) == 0
         with counting() as count:
             gc.set_threshold(1)  # the next few objects made start a collection
             made: list[list[int]] = [[] for _ in range(100)]
+            assert driver.cuStreamSynchronize(null) == 0
     finally:
         gc.set_threshold(*threshold)
     assert len(made) == 100

@@ -15,6 +15,7 @@ from cavs._seed import set_default_seed
 
 @pytest.fixture
 def seeds() -> Iterator[None]:
+    set_default_seed(0)  # a module may have chosen another one when it was imported
     yield
     set_default_seed(0)
     nn.init.manual_seed(0)

@@ -66,7 +66,7 @@ UNFIT: dict[str, tuple[Change, str]] = {
         r"gradient of parameter 'u_iou.weight' in memory of its own, got its values",
     ),
     "values": (
-        lambda p: (setattr(p, "data", np.ones((1, 2))), setattr(p, "grad", np.ones((1, 2))))[0],
+        lambda p: (p.take(np.ones((1, 2))), setattr(p, "grad", np.ones((1, 2))))[0],
         r"as float32 \(2, 2\) on cpu, for which exp_avg is kept, got float64",
     ),
     "nan": (
