@@ -59,19 +59,38 @@ def test_garbage_of_earlier_tests_is_not_counted() -> None:
         def __del__(self) -> None:
             assert driver.cuMemFree_v2(self.address) == 0
 
-    threshold, null, later = gc.get_threshold(), ctypes.c_void_p(), ctypes.c_uint64()
+    threshold = gc.get_threshold()
     gc.set_threshold(10**6)
     try:
         Held()
-        assert driver.cuMemAlloc_v2(ctypes.byref(later), ctypes.c_size_t(1000)) == 0
-        assert driver.cuMemFreeAsync(later, null) == 0
         with counting() as count:
             gc.set_threshold(1)  # the next few objects made start a collection
             made: list[list[int]] = [[] for _ in range(100)]
-            assert driver.cuStreamSynchronize(null) == 0
     finally:
         gc.set_threshold(*threshold)
     assert len(made) == 100
+    assert count is not None
+    assert count["live_allocations"] == 0
+    assert driver.cuCtxSetCurrent(before) == 0
+
+
+@pytest.mark.gpu
+def test_what_streams_have_yet_to_free_is_not_counted() -> None:
+    if not is_emulated():
+        pytest.skip("a GPU's own driver counts nothing")
+    driver = ctypes.CDLL(os.environ["CAVS_CUDA_DRIVER"])
+    context, before = ctypes.c_void_p(), ctypes.c_void_p()
+    address, stream = ctypes.c_uint64(), ctypes.c_void_p()
+    assert driver.cuInit(0) == 0
+    assert driver.cuCtxGetCurrent(ctypes.byref(before)) == 0
+    assert driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0) == 0
+    assert driver.cuCtxSetCurrent(context) == 0
+    assert driver.cuMemAlloc_v2(ctypes.byref(address), ctypes.c_size_t(1000)) == 0
+    assert driver.cuStreamCreate(ctypes.byref(stream), 0) == 0
+    assert driver.cuMemFreeAsync(address, stream) == 0
+    with counting() as count:
+        assert driver.cuStreamSynchronize(stream) == 0
+    assert driver.cuStreamDestroy_v2(stream) == 0
     assert count is not None
     assert count["live_allocations"] == 0
     assert driver.cuCtxSetCurrent(before) == 0
