@@ -5,6 +5,7 @@ import gc
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,17 +14,24 @@ from cuda_counts import counting, counts, is_emulated, limited_memory
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.gpu
-def test_allocations_and_copies_are_counted() -> None:
+@pytest.fixture
+def driver() -> Iterator[ctypes.CDLL]:
+    """The emulated driver, whose first device is current."""
     if not is_emulated():
         pytest.skip("a GPU's own driver counts nothing")
-    driver = ctypes.CDLL(os.environ["CAVS_CUDA_DRIVER"])
-    context, address, null = ctypes.c_void_p(), ctypes.c_uint64(), ctypes.c_void_p()
-    before = ctypes.c_void_p()
-    assert driver.cuInit(0) == 0
-    assert driver.cuCtxGetCurrent(ctypes.byref(before)) == 0
-    assert driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0) == 0
-    assert driver.cuCtxSetCurrent(context) == 0
+    library = ctypes.CDLL(os.environ["CAVS_CUDA_DRIVER"])
+    context, before = ctypes.c_void_p(), ctypes.c_void_p()
+    assert library.cuInit(0) == 0
+    assert library.cuCtxGetCurrent(ctypes.byref(before)) == 0
+    assert library.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0) == 0
+    assert library.cuCtxSetCurrent(context) == 0
+    yield library
+    assert library.cuCtxSetCurrent(before) == 0
+
+
+@pytest.mark.gpu
+def test_allocations_and_copies_are_counted(driver: ctypes.CDLL) -> None:
+    address, null = ctypes.c_uint64(), ctypes.c_void_p()
     with counting() as count:
         assert driver.cuMemAlloc_v2(ctypes.byref(address), ctypes.c_size_t(1000)) == 0
         values = (ctypes.c_char * 1000)()
@@ -36,19 +44,10 @@ def test_allocations_and_copies_are_counted() -> None:
         assert driver.cuMemFree_v2(address) == 0
     assert count is not None
     assert count["live_allocations"] == -1
-    assert driver.cuCtxSetCurrent(before) == 0
 
 
 @pytest.mark.gpu
-def test_garbage_of_earlier_tests_is_not_counted() -> None:
-    if not is_emulated():
-        pytest.skip("a GPU's own driver counts nothing")
-    driver = ctypes.CDLL(os.environ["CAVS_CUDA_DRIVER"])
-    context, before = ctypes.c_void_p(), ctypes.c_void_p()
-    assert driver.cuInit(0) == 0
-    assert driver.cuCtxGetCurrent(ctypes.byref(before)) == 0
-    assert driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0) == 0
-    assert driver.cuCtxSetCurrent(context) == 0
+def test_garbage_of_earlier_tests_is_not_counted(driver: ctypes.CDLL) -> None:
 
     class Held:
         def __init__(self) -> None:
@@ -71,20 +70,11 @@ def test_garbage_of_earlier_tests_is_not_counted() -> None:
     assert len(made) == 100
     assert count is not None
     assert count["live_allocations"] == 0
-    assert driver.cuCtxSetCurrent(before) == 0
 
 
 @pytest.mark.gpu
-def test_what_streams_have_yet_to_free_is_not_counted() -> None:
-    if not is_emulated():
-        pytest.skip("a GPU's own driver counts nothing")
-    driver = ctypes.CDLL(os.environ["CAVS_CUDA_DRIVER"])
-    context, before = ctypes.c_void_p(), ctypes.c_void_p()
+def test_what_streams_have_yet_to_free_is_not_counted(driver: ctypes.CDLL) -> None:
     address, stream = ctypes.c_uint64(), ctypes.c_void_p()
-    assert driver.cuInit(0) == 0
-    assert driver.cuCtxGetCurrent(ctypes.byref(before)) == 0
-    assert driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0) == 0
-    assert driver.cuCtxSetCurrent(context) == 0
     assert driver.cuMemAlloc_v2(ctypes.byref(address), ctypes.c_size_t(1000)) == 0
     assert driver.cuStreamCreate(ctypes.byref(stream), 0) == 0
     assert driver.cuMemFreeAsync(address, stream) == 0
@@ -93,7 +83,6 @@ def test_what_streams_have_yet_to_free_is_not_counted() -> None:
     assert driver.cuStreamDestroy_v2(stream) == 0
     assert count is not None
     assert count["live_allocations"] == 0
-    assert driver.cuCtxSetCurrent(before) == 0
 
 
 @pytest.mark.gpu
