@@ -38,6 +38,7 @@ owner: Callable[[Array], Array] = core.owner
 has_sole_base: Callable[[Array], bool] = core.has_sole_base
 """Whether the base array of a view owns its memory and nobody else holds that base array."""
 InputForms: Any = core.InputForms
+find_unreadable_child: Any = core.find_unreadable_child
 NativeSpace: Any = core.SpaceKind
 NativeDType: Any = core.DType
 """The forms that a function's inputs must have, and the check of a call's inputs against them; see

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cavs.core.ir import Name, Node
-from cavs.core.ops._def import Space, SpaceKind
+from cavs.core.ops._def import Space, SpaceKind, Typed
 from cavs.device import device_of
 from cavs.execution.executor import Array, Executor, RandomState
+from cavs.execution.typed_rows import rows_of
 from cavs.scheduler import GraphBatch, batch, unbatch
 
 
@@ -50,9 +51,8 @@ class Call(NamedTuple):
     def only(self, first: int, last: int) -> Call:
         """The graphs `first` to `last` - 1 of the batch alone."""
         graphs = batch(unbatch(self.graphs)[first:last], keys=self.graphs.keys[first:last])
-        spaces = {
-            name: SpaceKind(s.space) for name, s in self.executor.compiler.trace.inputs.items()
-        }
+        specs = self.executor.compiler.trace.inputs
+        spaces = {name: spec.rows for name, spec in specs.items()}
         inputs = {n: self.rows(x, spaces[n], first, last) for n, x in self.inputs.items()}
         return self._replace(graphs=graphs, inputs=inputs)
 
@@ -68,9 +68,17 @@ class Call(NamedTuple):
 
     def _first_rows(self, space: Space) -> Array | None:
         """The first row of each graph; None if each graph has one row of `space`."""
-        if space == SpaceKind.EDGE:
-            return self.graphs.edge_ptr
-        return self.graphs.ptr if space == SpaceKind.VERTEX else None
+        kind = space.kind
+        if kind not in (SpaceKind.VERTEX, SpaceKind.EDGE):
+            return None
+        ptr = self.graphs.edge_ptr if kind is SpaceKind.EDGE else self.graphs.ptr
+        if not isinstance(space, Typed):
+            return ptr
+        return np.searchsorted(self._numbers(space), ptr)
+
+    def _numbers(self, space: Typed) -> Array:
+        """The numbers of the vertices, or edges, of some types."""
+        return rows_of(self.graphs, self.executor.compiler.trace.types, space)
 
     @property
     def pushes(self) -> dict[Name, Node]:
@@ -85,6 +93,8 @@ class Call(NamedTuple):
     def nan_in(self, name: Name, output: Array) -> Array:
         """Where an output has NaN, at the vertices that are searched."""
         wrong = np.isnan(device_of(output).to_host(output))
-        if self.part.rows is not None and self.pushes[name].space == SpaceKind.VERTEX:
-            wrong[~self.part.rows] = False
+        space = self.pushes[name].space
+        if self.part.rows is not None and space.kind is SpaceKind.VERTEX:
+            rows = self.part.rows
+            wrong[~(rows[self._numbers(space)] if isinstance(space, Typed) else rows)] = False
         return wrong

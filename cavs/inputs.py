@@ -11,13 +11,16 @@ import numpy as np
 from cavs._arguments import conversion, printed, shown
 from cavs._arrays import Array, InputForms, NativeDType, NativeSpace, first_outside, foreign_array
 from cavs.core.ir import Name, Node, ancestors
+from cavs.core.ops._def import Typed
 from cavs.core.trace import InputSpec, Trace, select_outputs
 from cavs.core.tracing import SourceLine
+from cavs.core.type_order import TypeOrder
 from cavs.device import Device, device_of, host, is_on_host
 from cavs.device.taking import on_gpu
 from cavs.errors import CavsError, DTypeError, GraphError, InputError, ShapeError
-from cavs.scheduler import GraphBatch, InputGraph, batch, check_children
+from cavs.scheduler import GraphBatch, InputGraph, Policy, batch, check_children
 from cavs.tensor import Tensor
+from cavs.typed_inputs import TypesOfInputs, named_members
 
 _INT32 = np.dtype(np.int32)
 _MOST_NAMED = 4  # outputs in an error
@@ -35,12 +38,17 @@ class InputChecker:
         self,
         trace: Trace,
         dtype: str,
-        policy: str,
+        policy: str | Policy,
         children_read: int | None,
         device: Device = host,
+        types: TypeOrder | None = None,
     ) -> None:
-        """See `cavs.options.CompileOptions`."""
+        """See `cavs.options.CompileOptions`; `types`: the order of the types of a function.
+
+        In a function of types `children_read` matters only as None or not: whether a child may be
+        there that F does not read."""
         self.children_read = children_read
+        self._types = None if types is None else TypesOfInputs(types, trace, children_read is None)
         self._policy = policy
         self._specs = trace.inputs
         self.ids = frozenset(name for name, spec in trace.inputs.items() if spec.dtype == "int32")
@@ -64,6 +72,9 @@ class InputChecker:
             GraphError: no graphs, or a vertex with more children than F reads.
         """
         found = _as_batch(graphs)
+        if self._types is not None:
+            self._types.check(found, self._policy)
+            return found
         read = self.children_read
         if read is not None and found.schedule(self._policy).num_slots > read:
             check_children(found, read)
@@ -80,7 +91,8 @@ class InputChecker:
     def take(self, graphs: GraphBatch, inputs: dict[Name, Any]) -> dict[Name, Array] | None:
         """The result of :meth:`check`, if all inputs are there and are NumPy arrays that need no
         conversion, as from a loader; else None."""
-        taken: dict[Name, Array] | None = self._forms.take(graphs.native, inputs)
+        rows = None if self._types is None else self._types.rows(graphs)
+        taken: dict[Name, Array] | None = self._forms.take(graphs.native, inputs, rows)
         return taken
 
     def check(
@@ -106,7 +118,7 @@ class InputChecker:
                 arrays[name] = self._convert(graphs, spec, inputs[name])
             elif not partial:
                 raise InputError(
-                    f"[input] expected {_describe(graphs, spec)} for {name!r}, got none, though "
+                    f"[input] expected {self._describe(graphs, spec)} for {name!r}, got none, though "
                     f"pulled at {spec.where}; {self._remedy(name)}"
                 )
         return arrays
@@ -160,14 +172,17 @@ class InputChecker:
                 wanted = spec.dtype if spec.dtype == "int32" else self._dtype.name
                 remedy = conversion(given, wanted)
             raise DTypeError(
-                f"[input] expected {_describe(graphs, spec)} for {spec.name!r}, got dtype "
+                f"[input] expected {self._describe(graphs, spec)} for {spec.name!r}, got dtype "
                 f"{array.dtype}; {remedy}"
             )
-        expected = (graphs.rows(spec.space), *spec.shape)
+        expected = (self.rows(graphs, spec), *spec.shape)
         if array.shape != expected:
+            remedy = _fitting(array.shape, expected, spec.space)
+            if isinstance(spec.rows, Typed) and len(array) == graphs.rows(spec.space):
+                remedy = _rows_of_types(spec)
             raise ShapeError(
-                f"[input] expected {_describe(graphs, spec)} for {spec.name!r}, got shape "
-                f"{array.shape}; {_fitting(array.shape, expected, spec.space)}"
+                f"[input] expected {self._describe(graphs, spec)} for {spec.name!r}, got shape "
+                f"{array.shape}; {remedy}"
             )
         if spec.dtype == "int32":
             own = np.array(array, order="C")
@@ -199,8 +214,25 @@ class InputChecker:
         where = f", looked up at {taken.where}," if taken and taken.where else ""
         raise InputError(
             f"[input] expected ids in -1..{bound - 1} for {spec.name!r}{where or ','} got "
-            f"{ids[row]} at {_locate(graphs, spec.space, row)}; correct the ids, -1 stands for none"
+            f"{ids[row]} at {self._locate(graphs, spec, row)}; correct the ids, -1 stands for none"
         )
+
+    def rows(self, graphs: GraphBatch, spec: InputSpec) -> int:
+        """How many rows the input has."""
+        if self._types is None:
+            return graphs.rows(spec.space)
+        return self._types.rows(graphs)[list(self._specs).index(spec.name)]
+
+    def _describe(self, graphs: GraphBatch, spec: InputSpec) -> str:
+        shape = (self.rows(graphs, spec), *spec.shape)
+        kind = "int32" if spec.dtype == "int32" else "float"
+        of = f" of {named_members(spec.rows)}" if isinstance(spec.rows, Typed) else ""
+        return f"{kind} of shape {shape}, a row per {spec.space}{of},"
+
+    def _locate(self, graphs: GraphBatch, spec: InputSpec, row: int) -> str:
+        if self._types is not None and isinstance(spec.rows, Typed):
+            row = int(self._types.places(graphs, spec.rows)[row])
+        return _locate(graphs, spec.space, row)
 
     def _bound(self, spec: InputSpec) -> int:
         taken = self._bounds.get(spec.name)
@@ -229,10 +261,15 @@ def _as_array(name: Name, given: Any) -> Array:
         raise InputError(f"[input] {name!r}: {message}") from None
 
 
-def _describe(graphs: GraphBatch, spec: InputSpec) -> str:
-    shape = (graphs.rows(spec.space), *spec.shape)
-    kind = "int32" if spec.dtype == "int32" else "float"
-    return f"{kind} of shape {shape}, a row per {spec.space},"
+def _rows_of_types(spec: InputSpec) -> str:
+    """What to do about an array with rows for vertices, or edges, of all types."""
+    if spec.space == "edge":
+        return "leave out the rows of other edges"
+    assert isinstance(spec.rows, Typed)
+    (name, *others) = spec.rows.members
+    if others:
+        return "leave out the rows of vertices of other types"
+    return f"pass the rows of these vertices, x[graphs.vertices({name!r})]"
 
 
 _PLURALS = {"vertex": "vertices", "edge": "edges", "graph": "graphs"}

@@ -27,7 +27,7 @@ from cavs.inspection import Inspectable
 from cavs.optim import Optimizer
 from cavs.options import CompileOptions, DType, as_device_and_dtype, asked_outputs
 from cavs.recording import record_call, search_in
-from cavs.scheduler import GraphBatch, InputGraph
+from cavs.scheduler import GraphBatch, InputGraph, Policy
 from cavs.step import NativeSteps, StepOptions, separate_step
 from cavs.tensor import Parameter, Stream, Tensor, Watch, detecting, is_grad_enabled
 
@@ -62,7 +62,7 @@ class Model(Inspectable):
         dtype: DType = "float32",
         outputs: Iterable[str] | None = None,
         passes: Iterable[str] | None = None,
-        policy: str = "batching",
+        policy: str | Policy | None = None,
         executor: str = "native",
         device: str = "cpu",
         seed: int | None = None,
@@ -82,6 +82,8 @@ class Model(Inspectable):
             node.op.random and not node.op.drops for node in ancestors(traced.function.roots())
         )
         read = None if extra_children == "ignore" else children_read(traced)
+        if traced.types and extra_children != "ignore":
+            read = 0  # each type reads children of its own
         self._stream = Stream(seed)
         place = find_device(options.device)
         for parameter in function.parameters():
@@ -105,11 +107,18 @@ class Model(Inspectable):
         Model.__init__(self, state["function"], **state["options"])
         vars(self).update(state["kept"])
 
+    @property
+    def _policy(self) -> str | Policy:
+        """The policy in use."""
+        if self._options.policy is None:
+            return "depth" if self._compiler.types is None else "bound"
+        return self._options.policy
+
     def _make_executor(self) -> Executor:
         options = self._options
         name = text("compile", "executor", options.executor)
         if name == "native":
-            return NativeExecutor(self._compiler, options.dtype, options.policy, options.device)
+            return NativeExecutor(self._compiler, options.dtype, self._policy, options.device)
         if name == "reference":
             from cavs.execution.reference import ReferenceExecutor  # not with cavs: few need it
 
@@ -180,8 +189,9 @@ class Model(Inspectable):
         """Sets up what follows from the compiler and the options."""
         options = self._options
         self._checker = InputChecker(
-            *(self._compiler.trace, options.dtype, options.policy, children_read),
+            *(self._compiler.trace, options.dtype, self._policy, children_read),
             find_device(options.device),
+            self._compiler.types,
         )
         self._parts: dict[tuple[str, ...], Model] = {}
         self._stepwise: Model | None = None

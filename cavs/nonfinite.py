@@ -23,7 +23,8 @@ from cavs.core.stepwise import State
 from cavs.device import device_of
 from cavs.errors import InputError, NonFiniteError
 from cavs.execution.executor import Array, Gradients, NanState, Run
-from cavs.replay import Origin, Replay, replay
+from cavs.execution.reference import TypeFunction
+from cavs.replay import Origin, Replay, Sinks, replay
 from cavs.tensor._nonfinite import (
     REMEDY,
     Found,
@@ -107,13 +108,18 @@ class Search:
         """The error of the first NaN of a graph: in one of these outputs or, if they have none, in
         a state."""
         run = replay(self._call, graph)
-        pushes = {name: node for name, node in self._call.pushes.items() if name in outputs}
-        for called, sinks in ((_output, pushes), (_state, run.function.scatters)):
+
+        def pushes(of: TypeFunction) -> dict[Name, Node]:
+            return {name: node for name, node in of.function.pushes.items() if name in outputs}
+
+        sinks: Sinks
+        for called, sinks in ((_output, pushes), (_state, lambda of: of.function.scatters)):
             found = run.first(sinks, has_nan)
             if found is None:
                 continue
             v, name = found
-            words = self._words(run, run.origin(v, sinks[name], has_nan, run.operands), v, graph)
+            node = sinks(run.of(v))[name]
+            words = self._words(run, run.origin(v, node, has_nan, run.operands), v, graph)
             return nonfinite(
                 f"expected no NaN, got one in {called(name)} of "
                 f"{self._call.part.place(graph, v)}; {words}; {REMEDY}",
@@ -130,7 +136,11 @@ class Search:
         node = self._call.pushes[name]
         graph = self._call.graph_of(node.space, int(np.argwhere(wrong)[0][0]))
         run = replay(self._call, graph)
-        found = run.first({name: node}, bad)
+
+        def sinks(of: TypeFunction) -> dict[Name, Node]:
+            return {k: x for k, x in of.function.pushes.items() if k == name}
+
+        found = run.first(sinks, bad)
         if found is None:
             return f"{_output(name)} of graph {graph} has it first"
         v, _ = found
@@ -186,16 +196,16 @@ class Search:
         with np.errstate(all="ignore"):
             run.backward(own)
         for v in reversed(run.order):
-            for node in self._roots(run, key):
+            for node in self._roots(run.of(v), key):
                 if not is_finite(run.values[v][node]):
                     origin = run.origin(v, node, not_finite, run.cotangent_operands)
                     return self._words(run, origin, None, graph)
         return f"that of each vertex of graph {graph} is finite, and their sum is not"
 
-    def _roots(self, run: Replay, key: int | Name) -> list[Node]:
+    def _roots(self, of: TypeFunction, key: int | Name) -> list[Node]:
         if not isinstance(key, int):
-            return [run.gradient.inputs[key]]
-        for parameter, dense, sparse in run.gradient.params:
+            return [x for name, x in of.gradient.inputs.items() if name == key]
+        for parameter, dense, sparse in of.gradient.params:
             if parameter is self._call.params[key]:
                 return [*([] if dense is None else [dense]), *sparse]
         return []
@@ -268,7 +278,8 @@ class Search:
         if node.op is PARAM:
             value = worst(run.values[origin.vertex][node])
             return f"parameter {self._call.name_of(node.attrs['parameter'])!r} is {value}"
-        name = node.op.name if node in run.nodes else f"{node.op.name} in a derivative"
+        known = node in run.of(origin.vertex).nodes
+        name = node.op.name if known else f"{node.op.name} in a derivative"
         line = f" at {node.where}" if node.where else ""
         return f"the first comes from {name}{there}{line}{self._infinity(run, origin)}"
 

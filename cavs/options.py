@@ -12,6 +12,7 @@ from cavs.core.passes import PASSES
 from cavs.core.trace import Trace
 from cavs.device import find_device, host
 from cavs.errors import DTypeError, InputError
+from cavs.scheduler import Policy, check_policy
 
 DType = str | npt.DTypeLike
 
@@ -27,7 +28,7 @@ class CompileOptions(NamedTuple):
     dtype: Any
     outputs: Iterable[str] | None
     passes: Iterable[str] | None
-    policy: str
+    policy: str | Policy | None
     executor: str
     device: str
     extra_children: str
@@ -41,11 +42,7 @@ class CompileOptions(NamedTuple):
             DTypeError: not float32 or float64; InputError: another option is none of its values.
         """
         dtype = float_dtype("compile", self.dtype)
-        if not is_among(self.policy, ("batching", "serial")):
-            raise InputError(
-                f"[compile] expected policy batching or serial, got {shown(self.policy)}; pass one "
-                "of these"
-            )
+        policy = self.policy if self.policy is None else check_policy(self.policy, "compile")
         device = find_device(self.device)
         if is_among(self.executor, ("reference",)) and device is not host:
             raise InputError(
@@ -62,10 +59,12 @@ class CompileOptions(NamedTuple):
             passes = items("compile", "passes", passes, str, "names of passes")
         if outputs is not None:
             outputs = tuple(items("compile", "outputs", outputs, str, "names of outputs"))
-        if self.policy == "serial":  # runs a vertex at a time, so leaves do not come first
+        if policy == "serial":  # runs a vertex at a time, so leaves do not come first
             passes = [p for p in (PASSES if passes is None else passes) if p != "specialize_leaves"]
         passes = None if passes is None else tuple(passes)
-        return self._replace(dtype=dtype, outputs=outputs, passes=passes, device=device.name)
+        return self._replace(
+            dtype=dtype, outputs=outputs, passes=passes, policy=policy, device=device.name
+        )
 
 
 def float_dtype(component: str, dtype: Any, otherwise: str = "") -> str:

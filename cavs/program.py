@@ -24,7 +24,7 @@ from cavs.errors import InputError
 from cavs.execution.profile import MemoryBytes, Profile, together
 from cavs.model import Model
 from cavs.options import DType, as_device_and_dtype
-from cavs.scheduler import GraphBatch, InputGraph
+from cavs.scheduler import GraphBatch, InputGraph, Policy
 from cavs.tensor import check_seed
 
 # Far apart, so that functions of one program draw from streams of their own.
@@ -292,7 +292,7 @@ def compile(
     dtype: DType = ...,
     outputs: Iterable[str] | None = ...,
     passes: Iterable[str] | None = ...,
-    policy: str = ...,
+    policy: str | Policy | None = ...,
     executor: str = ...,
     device: str = ...,
     seed: int | None = ...,
@@ -307,7 +307,7 @@ def compile(
     dtype: DType = ...,
     outputs: Iterable[str] | None = ...,
     passes: Iterable[str] | None = ...,
-    policy: str = ...,
+    policy: str | Policy | None = ...,
     executor: str = ...,
     device: str = ...,
     seed: int | None = ...,
@@ -321,7 +321,7 @@ def compile(
     dtype: DType = "float32",
     outputs: Iterable[str] | None = None,
     passes: Iterable[str] | None = None,
-    policy: str = "batching",
+    policy: str | Policy | None = None,
     executor: str = "native",
     device: str = "cpu",
     seed: int | None = None,
@@ -335,7 +335,11 @@ def compile(
         outputs: names of the pushes that calls give; values that no output depends on are not
             computed, and their inputs are not asked for. None means all pushes.
         passes: names among ``cavs.core.passes.PASSES``; None means all of them.
-        policy: ``batching`` (level by level over all graphs) or ``serial`` (a vertex at a time).
+        policy: which vertices run together, and when; results are the same. ``depth``: level by
+            level over all graphs, in each level type by type; ``agenda``, ``bound``: orders of
+            types that need fewer batches; ``serial``: a vertex at a time; or a function from the
+            number of ready vertices of each type to the type that runs next. None: ``bound`` for
+            functions of types, ``depth`` for others.
         executor: ``native``, or ``reference``: NumPy, one vertex at a time, the tests' oracle.
         device: ``cpu``, ``cuda`` (the first GPU) or ``cuda:1``; the parameters move there.
         seed: of the counter-based generator of random operations, 0..2**64-1; None: that of

@@ -13,12 +13,14 @@ from cavs.core.ops._def import SpaceKind
 from cavs.core.ops.structure import CONSTANT, GATHER, STATE_COTANGENT
 from cavs.device import device_of
 from cavs.execution.executor import Array
-from cavs.execution.reference import ReferenceExecutor, ReferenceRun
+from cavs.execution.reference import ReferenceExecutor, ReferenceRun, TypeFunction, edges_of
 from cavs.execution.settings import get_flush_denormals
 from cavs.scheduler import unbatch
 from cavs.tensor._nonfinite import has_nan, worst
 
 Bad = Callable[[Array], bool]
+Sinks = Callable[[TypeFunction], Mapping[Name, Node]]
+"""Results of the function of one type."""
 Operands = Callable[[int, Node], Iterator[tuple[int, Node]]]
 
 
@@ -58,14 +60,15 @@ class Replay(ReferenceRun):
             value = np.where(np.abs(value) < tiny, np.float32(0), value)
         return value
 
-    def first(self, sinks: Mapping[Name, Node], bad: Bad) -> tuple[int, Name] | None:
-        """The first bad value of `sinks`: of the lowest vertex, children below parents."""
+    def first(self, sinks: Sinks, bad: Bad) -> tuple[int, Name] | None:
+        """The first bad value of `sinks` of a function: of the lowest vertex, children below
+        parents."""
         levels = unbatch(self.graphs)[0].levels
         order = np.lexsort((np.arange(len(levels)), levels))
         if self.looked_at is not None:
             order = order[self.looked_at[order]]
         for v in order.tolist():
-            for name, node in sinks.items():
+            for name, node in sinks(self.of(v)).items():
                 if bad(self.values[v][node]):
                     return v, name
         return None
@@ -75,19 +78,21 @@ class Replay(ReferenceRun):
         if node.op is not GATHER:
             yield from ((v, x) for x in node.inputs)
             return
-        children, slot = self._children(v), node.attrs["slot"]
-        scattered = self.function.scatters[node.attrs["name"]]
-        read = children if slot is None else children[self._slots(v) == slot]
-        yield from ((int(child), scattered) for child in read)
+        edges, slot = node.attrs["edges"], node.attrs["slot"]
+        children = self._children(v, edges)
+        read = children if slot is None else children[self._slots(v, edges) == slot]
+        for child in read.tolist():
+            yield child, self.of(child).function.scatters[node.attrs["name"]]
 
     def cotangent_operands(self, v: int, node: Node) -> Iterator[tuple[int, Node]]:
         """The same for a value of the gradient too: a state's cotangent comes from its parents."""
         if node.op is not STATE_COTANGENT:
             yield from self.operands(v, node)
             return
-        edges = self.gradient.edges[node.attrs["name"]]
+        reading = node.attrs["reading"]
         for parent in range(self.graphs.num_vertices):
-            if v in self._children(parent):
+            edges = self.of(parent).gradient.edges.get(reading)
+            if edges is not None and v in self._children(parent, edges_of(reading)):
                 yield parent, edges
 
     def origin(self, v: int, node: Node, bad: Bad, operands: Operands) -> Origin:

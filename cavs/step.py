@@ -184,7 +184,7 @@ class NativeSteps:
             executor.device.begin_native()
             try:
                 loss, norm, rows, bounds = plan.native.run(
-                    graphs.schedule(executor.policy),
+                    executor.schedule(graphs, training),
                     graphs.keys,
                     *state,
                     values,

@@ -99,11 +99,12 @@ def values_of(
         name_of: gives the name of a parameter.
     """
     used: dict[Node, list[str]] = {}
-    for verb, sinks in (("scatter", run.function.scatters), ("push", run.function.pushes)):
+    own = run.of(vertex)
+    for verb, sinks in (("scatter", own.function.scatters), ("push", own.function.pushes)):
         for name, node in sinks.items():
             used.setdefault(node, []).append(f"{verb} {name}")
     found = []
-    for node in sorted(run.nodes, key=lambda n: n.number):
+    for node in sorted(own.nodes, key=lambda n: n.number):
         where, parameter = node.where, node.attrs.get("parameter")
         value = run.values[vertex][node]
         found.append(
@@ -113,8 +114,8 @@ def values_of(
                 node.op.name,
                 str(node.attrs.get("name", "")) if parameter is None else name_of(parameter),
                 tuple(used.get(node, ())),
-                str(node.space),
-                value[0] if node.space in (SpaceKind.VERTEX, SpaceKind.GRAPH) else value,
+                str(node.space.kind),
+                value[0] if node.space.kind in (SpaceKind.VERTEX, SpaceKind.GRAPH) else value,
             )
         )
     ptr = run.graphs.child_ptr

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cavs.core import ir
-from cavs.core.ir import FunctionIR, Name, Node, ancestors
+from cavs.core.ir import FunctionIR, Name, Node, ancestors, is_read, reading_of, state_of
 from cavs.core.joins import join_of_cotangents
-from cavs.core.ops._def import Space, SpaceKind, apply
+from cavs.core.ops._def import Rows, Space, SpaceKind, apply
+from cavs.core.ops.elementwise import ADD
 from cavs.core.ops.loss import EMBEDDING_GRAD
 from cavs.core.ops.shape import CONCAT, SLICE_GRAD
 from cavs.core.ops.structure import (
@@ -37,11 +38,11 @@ class Gradient:
     """∂F as nodes over the nodes of F.
 
     Attributes:
-        edges: by state name, the cotangent of the state's gathered values, per edge.
+        edges: by state, or by reading of it, the cotangent of the gathered values, per edge.
         params: (parameter, gradient node of the parameter's shape, or None where there are only
             row-sparse ones, [row-sparse nodes ``embedding_grad``]).
         inputs: the cotangent of each input, by its name.
-        slots: the states whose cotangents parents hold instead of edges (the pass
+        slots: the readings whose cotangents parents hold instead of edges (the pass
             ``read_parents``), and for how many positions of a child they hold them side by side; 0:
             all positions share one.
     """
@@ -71,16 +72,25 @@ class Gradient:
 
 
 def differentiate(
-    function: FunctionIR, pushes: Iterable[Name], inputs: Iterable[Name], *, located: bool = False
+    function: FunctionIR,
+    pushes: Iterable[Name],
+    inputs: Mapping[Name, Rows],
+    *,
+    readings: Iterable[Name] = (),
+    located: bool = False,
 ) -> Gradient:
     """Gradient of F from cotangents of the outputs `pushes`, with respect to all parameters and to
-    the float inputs named; `located`: its nodes have the source lines of the nodes of F.
+    the float inputs named, whose rows are given.
+
+    `readings`: readings of the states of F by other functions; `located`: the gradient's nodes have
+    the source lines of the nodes of F.
     """
-    pushes, inputs = sorted(pushes, key=str), frozenset(inputs)
-    gathers = [n for n in ancestors(function.roots()) if n.op is GATHER]
-    states = sorted({n.attrs["name"] for n in gathers}, key=str)
+    pushes = sorted(pushes, key=str)
+    own = {reading_of(n) for n in ancestors(function.roots()) if n.op is GATHER}
+    others = [reading for reading in readings if reading not in own]
+    states = sorted(own, key=str)
     while True:
-        gradient = _Reverse(function, pushes, inputs, states, located).run()
+        gradient = _Reverse(function, pushes, inputs, [*states, *others], located).run()
         # A state whose gathered values get no cotangent has none to hand to its children either.
         alive = [s for s in states if s in gradient.edges]
         if alive == states:
@@ -93,8 +103,8 @@ class _Reverse:
         self,
         function: FunctionIR,
         pushes: Sequence[Name],
-        inputs: frozenset[Name],
-        states: Sequence[Name],
+        inputs: Mapping[Name, Rows],
+        readings: Sequence[Name],
         located: bool,
     ) -> None:
         self.located = located
@@ -105,9 +115,10 @@ class _Reverse:
         for name in pushes:
             node = function.pushes[name]
             self._add(node, ir.source(PUSH_COTANGENT, node.shape, node.space, name=name))
-        for name in states:
-            node = function.scatters[name]
-            self._add(node, ir.source(STATE_COTANGENT, node.shape, SpaceKind.VERTEX, name=name))
+        for reading in readings:
+            node = function.scatters.get(state_of(reading))
+            if node is not None and (node.op is JOIN or is_read(reading, node.space)):
+                self._add(node, _state_cotangent(reading, node))
 
     def _wanted(self) -> set[Node]:
         """Nodes whose cotangent leads to a parameter, a gathered state or a wanted input."""
@@ -137,7 +148,9 @@ class _Reverse:
             cotangent = self._total(node)
             if node.op is JOIN:
                 for part in node.inputs:
-                    self._add(part, _restrict(cotangent, part.space))
+                    restricted = _restrict(cotangent, part.space)
+                    if restricted is not None:
+                        self._add(part, restricted)
                 continue
             if node.op.vjp is None:
                 raise TraceError(
@@ -166,19 +179,21 @@ class _Reverse:
     def _edges(self) -> dict[Name, Node]:
         whole: dict[Name, Node] = {}
         slots: dict[Name, dict[int, Node]] = {}
+        edges: dict[Name, Rows] = {}
         for node in self.order:
             if node.op is GATHER and node in self.cotangents:
-                name, slot = node.attrs["name"], node.attrs["slot"]
+                reading, slot = reading_of(node), node.attrs["slot"]
+                edges[reading] = node.attrs["edges"]
                 if slot is None:
-                    whole[name] = self._total(node)
+                    whole[reading] = self._total(node)
                 else:
-                    slots.setdefault(name, {})[slot] = self._total(node)
-        for name, by_slot in slots.items():
+                    slots.setdefault(reading, {})[slot] = self._total(node)
+        for reading, by_slot in slots.items():
             some = next(iter(by_slot.values()))
             zero = ir.constant(0.0, some.shape)
             parts = [by_slot.get(k, zero) for k in range(max(by_slot) + 1)]
-            on_edges = apply(SLOTS_TO_EDGES, *parts)
-            whole[name] = whole[name] + on_edges if name in whole else on_edges
+            on_edges = apply(SLOTS_TO_EDGES, *parts, to=edges[reading])
+            whole[reading] = whole[reading] + on_edges if reading in whole else on_edges
         return whole
 
     def _params(self) -> list[tuple[Any, Node | None, list[Node]]]:
@@ -204,20 +219,36 @@ class _Reverse:
         totals: dict[Name, dict[Space, Node]] = {}
         for node in self.order:
             if node.op is PULL and node in self.cotangents:
-                totals.setdefault(node.attrs["name"], {})[node.space] = self._total(node)
+                by_space = totals.setdefault(node.attrs["name"], {})
+                total, known = self._total(node), by_space.get(node.space)
+                by_space[node.space] = total if known is None else known + total
         result: dict[Name, Node] = {}
         for name, by_space in totals.items():
-            if by_space.keys() <= {SpaceKind.LEAF, SpaceKind.INNER}:
-                shape = next(iter(by_space.values())).shape
-                result[name] = join_of_cotangents(name, shape, by_space)
+            to = self.inputs[name]
+            if by_space.keys() == {to}:
+                result[name] = by_space[to]
             else:
-                (result[name],) = by_space.values()
+                shape = next(iter(by_space.values())).shape
+                result[name] = join_of_cotangents(name, shape, by_space, to)
         return result
 
 
-def _restrict(cotangent: Node, space: Space) -> Node:
-    """The rows `space` of a vertex cotangent, which sums cotangents from outside and parents."""
-    inputs = [_restrict(x, space) for x in cotangent.inputs]
+def _state_cotangent(reading: Name, state: Node) -> Node:
+    """What the parents that read the state give it."""
+    attrs = {"name": state_of(reading), "reading": reading}
+    return ir.source(STATE_COTANGENT, state.shape, state.space, **attrs)
+
+
+def _restrict(cotangent: Node, space: Space) -> Node | None:
+    """The rows `space` of a vertex cotangent, which sums cotangents from outside and parents; None
+    where none of the parents reads these rows."""
+    if cotangent.op is STATE_COTANGENT and not is_read(cotangent.attrs["reading"], space):
+        return None
+    found = [_restrict(x, space) for x in cotangent.inputs]
+    inputs = [x for x in found if x is not None]
+    if len(inputs) < len(found):
+        assert cotangent.op is ADD, cotangent
+        return inputs[0] if inputs else None
     return Node(cotangent.op, inputs, cotangent.attrs, cotangent.shape, space, cotangent.dtype)
 
 

@@ -11,10 +11,11 @@ from typing import Any, ParamSpec, TypeVar
 from cavs._locks import new_lock
 from cavs.core.autodiff import Gradient, differentiate
 from cavs.core.evaluation import evaluation
-from cavs.core.ir import FunctionIR, Name, Node, ancestors
+from cavs.core.ir import FunctionIR, Name, Node, ancestors, is_read, reading_of
 from cavs.core.lowering import Lowered, Sinks, distinct_tables, find_masks, lower, read_from_forward
+from cavs.core.lowering.nodes import parts
 from cavs.core.lowering.zeros import RowIds
-from cavs.core.ops._def import Space, SpaceKind
+from cavs.core.ops._def import Space, SpaceKind, Typed
 from cavs.core.ops.structure import (
     GATHER,
     PARAM,
@@ -31,7 +32,8 @@ from cavs.core.passes import (
 from cavs.core.passes.remember_pulls import Remembered
 from cavs.core.program import Output, OutputKind, Program
 from cavs.core.trace import Trace, select_outputs, trace
-from cavs.core.tracing import apart_from_traces, edge_parents
+from cavs.core.tracing import apart_from_traces, leaves_apart
+from cavs.core.type_order import order_of
 from cavs.core.verify import verify
 from cavs.core.vertex import VertexFunction
 from cavs.errors import InputError, TraceError
@@ -67,6 +69,7 @@ class Compiler:
         params: the parameters that F uses, in order of their numbers.
         param_names: attribute paths of the function's parameters.
         function: F after the passes.
+        types: the order of the types of F, if it has any.
     """
 
     def __init__(
@@ -93,6 +96,8 @@ class Compiler:
         self.trace = traced
         self._context = Context(self.passes)
         self.function = run(OF_FUNCTIONS, traced.function, self._context)
+        moved = {"hoist", "defer"}.issubset(self.passes)
+        self.types = order_of(traced, self._context.leaves_apart, all_batched=not moved)
         self._gradients: dict[tuple[_Names, _Names, _Learning], Gradient] = {}
         self._inference: Lowered | None = None
         self._remembering: tuple[Program, list[tuple[Remembered, Program]]] | None = None
@@ -137,8 +142,9 @@ class Compiler:
         """∂F after the passes, with embedding gradients by distinct ids."""
         key = (frozenset(pushes), frozenset(inputs), self.learning())
         if key not in self._gradients:
-            with edge_parents(self._context.edge_parents):
-                gradient = differentiate(self.function, key[0], key[1])
+            inputs = {name: self.trace.inputs[name].rows for name in key[1]}
+            with leaves_apart(self._context.leaves_apart):
+                gradient = differentiate(self.function, key[0], inputs)
             self._gradients[key] = run(OF_GRADIENTS, gradient, self._context)
         return self._gradients[key]
 
@@ -157,9 +163,20 @@ class Compiler:
 
     def _without_backward(self, function: FunctionIR) -> Lowered:
         masks = self._masks(function.roots())
-        return lower(
-            self._sinks(frozenset(), function), None, self._named(), self.passes, masks=masks
-        )
+        sinks = self._sinks(frozenset(), function)
+        types = self.types
+        if types is not None and not any(isinstance(n.space, Typed) for n in sinks.nodes()):
+            types = None  # a part of ids alone
+        return self._lower(sinks, None, masks=masks, types=types)
+
+    def _lower(self, sinks: Sinks, forward: Lowered | None, **options: Any) -> Lowered:
+        options = {"types": self.types, **options}
+        if options["types"] is not None:
+            options["given"] = {name: spec.rows for name, spec in self.trace.inputs.items()}
+            if forward is not None:
+                rows = {name: node.space for name, node in self.function.pushes.items()}
+                options["given"] |= rows
+        return lower(sinks, forward, self._named(), self.passes, **options)
 
     @_one_at_a_time
     def remembering(self) -> tuple[Program, list[tuple[Remembered, Program]]]:
@@ -208,7 +225,7 @@ class Compiler:
             order = ancestors([*gradient.roots(), *masks.values()])
             counted = [table for node in order for table in distinct_tables(node)]
             sinks = self._sinks(saved)
-            self._forwards[key] = lower(sinks, None, self._named(), self.passes, counted, masks)
+            self._forwards[key] = self._lower(sinks, None, counted=counted, masks=masks)
         return self._forwards[key]
 
     def training(self, inputs: Iterable[Name]) -> Program:
@@ -228,20 +245,20 @@ class Compiler:
     def _find_differentiable(self, key: tuple[_Names, _Learning]) -> _Names:
         learning = {id(p) for p, learns in zip(self.params, key[1], strict=True) if learns}
 
-        def learns(root: Node, states: frozenset[Name] = frozenset()) -> bool:
-            for node in ancestors([root]):
-                name = node.attrs.get("name")
+        def learns(roots: Iterable[Node], readings: frozenset[Name] = frozenset()) -> bool:
+            for node in ancestors(roots):
                 if node.op is PARAM and id(node.attrs["parameter"]) in learning:
                     return True
-                if node.op is PULL and name in key[0]:
+                if node.op is PULL and node.attrs["name"] in key[0]:
                     return True
-                if node.op is GATHER and name not in states:
-                    scattered = self.function.scatters[name]
-                    if learns(scattered, states | {name}):
+                if node.op is GATHER and (reading := reading_of(node)) not in readings:
+                    scattered = parts(self.function.scatters[node.attrs["name"]])
+                    read = [x for x in scattered if is_read(reading, x.space)]
+                    if learns(read, readings | {reading}):
                         return True
             return False
 
-        found = frozenset(name for name, node in self.function.pushes.items() if learns(node))
+        found = frozenset(name for name, node in self.function.pushes.items() if learns([node]))
         self._differentiable[key] = found
         return found
 
@@ -260,8 +277,7 @@ class Compiler:
             sinks = Sinks(gradient.edges, outputs, slots=gradient.slots)
             masks = self._masks([*self.function.roots(), *gradient.roots()])
             masks = {node: mask for node, mask in masks.items() if forward.gives(mask)}
-            lowered = lower(sinks, forward, self._named(), self.passes, masks=masks)
-            self._backwards[key] = lowered.program
+            self._backwards[key] = self._lower(sinks, forward, masks=masks).program
         return self._backwards[key]
 
     def _gradient_outputs(self, gradient: Gradient) -> list[tuple[Output, Node]]:

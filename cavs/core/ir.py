@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from cavs.core.ops._def import OpDef, Shape, Space, SpaceKind, apply
+from cavs.core.ops._def import OpDef, Shape, Space, SpaceKind, Typed, apply
 from cavs.core.ops.shape import CONCAT, RESHAPE, slice_last
 from cavs.core.ops.structure import CONSTANT, PARAM
 from cavs.core.symbol import Symbol
@@ -23,6 +23,39 @@ class Internal:
 
 Name: TypeAlias = Any
 """Name of a state, input or output: the user's string, or an :class:`Internal`."""
+
+
+@dataclass(frozen=True)
+class Reading(Internal):
+    """A state as vertices of one type read it, of their children of one type or of any.
+
+    Readings of a state have cotangents of their own: those of one type are no edges of another."""
+
+    state: Name
+    edges: Typed
+
+    def __str__(self) -> str:
+        return f"{self.state} of {self.edges}"
+
+
+def reading_of(gather: Node) -> Name:
+    """What the cotangents of gathered values are called: in a function without types as the state.
+    """
+    state, edges = gather.attrs["name"], gather.attrs["edges"]
+    return Reading(state, edges) if isinstance(edges, Typed) else state
+
+
+def state_of(reading: Name) -> Name:
+    """The state that is read."""
+    return reading.state if isinstance(reading, Reading) else reading
+
+
+def is_read(reading: Name, rows: Space) -> bool:
+    """Whether any of these rows of vertices are read."""
+    if not isinstance(reading, Reading) or not isinstance(rows, Typed):
+        return True
+    (edges,) = reading.edges.members
+    return edges.children is None or edges.children in rows.members
 
 
 class Node(Symbol):

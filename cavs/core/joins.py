@@ -1,26 +1,50 @@
-"""Joins values of leaves and values of inner vertices to values of all vertices."""
+"""Joins values of some vertices, such as leaves and inner vertices, to values of all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from cavs.core import ir
 from cavs.core.ir import Name, Node
-from cavs.core.ops._def import PARTS_OF_VERTICES, Shape, Space, SpaceKind
+from cavs.core.ops._def import PARTS_OF_VERTICES, Rows, Shape, Space, Typed
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.structure import JOIN
 
 
-def join_of_cotangents(name: Name, shape: Shape, parts: Mapping[Space, Node]) -> Node:
-    """Joins the cotangents of leaves and inner vertices; a missing part counts as zeros."""
+def join_of_cotangents(name: Name, shape: Shape, parts: Mapping[Space, Node], to: Rows) -> Node:
+    """Joins the cotangents of some of the rows `to`; a missing part counts as zeros."""
     zero = ir.constant(0.0, shape)
-    return join(name, shape, {space: parts.get(space, zero) for space in PARTS_OF_VERTICES})
+    spaces: list[Space] = []
+    for rows in members(to):
+        both = [rows.of_kind(kind) for kind in PARTS_OF_VERTICES]
+        spaces += both if any(space in parts for space in both) else [rows]
+    return join(name, shape, {space: parts.get(space, zero) for space in spaces}, to)
 
 
-def join(name: Name, shape: Shape, parts: Mapping[Space, Node]) -> Node:
-    """A value for the caller, joined from leaves and from inner vertices."""
+def members(rows: Rows) -> Collection[Rows]:
+    """The rows by type, or by list of edges."""
+    return [rows] if not isinstance(rows, Typed) else [Typed(rows.kind, (x,)) for x in rows.members]
+
+
+def joined(parts: Iterable[Space]) -> Rows:
+    """The rows of several types together."""
+    found = [space for space in parts if isinstance(space, Typed)]
+    names: Any = tuple(dict.fromkeys(x for space in found for x in space.members))
+    return Typed(found[0].kind, names)
+
+
+def results_of(node: Node) -> Sequence[Node]:
+    """The values of single types that a result is joined from, or the result itself."""
+    if node.op is not JOIN:
+        return [node]
+    return [x.inputs[0] if "into" in x.attrs else x for x in node.inputs]
+
+
+def join(name: Name, shape: Shape, parts: Mapping[Space, Node], to: Rows) -> Node:
+    """A value of the rows `to` for the caller, joined from the parts of them that it has."""
     rows = [x if x.space == space else into(name, x, space) for space, x in parts.items()]
-    return Node(JOIN, rows, {"name": name}, shape, SpaceKind.VERTEX)
+    return Node(JOIN, rows, {"name": name, "to": to}, shape, to)
 
 
 def into(name: Name, x: Node, space: Space) -> Node:

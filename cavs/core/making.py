@@ -9,12 +9,22 @@ from typing import Any
 
 from cavs._arguments import of_pytorch, shown
 from cavs.core.ir import Node, ancestors, constant, param, source
-from cavs.core.ops._def import OpDef, Operand, Shape, Space, SpaceKind, Unique, join_spaces
+from cavs.core.ops._def import (
+    OpDef,
+    Operand,
+    Rows,
+    Shape,
+    Space,
+    SpaceKind,
+    Typed,
+    Unique,
+    join_spaces,
+)
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.random import DROPOUT_BY_ID, UNIFORM
 from cavs.core.ops.shape import CONCAT, broadcast, broadcast_shapes
 from cavs.core.ops.structure import CONSTANT, GRAPH_SPREAD, PULL, REDUCE_ROWS, SPREAD
-from cavs.core.tracing import here, new_random_key
+from cavs.core.tracing import here, kind_of_parents, new_random_key
 from cavs.errors import DTypeError, InputError, ShapeError, TraceError
 
 
@@ -32,13 +42,14 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
     if op.random and attrs.get("key") is None:
         return _make_random(op, inputs, attrs)
     if op.is_source:
-        space = op.space([x.space for x in inputs], attrs, here.parents)
-        return Node(op, (), attrs, op.infer(*[x.shape for x in inputs], **attrs), space)
+        (x,) = inputs
+        attrs["edges"] = x.space
+        return Node(op, (), attrs, op.infer(x.shape), _rows_of(op, inputs, attrs))
     if op.operand_space is not None:
         (x,) = inputs
-        if op is SPREAD and x.space in (SpaceKind.NONE, SpaceKind.EDGE):
+        if op is SPREAD and x.space in (SpaceKind.NONE, attrs["to"]):
             return x
-        inputs = [_in_space(op, x, op.operand_space)]
+        inputs = [_in_space(op, x, op.operand_space, attrs.get("to"))]
     elif op is REDUCE_ROWS and inputs[0].space == SpaceKind.NONE:
         return inputs[0]
     rows = join_spaces([x.space for x in inputs])
@@ -51,10 +62,16 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
         ]
     elif op is CONCAT:
         inputs = _with_columns(inputs)
-    space = op.space([x.space for x in inputs], attrs, here.parents)
     shape = op.infer(*[x.shape for x in inputs], **attrs)
     either = op.operands[0] is Operand.EITHER
+    space = _rows_of(op, inputs, attrs)
     return Node(op, inputs, attrs, shape, space, inputs[0].dtype if either else None)
+
+
+def _rows_of(op: OpDef, inputs: Sequence[Node], attrs: Mapping[str, Any]) -> Space:
+    spaces = [x.space for x in inputs]
+    parents = kind_of_parents(spaces[0]) if spaces else SpaceKind.VERTEX
+    return op.space(spaces, attrs, parents)
 
 
 def _with_columns(inputs: list[Node]) -> list[Node]:
@@ -128,14 +145,19 @@ def to_space(x: Node, space: Space) -> Node:
     if x.space == space or x.space == SpaceKind.NONE or isinstance(space, Unique):
         return x
     if x.space == SpaceKind.GRAPH:
-        x = Node(GRAPH_SPREAD, (x,), {}, x.shape, SpaceKind.VERTEX, x.dtype)
-    if space == SpaceKind.EDGE and x.space in (SpaceKind.VERTEX, SpaceKind.INNER):
-        x = Node(SPREAD, (x,), {}, x.shape, SpaceKind.EDGE, x.dtype)
+        x = repeated(GRAPH_SPREAD, x, space.of_kind(SpaceKind.VERTEX))
+    if space.kind is SpaceKind.EDGE and x.space.kind in (SpaceKind.VERTEX, SpaceKind.INNER):
+        x = repeated(SPREAD, x, space)
     return x
 
 
-def vertex_value(what: str, name: str, value: Any, shape: Shape) -> Node:
-    """What a vertex scatters or pushes by this name: a float value per vertex.
+def repeated(op: OpDef, x: Node, space: Space) -> Node:
+    """The rows of a vertex on its edges, or of a graph on its vertices, which are `space`."""
+    return Node(op, (x,), {"to": space}, x.shape, space, x.dtype)
+
+
+def vertex_value(what: str, name: str, value: Any, shape: Shape, vertices: Rows) -> Node:
+    """What a vertex scatters or pushes by this name: a float value for each of the `vertices`.
 
     What has no rows, such as a number, which is of `shape`, or a parameter, is the same for each.
 
@@ -146,9 +168,9 @@ def vertex_value(what: str, name: str, value: Any, shape: Shape) -> Node:
         value = constant(_float(what, value), shape)
     elif getattr(value, "__cavs_parameter__", False):
         value = param(value)
-    rows = (SpaceKind.VERTEX, SpaceKind.GRAPH, SpaceKind.NONE)
+    rows = (vertices, SpaceKind.GRAPH, SpaceKind.NONE)
     if not isinstance(value, Node) or value.space not in rows:
-        given = f"one per {value.space}" if isinstance(value, Node) else type(value).__name__
+        given = f"one per {value.space.kind}" if isinstance(value, Node) else type(value).__name__
         remedy = "reduce it over the children first"
         if given != "one per edge":
             remedy = "compute it from what is pulled or gathered, and keep arrays as attributes, "
@@ -162,19 +184,24 @@ def vertex_value(what: str, name: str, value: Any, shape: Shape) -> Node:
             "embedding first"
         )
     if value.space == SpaceKind.NONE:
-        return Node(IDENTITY, (value,), {}, value.shape, SpaceKind.VERTEX)
-    return to_space(value, SpaceKind.VERTEX)
+        return Node(IDENTITY, (value,), {}, value.shape, vertices)
+    return to_space(value, vertices)
 
 
-def _in_space(op: OpDef, x: Node, space: SpaceKind) -> Node:
-    """`x` in the rows that `op` takes: inner vertices are vertices with children."""
-    if op is SPREAD and x.space == SpaceKind.INNER:
-        return x
-    x = to_space(x, space)
-    if x.space != space:
+def _in_space(op: OpDef, x: Node, kind: SpaceKind, to: Space | None) -> Node:
+    """`x` in the rows of the kind that `op` takes: inner vertices are vertices with children.
+    `to`: the edges that it is repeated on, if it is."""
+    if op is SPREAD:
+        if x.space.kind is SpaceKind.INNER:
+            return x
+        if x.space == SpaceKind.GRAPH and to is not None and not isinstance(to, Unique):
+            x = to_space(x, to.of_kind(kind))
+    elif not isinstance(x.space, Typed) and not here.typed:  # else there may be several lists
+        x = to_space(x, kind)
+    if x.space.kind is not kind:
         raise ShapeError(
-            f"[{op.name}] expected a value per {space}, got one per {x.space}; pass one of those "
-            "rows"
+            f"[{op.name}] expected a value per {kind}, got one per {x.space.kind or x.space}; pass "
+            "one of those rows"
         )
     return x
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cavs.core.attributes import Attributes, Group
 from cavs.core.ir import Name
-from cavs.core.ops._def import Shape, Space, SpaceKind, Unique
+from cavs.core.ops._def import Shape, Space, SpaceKind, Typed, Unique
+
+if TYPE_CHECKING:
+    from cavs.core.type_order import TypeOrder
 
 
 class _Word(Enum):
@@ -103,12 +106,15 @@ class Table:
         rows: the distinct ids, in kinds that lead to or from them.
         base: the distinct tuples, if `rows` are read by them and not by the rows that the ids are
             counted among.
+        of: in a function of types the edges that lead to parents or children, or the vertices of a
+            graph that are meant.
     """
 
     kind: TableKind
     position: int | None = None
     rows: Unique | None = None
     base: Unique | None = None
+    of: Typed | None = None
 
     def __str__(self) -> str:
         if self.kind is TableKind.NONE:
@@ -116,7 +122,8 @@ class Table:
         position = "" if self.position is None else f":{self.position}"
         rows = "" if self.rows is None else f":{self.rows.name}"
         base = "" if self.base is None else f" of {self.base.name}"
-        return f"{self.kind}{position}{rows}{base}"
+        of = "" if self.of is None else f"@{'+'.join(map(str, self.of.members))}"
+        return f"{self.kind}{position}{rows}{base}{of}"
 
 
 NO_TABLE = Table(TableKind.NONE)
@@ -242,6 +249,8 @@ class Program:
         params: the parameters, in order of their numbers.
         forward: of a backward program, the program whose values it reads.
         states: of a forward program, the states that parents may gather, by name.
+        types: of a function of types, the order of their rows.
+        given: of a function of types, the rows of each of the caller's arrays in `inputs`.
         results: the numbers of the outputs, by kind.
     """
 
@@ -254,6 +263,8 @@ class Program:
     params: tuple[Any, ...]
     forward: Program | None = None
     states: Mapping[Name, int] = field(default_factory=dict)
+    types: TypeOrder | None = None
+    given: tuple[Space, ...] = ()
     results: Results = field(init=False)
 
     def __post_init__(self) -> None:

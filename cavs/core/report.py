@@ -23,8 +23,8 @@ def explain(compiler: Compiler, item_size: int) -> str:
     lines = [f"{compiler.trace.name}, passes: {', '.join(compiler.passes) or 'none'}"]
     for title, function in (("traced", compiler.trace.function), ("optimised", compiler.function)):
         nodes = [n for n in ancestors(function.roots()) if n.inputs]
-        flops = sum(n.flops for n in nodes if n.space == SpaceKind.VERTEX)
-        edge_flops = sum(n.flops for n in nodes if n.space == SpaceKind.EDGE)
+        flops = sum(n.flops for n in nodes if n.space.kind is SpaceKind.VERTEX)
+        edge_flops = sum(n.flops for n in nodes if n.space.kind is SpaceKind.EDGE)
         lines.append(
             f"=== F {title}: {len(nodes)} operations, "
             f"{flops:,} FLOPs per vertex and {edge_flops:,} per edge"

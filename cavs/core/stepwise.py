@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cavs.core import ir
 from cavs.core.ir import Node
@@ -37,7 +37,7 @@ def stepwise(traced: Trace) -> Trace:
     inputs = dict(traced.inputs)
 
     def pull(name: ir.Internal, shape: Shape) -> Node:
-        inputs[name] = InputSpec(name, shape, "float", "vertex", None)
+        inputs[name] = InputSpec(name, shape, "float", "vertex", None, SpaceKind.VERTEX)
         return ir.source(PULL, shape, SpaceKind.VERTEX, name=name)
 
     known = pull(Known(), ())
@@ -46,4 +46,4 @@ def stepwise(traced: Trace) -> Trace:
     }
     pushes = {name: x for name, x in traced.function.pushes.items() if x.space != SpaceKind.EDGE}
     pushes |= {State(name): node for name, node in scatters.items()}
-    return Trace(ir.FunctionIR(states, pushes), inputs, traced.name, traced.reads)
+    return replace(traced, function=ir.FunctionIR(states, pushes), inputs=inputs)

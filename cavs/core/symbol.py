@@ -124,7 +124,7 @@ class Symbol(Operators):
 
     def softmax(self: _S) -> _S:
         """Softmax of an edge value over the children, per element; else over the last axis."""
-        over: Any = segment_softmax if self.space == SpaceKind.EDGE else feature_softmax
+        over: Any = segment_softmax if self.space.kind is SpaceKind.EDGE else feature_softmax
         y: _S = over(self)
         return y
 
@@ -238,7 +238,7 @@ class Symbol(Operators):
                 "use x[i, :] for a row, x[..., j] for a column",
                 f"{printed(key)} for {self!r}",
             )
-        if self.space == SpaceKind.EDGE and not (whole or isinstance(keys[0], slice)):
+        if self.space.kind is SpaceKind.EDGE and not (whole or isinstance(keys[0], slice)):
             raise self._refuse(
                 "a slice or ... in the index of a value of each child",
                 "use v.gather(k, ...) for the state of the k-th child, x[..., i] for a feature",
@@ -322,7 +322,7 @@ class Symbol(Operators):
 
     def _not_iterable(self, what: str) -> TraceError:
         instead = "use ops.split to take features apart"
-        if self.space == SpaceKind.EDGE:
+        if self.space.kind is SpaceKind.EDGE:
             instead = (
                 "reduce it over the children, as by .sum(), .max() or ops.segment_softmax, or take "
                 "one child by v.gather(k, ...)"
@@ -337,7 +337,7 @@ class Symbol(Operators):
 
     def __len__(self) -> int:
         instead = "use .shape"
-        if self.space == SpaceKind.EDGE:
+        if self.space.kind is SpaceKind.EDGE:
             instead = (
                 "use .shape for the features of a child; v.gather(one=()).one.sum() is the number "
                 "of children, with v.scatter(one=1.0)"
@@ -362,7 +362,7 @@ def _cut(x: Any, axis: int, start: int, stop: int) -> Any:
 
 
 def _reduce(x: _S, axis: Axis, keepdims: bool, children: Callable[[Any], Any], features: Any) -> _S:
-    if x.space == SpaceKind.EDGE and axis is None:
+    if x.space.kind is SpaceKind.EDGE and axis is None:
         if keepdims:
             raise ShapeError(
                 "[reduce] expected keepdims with an axis only, got axis None; leave keepdims out"

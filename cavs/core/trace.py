@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import linecache
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
-from cavs._arguments import dtype_name, printed, shown
+from cavs._arguments import dtype_name, is_among, printed, shown
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node
+from cavs.core.joins import into, join, joined
 from cavs.core.making import vertex_value
 from cavs.core.names import check_name, check_pull, check_state
-from cavs.core.ops._def import Shape, SpaceKind
+from cavs.core.ops._def import EdgeList, Rows, Shape, SpaceKind, Typed
 from cavs.core.ops.random import UNIFORM, standard_normal
-from cavs.core.ops.structure import GATHER, PULL
+from cavs.core.ops.structure import GATHER, JOIN, PULL
 from cavs.core.reads import Reads, recorded_reads
 from cavs.core.tracing import SourceLine, new_random_key, recording
+from cavs.core.typed_function import TypedFunction
 from cavs.core.vertex import Module, VertexFunction, check_function
 from cavs.errors import CavsError, DTypeError, InputError, ShapeError, TraceError
 
@@ -69,6 +72,11 @@ def _locate(error: CavsError) -> None:
 
 
 InputSpace = Literal["vertex", "edge", "graph"]
+_INPUT_SPACES: dict[SpaceKind, InputSpace] = {
+    SpaceKind.VERTEX: "vertex",
+    SpaceKind.EDGE: "edge",
+    SpaceKind.GRAPH: "graph",
+}
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,7 @@ class InputSpec:
         dtype: ``float`` or ``int32``.
         space: its rows: ``vertex``, ``edge`` or ``graph``.
         where: line of the first pull.
+        rows: the same, in a function of types with the types that pull it.
     """
 
     name: Name
@@ -88,6 +97,7 @@ class InputSpec:
     dtype: str
     space: InputSpace
     where: SourceLine | None
+    rows: Rows
 
 
 class States:
@@ -142,9 +152,14 @@ def _refuse_unnamed(call: str, what: str, given: Sequence[Any]) -> None:
 class Vertex:
     """The vertex that ``forward`` describes: the four calls of the paper, on symbols."""
 
-    def __init__(self) -> None:
+    def __init__(self, type: str | None = None, types: Sequence[str] = ()) -> None:
+        """`type`: of the vertex, among `types`; None in a function without types."""
+        self._type, self._types = type, types
+        self._rows: Rows = SpaceKind.VERTEX
+        if type is not None:
+            self._rows = Typed(SpaceKind.VERTEX, (type,))
         self._inputs: dict[str, tuple[InputSpec, Node]] = {}
-        self._gathers: dict[tuple[str, int | None], Node] = {}
+        self._gathers: dict[tuple[str, int | None, str | None], Node] = {}
         self._state_shapes: dict[str, Shape] = {}
         self._scatters: dict[str, Node] | None = None
         self._pushes: dict[str, Node] = {}
@@ -164,19 +179,43 @@ class Vertex:
         `dtype` is ``int32``, or ``float32``, which stands for the model's own precision: by name,
         or as NumPy's or PyTorch's.
         """
-        return self._pull(name, shape, dtype, "vertex")
+        return self._pull(name, shape, dtype, self._rows)
 
-    def pull_edge(self, name: str, shape: int | Sequence[int] = (), dtype: Any = "float32") -> Node:
-        """The input `name` on each edge to a child; an array of shape (edges, *shape)."""
-        return self._pull(name, shape, dtype, "edge")
+    def pull_edge(
+        self,
+        name: str,
+        shape: int | Sequence[int] = (),
+        dtype: Any = "float32",
+        *,
+        of: str | None = None,
+    ) -> Node:
+        """The input `name` on each edge to a child, with `of` to a child of this type; an array of
+        shape (edges, *shape)."""
+        return self._pull(name, shape, dtype, self._edges("pull_edge", of))
 
     def pull_graph(
         self, name: str, shape: int | Sequence[int] = (), dtype: Any = "float32"
     ) -> Node:
         """The input `name` of the whole graph; an array of shape (graphs, *shape)."""
-        return self._pull(name, shape, dtype, "graph")
+        return self._pull(name, shape, dtype, SpaceKind.GRAPH)
 
-    def _pull(self, name: str, shape: int | Sequence[int], dtype: Any, space: InputSpace) -> Node:
+    def _edges(self, call: str, of: str | None) -> Rows:
+        """The edges to children of this type, or to all."""
+        if self._type is None:
+            if of is not None:
+                raise TraceError(
+                    f"[{call}] expected of= in a function of types alone, got {shown(of)} in one "
+                    "without; make a cavs.TypedFunction of functions by type, or leave it out"
+                )
+            return SpaceKind.EDGE
+        if of is not None and not is_among(of, self._types):
+            raise TraceError(
+                f"[{call}] expected of= among the types {list(self._types)}, got {shown(of)}; "
+                "name one of these, or leave it out for children of any type"
+            )
+        return Typed(SpaceKind.EDGE, (EdgeList(self._type, of),))
+
+    def _pull(self, name: str, shape: int | Sequence[int], dtype: Any, rows: Rows) -> Node:
         check_pull(name)
         named = dtype_name(dtype)
         if named not in _DTYPES:
@@ -193,24 +232,20 @@ class Vertex:
             )
         known = self._inputs.get(name)
         if known is None:
-            spec = InputSpec(name, sizes, kind, space, user_line())
-            node = ir.source(PULL, sizes, SpaceKind(space), kind, name=name)
+            spec = InputSpec(name, sizes, kind, _INPUT_SPACES[rows.kind], user_line(), rows)
+            node = ir.source(PULL, sizes, rows, kind, name=name)
             self._inputs[name] = (spec, node)
             return node
         spec, node = known
-        if (spec.shape, spec.dtype, spec.space) != (sizes, kind, space):
-            raise TraceError(
-                f"[pull] expected input {name!r} as before ({spec.space}{list(spec.shape)} "
-                f"{spec.dtype}, {spec.where}), got {space}{list(sizes)} {kind}; pull it alike, or "
-                "by another name"
-            )
+        if (spec.shape, spec.dtype, spec.rows) != (sizes, kind, rows):
+            raise _pulled_otherwise(spec, f"{rows}{list(sizes)} {kind}")
         return node
 
     def uniform(self, shape: int | Sequence[int] = ()) -> Node:
         """Uniform numbers in [0, 1), of 24 random bits each. They differ from vertex to vertex and
         from call to call of the model, and do not depend on the batching."""
         sizes = _feature_shape("uniform", shape)
-        return ir.source(UNIFORM, sizes, SpaceKind.VERTEX, key=new_random_key())
+        return ir.source(UNIFORM, sizes, self._rows, key=new_random_key())
 
     def normal(self, shape: int | Sequence[int] = ()) -> Node:
         """Standard normal numbers; for the rest as :meth:`uniform`."""
@@ -218,12 +253,18 @@ class Vertex:
         return result
 
     def gather(
-        self, slot: Any = None, /, *unnamed: NoReturn, **sizes: int | Sequence[int]
+        self,
+        slot: Any = None,
+        /,
+        *unnamed: NoReturn,
+        of: str | None = None,
+        **sizes: int | Sequence[int],
     ) -> States:
         """The states that the children scattered, by name and size.
 
         Without `slot`: all children, as edge values, one row per child. With it: the state of the
-        child at this position, zeros where the vertex has no such child.
+        child at this position, zeros where the vertex has no such child. In a function of types,
+        `of` names the type of the children that are meant and counted; without it, all are.
         """
         first = (slot,) if isinstance(slot, str) else unnamed
         _refuse_unnamed("gather", "states by name, behind a child's position if any", first)
@@ -237,7 +278,9 @@ class Vertex:
                 "[gather] expected at least one state, got none; name it and its size, as in "
                 "gather(h=150)"
             )
-        states = {}
+        if of is not None and self._type is None and not isinstance(of, str):
+            check_state("gather", "of")  # a size: the name of a state
+        edges, states = self._edges("gather", of), {}
         for name, size in sizes.items():
             check_state("gather", name)
             shape = _feature_shape("gather", size)
@@ -246,10 +289,11 @@ class Vertex:
                     f"[gather] expected state {name!r} of shape "
                     f"{self._state_shapes[name]} as before, got {shape}; gather one shape"
                 )
-            key = (name, slot)
+            key = (name, slot, of)
             if key not in self._gathers:
-                space = SpaceKind.EDGE if slot is None else SpaceKind.VERTEX
-                self._gathers[key] = ir.source(GATHER, shape, space, name=name, slot=slot)
+                space = edges if slot is None else self._rows
+                attrs = {"name": name, "slot": slot, "edges": edges}
+                self._gathers[key] = ir.source(GATHER, shape, space, **attrs)
             states[name] = self._gathers[key]
         return States(states)
 
@@ -267,7 +311,7 @@ class Vertex:
         for name in states:
             check_state("scatter", name)
         self._scatters = {
-            name: vertex_value("scatter", name, x, self._state_shapes.get(name, ()))
+            name: vertex_value("scatter", name, x, self._state_shapes.get(name, ()), self._rows)
             for name, x in states.items()
         }
 
@@ -281,18 +325,20 @@ class Vertex:
                 raise TraceError(
                     f"[push] expected a new output, got {name!r} a second time; rename one"
                 )
-            edge = isinstance(x, Node) and x.space == SpaceKind.EDGE
-            self._pushes[name] = x if edge else vertex_value("push", name, x, ())
+            edge = isinstance(x, Node) and x.space.kind is SpaceKind.EDGE
+            self._pushes[name] = x if edge else vertex_value("push", name, x, (), self._rows)
 
 
 @dataclass(frozen=True)
 class Trace:
-    """F as traced: its IR, the inputs that it pulls by name, and the attributes that it read."""
+    """F as traced: its IR, the inputs that it pulls by name, the attributes that it read, and the
+    names of its types, if it has any, as the user gave them."""
 
     function: FunctionIR
     inputs: dict[Name, InputSpec]
     name: str
     reads: Reads = field(default_factory=Reads)
+    types: tuple[str, ...] = ()
 
 
 def trace(function: VertexFunction) -> Trace:
@@ -303,21 +349,13 @@ def trace(function: VertexFunction) -> Trace:
             or pushed nothing; ShapeError, DTypeError: operands do not fit. Each names the line.
     """
     check_function("compile", "a cavs.VertexFunction", function)
+    if isinstance(function, TypedFunction):
+        return _trace_types(function)
     vertex = Vertex()
     with recording(user_line), recorded_reads() as reads:
-        forward: Any = function.forward
-        if isinstance(forward, Module) or not callable(forward):
-            raise TraceError(
-                f"[trace] expected {type(function).__name__}.forward as a method, got "
-                f"{type(forward).__name__} under this name; give the attribute another one"
-            )
-        try:
-            forward(vertex)
-        except CavsError as error:
-            _locate(error)
-            raise
+        _run_forward(function, vertex)
     scatters = vertex._scatters or {}
-    for (name, _), gathered in vertex._gathers.items():
+    for (name, *_), gathered in vertex._gathers.items():
         if name not in scatters:
             raise TraceError(
                 f"[scatter] expected state {name!r}, gathered at {gathered.where}, among the "
@@ -328,13 +366,127 @@ def trace(function: VertexFunction) -> Trace:
                 f"[scatter] expected state {name!r} of shape {gathered.shape}, as gathered at "
                 f"{gathered.where}, got {scatters[name].shape}; gather and scatter one shape"
             )
-    if not vertex._pushes:
-        raise TraceError("[push] expected at least one output, got none; call v.push(...)")
+    _check_pushes(vertex._pushes)
     return Trace(
         FunctionIR(dict(scatters), dict(vertex._pushes)),
         {name: spec for name, (spec, _) in vertex._inputs.items()},
         type(function).__name__,
         reads,
+    )
+
+
+def _run_forward(function: VertexFunction, vertex: Vertex) -> None:
+    forward: Any = function.forward
+    if isinstance(forward, Module) or not callable(forward):
+        raise TraceError(
+            f"[trace] expected {type(function).__name__}.forward as a method, got "
+            f"{type(forward).__name__} under this name; give the attribute another one"
+        )
+    try:
+        forward(vertex)
+    except CavsError as error:
+        _locate(error)
+        raise
+
+
+def _check_pushes(pushes: Mapping[str, Node]) -> None:
+    if not pushes:
+        raise TraceError("[push] expected at least one output, got none; call v.push(...)")
+
+
+def _trace_types(function: TypedFunction) -> Trace:
+    """The functions of all types as one, whose results are joined."""
+    functions, keys = function.functions(), itertools.count()
+    traced: dict[str, Vertex] = {}
+    with recorded_reads() as reads:
+        for name, of_type in functions.items():
+            traced[name] = Vertex(name, tuple(functions))
+            with recording(user_line, keys):
+                _run_forward(of_type, traced[name])
+    states = _states_of_types(traced)
+    pushes: dict[str, list[Node]] = {}
+    for vertex in traced.values():
+        for name, node in vertex._pushes.items():
+            pushes.setdefault(name, []).append(node)
+    _check_pushes(pushes)
+    function_ir = FunctionIR(
+        {name: _joined_state(name, parts) for name, parts in states.items()},
+        {name: _joined_push(name, parts) for name, parts in pushes.items()},
+    )
+    inputs = _inputs_of_types(traced.values())
+    return Trace(function_ir, inputs, type(function).__name__, reads, tuple(functions))
+
+
+def _states_of_types(traced: Mapping[str, Vertex]) -> dict[str, list[Node]]:
+    """The parts of each state, by the types that scatter it."""
+    found: dict[str, list[Node]] = {}
+    for vertex in traced.values():
+        for name, node in (vertex._scatters or {}).items():
+            parts = found.setdefault(name, [])
+            if parts and parts[0].shape != node.shape:
+                raise ShapeError(
+                    f"[scatter] expected state {name!r} of one shape, {parts[0].shape}, as at "
+                    f"{parts[0].where}, got {node.shape}, at {node.where}; scatter one shape, or "
+                    "rename one"
+                )
+            parts.append(node)
+    for vertex in traced.values():
+        for (name, _, of), gathered in vertex._gathers.items():
+            scattered = (traced[of]._scatters or {}) if of is not None else found
+            if name not in scattered:
+                whose = "a type scatters" if of is None else f"type {of!r} scatters"
+                raise TraceError(
+                    f"[scatter] expected state {name!r}, gathered at {gathered.where}, among the "
+                    f"states that {whose}, got {sorted(scattered)}; scatter it too"
+                )
+            if found[name][0].shape != gathered.shape:
+                raise ShapeError(
+                    f"[scatter] expected state {name!r} of shape {gathered.shape}, as gathered at "
+                    f"{gathered.where}, got {found[name][0].shape}, at {found[name][0].where}; "
+                    "gather and scatter one shape"
+                )
+    return found
+
+
+def _joined_state(name: str, parts: Sequence[Node]) -> Node:
+    if len(parts) == 1:
+        return parts[0]
+    rows = [into(name, x, x.space) for x in parts]
+    to = joined(x.space for x in parts)
+    return Node(JOIN, rows, {"name": name, "to": to}, parts[0].shape, to)
+
+
+def _joined_push(name: str, parts: Sequence[Node]) -> Node:
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    for x in parts:
+        if (x.shape, x.space.kind) != (first.shape, first.space.kind):
+            raise ShapeError(
+                f"[push] expected output {name!r} alike from all types, {first.space.kind}"
+                f"{list(first.shape)}, as at {first.where}, got {x.space.kind}{list(x.shape)}, at "
+                f"{x.where}; push one shape, or rename one"
+            )
+    return join(name, first.shape, {x.space: x for x in parts}, joined(x.space for x in parts))
+
+
+def _inputs_of_types(traced: Iterable[Vertex]) -> dict[Name, InputSpec]:
+    """Each input with the rows of all types that pull it."""
+    found: dict[Name, InputSpec] = {}
+    for vertex in traced:
+        for name, (spec, _) in vertex._inputs.items():
+            known = found.setdefault(name, spec)
+            if (known.shape, known.dtype, known.space) != (spec.shape, spec.dtype, spec.space):
+                raise _pulled_otherwise(known, f"{spec.space}{list(spec.shape)} {spec.dtype}")
+            if isinstance(spec.rows, Typed):
+                found[name] = replace(known, rows=joined([known.rows, spec.rows]))
+    return found
+
+
+def _pulled_otherwise(known: InputSpec, got: str) -> TraceError:
+    return TraceError(
+        f"[pull] expected input {known.name!r} as before ({known.rows}{list(known.shape)} "
+        f"{known.dtype}, {known.where}), got {got}; pull it alike, or by another name"
     )
 
 
@@ -366,7 +518,7 @@ def select_outputs(traced: Trace, outputs: Iterable[str]) -> Trace:
     function = FunctionIR({k: x for k, x in scatters.items() if k in states}, chosen)
     pulled = {n.attrs["name"] for n in ir.ancestors(function.roots()) if n.op is PULL}
     inputs = {name: spec for name, spec in traced.inputs.items() if name in pulled}
-    return Trace(function, inputs, traced.name, traced.reads)
+    return replace(traced, function=function, inputs=inputs)
 
 
 def _gathered(nodes: Iterable[Node]) -> set[Name]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cavs.core.ir import Node, ancestors
-from cavs.core.ops._def import OPS, SpaceKind, Unique
+from cavs.core.ops._def import OPS, SpaceKind, Typed, Unique
 from cavs.core.ops.structure import EXPAND
 
 
@@ -21,7 +21,7 @@ def _problem(node: Node) -> str:
     if OPS.get(node.op.name) is not node.op:
         return f"expected an operation of the table, got {node.op.name!r}"
     given: object = node.space
-    if not isinstance(given, (SpaceKind, Unique)):
+    if not isinstance(given, (SpaceKind, Typed, Unique)):
         return f"expected a known space, got {given!r}"
     if node.dtype not in ("float", "int32"):
         return f"expected a known dtype, got {node.dtype!r}"
@@ -35,7 +35,7 @@ def _problem(node: Node) -> str:
     spaces = [x.space for x in node.inputs]
     if node.op.may_add_rows and spaces[0] == SpaceKind.NONE:
         return ""
-    space = node.op.space(spaces, node.attrs, SpaceKind.VERTEX)
+    space: object = node.op.space(spaces, node.attrs, SpaceKind.VERTEX)
     # Edges belong to all vertices or, once leaves have a function of their own, to inner ones.
     if node.space == space or node.space == node.op.space(spaces, node.attrs, SpaceKind.INNER):
         return ""

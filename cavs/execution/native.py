@@ -28,7 +28,7 @@ from cavs.execution.remembered import Memory
 from cavs.execution.settings import get_flush_denormals, get_num_threads
 from cavs.kernels.native_form import NativeForm
 from cavs.memory import SweepMemory, plan_run
-from cavs.scheduler import GraphBatch
+from cavs.scheduler import GraphBatch, Policy, Schedule
 
 _lock = new_lock()  # held while a native program is made
 
@@ -36,7 +36,9 @@ _lock = new_lock()  # held while a native program is made
 class NativeExecutor:
     """Runs programs in C++: one call for all levels forward, one for all levels backward."""
 
-    def __init__(self, compiler: Compiler, dtype: str, policy: str, device: str = "cpu") -> None:
+    def __init__(
+        self, compiler: Compiler, dtype: str, policy: str | Policy, device: str = "cpu"
+    ) -> None:
         self.compiler = compiler
         self.dtype = np.dtype(dtype)
         self.policy = policy
@@ -68,7 +70,13 @@ class NativeExecutor:
             [form.output(output) for output in program.outputs],
             [program.states[name] for name in self._looked_at(program)],
             "stream" in self.compiler.passes,
+            form.types,
         )
+
+    def schedule(self, graphs: GraphBatch, program: Program) -> Schedule:
+        """The schedule by which the program runs over a batch."""
+        types = program.types
+        return graphs.schedule(self.policy, None if types is None else types.numbers())
 
     def _looked_at(self, program: Program) -> list[Name]:
         """The states in which runs look for NaN: those that F scatters, or all states of the
@@ -161,7 +169,7 @@ class NativeExecutor:
         """Outputs by name, and the native run."""
         native = _core.Run(
             self.load(program),
-            graphs.schedule(self.policy),
+            self.schedule(graphs, program),
             graphs.keys,
             random.seed,
             random.step,
@@ -240,7 +248,7 @@ class NativeExecutor:
         the CPU none. `keep`: whether backward follows."""
         if self.device.name == "cpu":
             return []
-        schedule = graphs.schedule(self.policy)
+        schedule = self.schedule(graphs, program)
         return list(_core.cuda.levels_choices(self.load(program), schedule, keep))
 
     def plan(
@@ -260,7 +268,7 @@ class NativeExecutor:
             retain: whether another backward may follow.
         """
         second = None if backward is None else self.load(backward)
-        schedule, threads = graphs.schedule(self.policy), get_num_threads()
+        schedule, threads = self.schedule(graphs, forward), get_num_threads()
         return plan_run(self.load(forward), second, schedule, distinct, threads, retain=retain)
 
 

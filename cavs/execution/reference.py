@@ -6,25 +6,28 @@ rows and the definition of the random numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
 
-from cavs.core.autodiff import differentiate
+from cavs.core.autodiff import Gradient, differentiate
 from cavs.core.compiler import Compiler
-from cavs.core.ir import Name, Node, ancestors
+from cavs.core.ir import FunctionIR, Name, Node, Reading, ancestors, reading_of, state_of
+from cavs.core.joins import results_of
 from cavs.core.ops import structure
-from cavs.core.ops._def import OpDef, Space, SpaceKind
+from cavs.core.ops._def import OpDef, Space, SpaceKind, Typed
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.random import DROPOUT, DROPOUT_BY_ID, UNIFORM
 from cavs.core.ops.reduce import reference_logsumexp, reference_softmax
 from cavs.core.ops.shape import CONCAT
 from cavs.core.owners import path_of
+from cavs.core.trace import Trace
 from cavs.device import Device, device_of, host
 from cavs.errors import CavsRuntimeError, ShapeError
 from cavs.execution.executor import Array, Gradients, NanState, RandomState
 from cavs.execution.philox import GRAPH_LOCAL, uniform, uniform_by_id
+from cavs.execution.typed_rows import lists_of, rows_of, types_of
 from cavs.scheduler import GraphBatch
 
 Values = dict[Node, Array]
@@ -53,9 +56,54 @@ class ReferenceExecutor:
         if check_states:
             for v in run.order:
                 for name, state in run.states.items():
-                    if np.isnan(state[v]).any():
+                    if v in state and np.isnan(state[v]).any():
                         raise NanState(name, v)
         return outputs, None if wanted is None else run
+
+
+class TypeFunction:
+    """The function of the vertices of one type; of all vertices in a function without types.
+
+    Attributes:
+        function: its results.
+        nodes: all values, operands first.
+        gradient: of the last backward, with the nodes that it adds.
+    """
+
+    def __init__(self, function: FunctionIR) -> None:
+        self.function = function
+        self.nodes = ancestors(function.roots())
+        self.gradient = Gradient({}, [], {})
+        self.of_gradient: list[Node] = []
+
+    def differentiate(
+        self, cotangents: Collection[Name], wanted: Collection[Name], readings: Collection[Name]
+    ) -> None:
+        """Makes the gradient from the cotangents of outputs; `wanted`: inputs that get one;
+        `readings`: of states by the functions of all types."""
+        pushes = [name for name in cotangents if name in self.function.pushes]
+        pulls = {n.attrs["name"]: n.space for n in self.nodes if n.op is structure.PULL}
+        inputs = {name: rows for name, rows in pulls.items() if name in wanted}
+        self.gradient = differentiate(
+            self.function, pushes, inputs, readings=readings, located=True
+        )
+        known = set(self.nodes)
+        roots = self.gradient.roots()
+        self.of_gradient = [n for n in ancestors(roots) if n not in known]
+
+
+def _functions(trace: Trace) -> dict[str, TypeFunction]:
+    """The function of each type; the type in a function without types has no name."""
+    if not trace.types:
+        return {"": TypeFunction(trace.function)}
+    found = {}
+    for name in trace.types:
+        scatters, pushes = (
+            {k: x for k, node in results.items() for x in results_of(node) if x.space.type == name}
+            for results in (trace.function.scatters, trace.function.pushes)
+        )
+        found[name] = TypeFunction(FunctionIR(scatters, pushes))
+    return found
 
 
 class ReferenceRun:
@@ -69,61 +117,82 @@ class ReferenceRun:
         random: RandomState,
         wanted: frozenset[Name],
     ) -> None:
-        self.function = executor.compiler.trace.function
+        trace = executor.compiler.trace
+        self.joined = trace.function
+        self.specs = trace.inputs
+        self.functions = _functions(trace)
         self.params = executor.compiler.params
         self.dtype = executor.dtype
         self.graphs = graphs
         self.inputs = inputs
         self.random = random
         self.wanted = wanted
-        self.nodes = ancestors(self.function.roots())
         self.order = _children_first(graphs)
         self.child_slot = graphs.child_slot
         self.graph_of = np.repeat(np.arange(graphs.num_graphs), np.diff(graphs.ptr))
+        self.types = types_of(graphs, trace.types)
         self.values: list[Values] = [{} for _ in range(graphs.num_vertices)]
-        self.states: dict[Name, dict[int, Array]] = {name: {} for name in self.function.scatters}
-        self._of_gradient: list[Node] = []  # of the last backward
+        self.states: dict[Name, dict[int, Array]] = {name: {} for name in self.joined.scatters}
+        self._places: dict[Space, Array] = {}
         self._finished = False
+
+    def of(self, v: int) -> TypeFunction:
+        """The function of a vertex."""
+        return self.functions[self.types[v]]
 
     def forward(self) -> dict[Name, Array]:
         """Outputs in the user's order."""
-        outputs = {name: self._empty(node) for name, node in self.function.pushes.items()}
+        outputs = {name: self._zeros(node) for name, node in self.joined.pushes.items()}
         for v in self.order:
-            for node in self.nodes:
+            own = self.of(v)
+            for node in own.nodes:
                 self.values[v][node] = self._evaluate(v, node, {})
-            for name, node in self.function.scatters.items():
+            for name, node in own.function.scatters.items():
                 self.states[name][v] = self.values[v][node][0]
-            for name, node in self.function.pushes.items():
-                outputs[name][self._rows(v, node)] = self.values[v][node]
+            for name, node in own.function.pushes.items():
+                rows = self._rows(v, node, self.joined.pushes[name].space)
+                outputs[name][rows] = self.values[v][node]
         return outputs
 
     def backward(self, cotangents: Mapping[Name, Array], *, retain: bool = False) -> Gradients:
         """See :class:`cavs.execution.executor.Run`."""
         self._begin_backward(retain)
-        self.gradient = gradient = differentiate(
-            self.function, cotangents, self.wanted, located=True
-        )
-        known = set(self.nodes)
-        nodes = [n for n in ancestors(gradient.roots()) if n not in known]
-        self._of_gradient = nodes
+        gathers = [n for f in self.functions.values() for n in f.nodes if n.op is structure.GATHER]
+        readings = list(dict.fromkeys(map(reading_of, gathers)))
+        for function in self.functions.values():
+            others = readings if len(self.functions) > 1 else ()
+            function.differentiate(cotangents, self.wanted, others)
         state = {
-            name: np.zeros((self.graphs.num_vertices, *node.shape), self.dtype)
-            for name, node in self.function.scatters.items()
+            reading: np.zeros(
+                (self.graphs.num_vertices, *self.joined.scatters[state_of(reading)].shape),
+                self.dtype,
+            )
+            for reading in readings
         }
-        inputs = {name: self._zeros(node) for name, node in gradient.inputs.items()}
+        gradients = [f.gradient for f in self.functions.values()]
+        learning = {name for gradient in gradients for name in gradient.inputs}
+        inputs = {
+            name: np.zeros((self._count(spec.rows), *spec.shape), self.dtype)
+            for name, spec in self.specs.items()
+            if name in learning
+        }
         numbers = {id(p): i for i, p in enumerate(self.params)}
-        params = {numbers[id(p)]: np.zeros(p.shape, self.dtype) for p, _, _ in gradient.params}
+        params = {
+            numbers[id(p)]: np.zeros(p.shape, self.dtype)
+            for gradient in gradients
+            for p, _, _ in gradient.params
+        }
         for v in reversed(self.order):
             local: dict[str, Any] = {"push": cotangents, "state": state}
-            values = self.values[v]
-            for node in nodes:
+            values, own = self.values[v], self.of(v)
+            for node in own.of_gradient:
                 values[node] = self._evaluate(v, node, local)
-            for name, node in gradient.edges.items():
-                for e, child in enumerate(self._children(v)):
-                    state[name][child] += values[node][e]
-            for name, node in gradient.inputs.items():
-                inputs[name][self._rows(v, node)] += values[node]
-            for parameter, dense, sparse in gradient.params:
+            for reading, node in own.gradient.edges.items():
+                for e, child in enumerate(self._children(v, edges_of(reading))):
+                    state[reading][child] += values[node][e]
+            for name, node in own.gradient.inputs.items():
+                inputs[name][self._rows(v, node, self.specs[name].rows)] += values[node]
+            for parameter, dense, sparse in own.gradient.params:
                 total = params[numbers[id(parameter)]]
                 for node in [*sparse, *([] if dense is None else [dense])]:
                     total += values[node]
@@ -136,41 +205,65 @@ class ReferenceRun:
                 "again, or call all but the last with retain=True"
             )
         self._finished = not retain
-        for values in self.values:
-            for node in self._of_gradient:
-                del values[node]
+        for v, values in enumerate(self.values):
+            for node in self.of(v).of_gradient:
+                values.pop(node, None)
 
     # Rows at hand: a vertex's own, its edges', its graph's
 
-    def _children(self, v: int) -> Array:
+    def _edges(self, v: int, edges: Space) -> Array:
+        """The edges of a vertex: all of them or, in a function of types, those of a list."""
         ptr = self.graphs.child_ptr
-        children: Array = self.graphs.children[ptr[v] : ptr[v + 1]]
+        own = np.arange(int(ptr[v]), int(ptr[v + 1]))
+        (child_type,) = [x.children for x in lists_of(edges)] or [None]
+        if child_type is None:
+            return own
+        return own[[self.types[int(self.graphs.children[e])] == child_type for e in own]]
+
+    def _children(self, v: int, edges: Space) -> Array:
+        children: Array = self.graphs.children[self._edges(v, edges)]
         return children
 
-    def _slots(self, v: int) -> Array:
-        ptr = self.graphs.child_ptr
-        slots: Array = self.child_slot[ptr[v] : ptr[v + 1]]
+    def _slots(self, v: int, edges: Space) -> Array:
+        """The positions of the children: of one type among those of the type."""
+        own = self._edges(v, edges)
+        counted = any(x.children is not None for x in lists_of(edges))
+        slots: Array = np.arange(len(own)) if counted else self.child_slot[own]
         return slots
 
-    def _rows(self, v: int, node: Node) -> slice:
-        if node.space == SpaceKind.EDGE:
-            return slice(int(self.graphs.child_ptr[v]), int(self.graphs.child_ptr[v + 1]))
-        row = int(self.graph_of[v]) if node.space == SpaceKind.GRAPH else v
-        return slice(row, row + 1)
+    def _own(self, v: int, node: Node) -> Array:
+        """The rows of a value of the vertex, as the user numbers vertices, edges and graphs."""
+        if node.space.kind is SpaceKind.EDGE:
+            return self._edges(v, node.space)
+        return np.array([int(self.graph_of[v]) if node.space == SpaceKind.GRAPH else v])
 
-    def _count(self, node: Node) -> int:
+    def _rows(self, v: int, node: Node, array: Space) -> Array:
+        """The same in an array that has rows `array`: of some types, perhaps."""
+        rows = self._own(v, node)
+        return rows if not isinstance(array, Typed) else self._places_in(array)[rows]
+
+    def _places_in(self, array: Typed) -> Array:
+        """The places of all vertices or edges in an array, -1 where it has none."""
+        if array not in self._places:
+            is_edge = array.kind is SpaceKind.EDGE
+            there = rows_of(self.graphs, list(self.functions), array)
+            places = np.full(self.graphs.num_edges if is_edge else self.graphs.num_vertices, -1)
+            places[there] = np.arange(len(there))
+            self._places[array] = places
+        return self._places[array]
+
+    def _count(self, space: Space) -> int:
+        if isinstance(space, Typed):
+            return int((self._places_in(space) >= 0).sum())
         counts: dict[Space, int] = {
             SpaceKind.VERTEX: self.graphs.num_vertices,
             SpaceKind.EDGE: self.graphs.num_edges,
             SpaceKind.GRAPH: self.graphs.num_graphs,
         }
-        return counts[node.space]
-
-    def _empty(self, node: Node) -> Array:
-        return np.empty((self._count(node), *node.shape), self.dtype)
+        return counts[space]
 
     def _zeros(self, node: Node) -> Array:
-        return np.zeros((self._count(node), *node.shape), self.dtype)
+        return np.zeros((self._count(node.space), *node.shape), self.dtype)
 
     def _evaluate(self, v: int, node: Node, given: Mapping[str, Any]) -> Array:
         of_graph = _OF_GRAPH.get(node.op)
@@ -201,15 +294,16 @@ class ReferenceRun:
         return np.full(node.shape, node.attrs["value"], self.dtype)
 
     def _pull(self, v: int, node: Node, given: Any) -> Array:
-        array: Array = self.inputs[node.attrs["name"]][self._rows(v, node)]
+        name = node.attrs["name"]
+        array: Array = self.inputs[name][self._rows(v, node, self.specs[name].rows)]
         # Copied, since the caller may change it before backward.
         return array.astype(array.dtype if node.dtype == "int32" else self.dtype)
 
     def _gather(self, v: int, node: Node, given: Any) -> Array:
-        children, slot = self._children(v), node.attrs["slot"]
-        state = self.states[node.attrs["name"]]
+        edges, slot = node.attrs["edges"], node.attrs["slot"]
+        children, state = self._children(v, edges), self.states[node.attrs["name"]]
         if slot is not None:
-            for child in children[self._slots(v) == slot].tolist():
+            for child in children[self._slots(v, edges) == slot].tolist():
                 return state[child][None]
             return np.zeros((1, *node.shape), self.dtype)
         if len(children) == 0:
@@ -217,18 +311,19 @@ class ReferenceRun:
         return np.stack([state[int(c)] for c in children])
 
     def _push_cotangent(self, v: int, node: Node, given: Any) -> Array:
-        array: Array = given["push"][node.attrs["name"]][self._rows(v, node)]
+        name = node.attrs["name"]
+        array: Array = given["push"][name][self._rows(v, node, self.joined.pushes[name].space)]
         return array
 
     def _state_cotangent(self, v: int, node: Node, given: Any) -> Array:
-        array: Array = given["state"][node.attrs["name"]][v : v + 1]
+        array: Array = given["state"][node.attrs["reading"]][v : v + 1]
         return array
 
     def _num_children(self, v: int, node: Node, given: Any) -> Array:
-        return np.full((1,), len(self._children(v)), self.dtype)
+        return np.full((1,), len(self._edges(v, node.attrs["edges"])), self.dtype)
 
     def _spread(self, v: int, node: Node, given: Any) -> Array:
-        return np.repeat(self.values[v][node.inputs[0]], len(self._children(v)), axis=0)
+        return np.repeat(self.values[v][node.inputs[0]], len(self._edges(v, node.space)), axis=0)
 
     def _segment_sum(self, v: int, node: Node, given: Any) -> Array:
         total: Array = self.values[v][node.inputs[0]].sum(axis=0, keepdims=True)
@@ -258,8 +353,9 @@ class ReferenceRun:
         return total
 
     def _slots_to_edges(self, v: int, node: Node, given: Any) -> Array:
-        edges = np.zeros((len(self._children(v)), *node.shape), self.dtype)
-        for edge, slot in enumerate(self._slots(v).tolist()):
+        slots = self._slots(v, node.space).tolist()
+        edges = np.zeros((len(slots), *node.shape), self.dtype)
+        for edge, slot in enumerate(slots):
             if slot < len(node.inputs):
                 edges[edge] = self.values[v][node.inputs[slot]].reshape(node.shape)
         return edges
@@ -298,9 +394,9 @@ class ReferenceRun:
 
     def _draw(self, v: int, node: Node) -> Array:
         """Uniform numbers for the rows at hand."""
-        graph, rows = int(self.graph_of[v]), self._rows(v, node)
-        ptr = self.graphs.edge_ptr if node.space == SpaceKind.EDGE else self.graphs.ptr
-        local = np.arange(rows.start, rows.stop) - int(ptr[graph])
+        graph, rows = int(self.graph_of[v]), self._own(v, node)
+        ptr = self.graphs.edge_ptr if node.space.kind is SpaceKind.EDGE else self.graphs.ptr
+        local = rows - int(ptr[graph])
         if node.space == SpaceKind.GRAPH:
             local = np.full(1, GRAPH_LOCAL)
         keys = np.full(len(local), self.graphs.keys[graph])
@@ -339,6 +435,11 @@ _OF_GRAPH: dict[OpDef, Callable[[ReferenceRun, int, Node, Mapping[str, Any]], Ar
     UNIFORM: ReferenceRun._uniform,
 }
 """Operations that need more than their operands: the graph, the caller's arrays, random numbers."""
+
+
+def edges_of(reading: Name) -> Space:
+    """The edges by which a state is read."""
+    return reading.edges if isinstance(reading, Reading) else SpaceKind.EDGE
 
 
 def _children_first(graphs: GraphBatch) -> list[int]:

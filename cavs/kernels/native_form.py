@@ -7,7 +7,7 @@ from typing import Any
 
 from cavs._native import core as _core
 from cavs.core.attributes import Attributes, Group, Read
-from cavs.core.ops._def import Space, SpaceKind, Unique
+from cavs.core.ops._def import Space, SpaceKind, Typed, Unique
 from cavs.core.program import (
     Instruction,
     Output,
@@ -31,9 +31,22 @@ _READS: dict[Read, Any] = {read: _core.Read[read.name] for read in Read}
 
 
 class NativeForm:
-    """Parts of a program as the native Program takes them: distinct ids by their number."""
+    """Parts of a program as the native Program takes them: distinct ids by their number, and so the
+    members of rows in a function of types.
+
+    Attributes:
+        dtype: of floats.
+        types: the number of types, the lists of edges and the sets of members; None without types.
+    """
 
     def __init__(self, program: Program, dtype: str) -> None:
+        self._program = program
+        self._members: dict[tuple[bool, tuple[int, ...]], int] = {}
+        order = program.types
+        if order is not None:
+            self._types = {name: i for i, name in enumerate(order.names)}
+            self._lists = {edges: i for i, edges in enumerate(order.lists)}
+            self._note_members(program)
         tables = enumerate(program.uniques)
         self._numbers = {(unique.space, unique.base): number for number, unique in tables}
         self.dtype = _core.DType[dtype.upper()]
@@ -42,7 +55,11 @@ class NativeForm:
     def unique(self, u: UniqueIds) -> tuple[Any, ...]:
         among = isinstance(u.base, Unique)
         of = self._space(u.space) if among else -1
-        return (u.space.name, u.inputs, self._space(u.base), u.rows, of)
+        found = (u.space.name, u.inputs, self._space(u.base), u.rows, of)
+        if self._program.types is None:
+            return found
+        given = (self._program.forward or self._program).given  # which has the ids
+        return (*found, [self._number(given[i]) for i in u.inputs])
 
     def value(self, v: Value) -> tuple[Any, ...]:
         space, dtype = self._space(v.space), self._dtypes[v.dtype]
@@ -57,18 +74,63 @@ class NativeForm:
         return (self._space(o.space), dtype, o.shape)
 
     def _instruction(self, i: Instruction) -> tuple[Any, ...]:
-        tables = [self._table(table) for table in i.tables]
+        tables = [self._table(table, i, position) for position, table in enumerate(i.tables)]
         attributes = named(i.attributes)
         return (i.kernel, i.inputs, i.outputs, tables, attributes, self._space(i.space))
 
     def _space(self, space: Space) -> Any:
-        return self._numbers[space, space.base] if isinstance(space, Unique) else _SPACES[space]
+        if isinstance(space, Unique):
+            return self._numbers[space, space.base]
+        if isinstance(space, Typed):
+            return _SPACES[space.kind], self._number(space)
+        return _SPACES[space]
 
-    def _table(self, table: Table) -> tuple[Any, int]:
+    def _table(self, table: Table, i: Instruction, position: int) -> tuple[Any, ...]:
         argument = table.position or 0
         if table.rows is not None:
             argument = self._numbers[table.rows, table.base or table.rows.base]
-        return _TABLES[table.kind], argument
+        if self._program.types is None:
+            return _TABLES[table.kind], argument
+        of: Space | None = table.of
+        if table.kind in (TableKind.VERTEX_ORDER, TableKind.EDGE_ORDER):
+            array = i.outputs[0] if i.kernel == "store" else i.inputs[position]
+            of = self._program.values[array].space
+        return _TABLES[table.kind], argument, -1 if of is None else self._number(of)
+
+    # Members of rows
+
+    @property
+    def types(self) -> tuple[int, list[tuple[int, int]], list[tuple[int, ...]]] | None:
+        order = self._program.types
+        if order is None:
+            return None
+        _, _, lists, *_ = order.numbers()
+        return len(order.names), list(lists), [members for _, members in self._members]
+
+    def _number(self, space: Space) -> int:
+        """The number of the space's members."""
+        if not isinstance(space, Typed):
+            return -1
+        edges = space.kind is SpaceKind.EDGE
+        numbers: Any = self._lists if edges else self._types
+        key = edges, tuple(sorted(numbers[member] for member in space.members))
+        return self._members.setdefault(key, len(self._members))
+
+    def _note_members(self, program: Program) -> None:
+        """Numbers all members that the program names, first those of its forward program."""
+        if program.forward is not None:
+            self._note_members(program.forward)
+        spaces: list[Space | None] = [value.space for value in program.values]
+        spaces += [u.base for u in program.uniques]
+        spaces += program.given
+        for segment in program.segments:
+            spaces.append(segment.space)
+            for i in segment.instructions:
+                spaces += [i.space, *(table.of for table in i.tables)]
+        spaces += [output.space for output in program.outputs]
+        for space in spaces:
+            if space is not None:
+                self._number(space)
 
 
 def named(attributes: Attributes | None) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """`GraphBatch`: the graphs of one minibatch, laid end to end, and split into parts again."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,10 @@ from cavs._arguments import choice, instance, items
 from cavs._native import core
 from cavs.errors import DTypeError, GraphError, ShapeError
 from cavs.scheduler.conversions import as_array
-from cavs.scheduler.input_graph import InputGraph, Ints, Structure
-from cavs.scheduler.schedule import IntArray, Schedule, check_policy
+from cavs.scheduler.input_graph import InputGraph, Ints, Structure, Types
+from cavs.scheduler.schedule import IntArray, Policy, Schedule, make_schedule
+
+_T = TypeVar("_T")
 
 _COUNTS = {"vertex": "num_vertices", "edge": "num_edges", "graph": "num_graphs"}
 
@@ -49,19 +51,23 @@ class GraphBatch(Structure):
         children: Ints,
         keys: Ints | None = None,
         child_slot: Ints | None = None,
+        types: Types | None = None,
     ) -> "GraphBatch":
         """Make a batch from flat arrays, without an `InputGraph` for each graph.
 
         `ptr` [num_graphs + 1], `child_ptr` [num_vertices + 1] and `child_slot` [num_edges] are as
         the attributes of these names; `children` [num_edges] are counted within each graph. Holes
         are said by `child_slot`, or stand as -1 in `children`, where `child_ptr` counts them.
-        Cycles are found by `schedule`. Raises `GraphError` that names graph and vertex.
+        Cycles are found by `schedule`. `types` [num_vertices] are as those of an `InputGraph`.
+        Raises `GraphError` that names graph and vertex.
         """
         try:
             native = core.GraphBatch(ptr, child_ptr, children, child_slot)
         except TypeError as error:
             raise DTypeError(str(error)) from None
-        return cls._from_native(native, keys)
+        batch = cls._from_native(native, keys)
+        batch._set_types(types)
+        return batch
 
     @classmethod
     def _from_native(cls, native: Any, keys: Ints | None) -> "GraphBatch":
@@ -75,7 +81,7 @@ class GraphBatch(Structure):
     def _fill(self, native: Any, keys: npt.NDArray[np.int64]) -> None:
         self._native = native
         self._keys = keys
-        self._schedules: dict[str, Schedule] = {}
+        self._schedules: dict[Any, Any] = {}
 
     @property
     def native(self) -> Any:
@@ -119,17 +125,44 @@ class GraphBatch(Structure):
         """Each vertex's graph, ascending; int32 [num_vertices], a new array."""
         return np.repeat(np.arange(self.num_graphs, dtype=np.int32), np.diff(self.ptr))
 
-    def schedule(self, policy: str = "batching") -> Schedule:
+    def schedule(
+        self, policy: str | Policy = "depth", types: tuple[Any, ...] | None = None
+    ) -> Schedule:
         """Return the batch's schedule, built in C++ on first use and kept.
 
-        Raises `GraphError` that names graph and vertices on a cycle, `InputError` for a policy that
-        does not exist.
+        `types`: the order of the types of a function, in numbers; None for a function without
+        types, for which a policy of the user's makes no difference. Raises `GraphError` that names
+        graph and vertices on a cycle, or a vertex of a type that the function does not have;
+        `InputError` for a policy that does not exist, or that names no type with ready vertices.
         """
-        schedule = self._schedules.get(policy) if type(policy) is str else None
+        key = policy if types is None else (policy, types)
+        schedule = self._schedules.get(key) if type(policy) is str or types else None
         if schedule is None:
-            schedule = core.Schedule(self._native, check_policy(policy))
-            schedule = self._schedules.setdefault(policy, schedule)  # another thread may be first
+            schedule = make_schedule(self._native, policy, types)
+            schedule = self._schedules.setdefault(key, schedule)  # another thread may be first
         return schedule
+
+    def kept(self, key: object, make: Callable[[], _T]) -> _T:
+        """What `make` gave for this key the first time; facts of the batch are worked out once."""
+        found: _T | None = self._schedules.get(key)
+        if found is None:
+            found = self._schedules.setdefault(key, make())
+        return found
+
+    def vertices(self, type: str | int) -> IntArray:
+        """The numbers of the vertices of a type, as graphs give it, ascending; int32. Rows of its
+        inputs and outputs stand in this order.
+
+        Raises `GraphError` where the graphs have no types.
+        """
+        types = self.types
+        if types is None and self.num_vertices:
+            raise GraphError(
+                "[graph] expected graphs with types, got some without; give them, as in "
+                "InputGraph(children, types=[...])"
+            )
+        chosen = [v for v, each in enumerate(types or ()) if each == type]
+        return np.array(chosen, np.int32)
 
     def reverse(self) -> "GraphBatch":
         """Return the batch with children and parents exchanged; numbers and keys stay, holes go.
@@ -147,8 +180,8 @@ class GraphBatch(Structure):
         return bool(self._native == other._native) and np.array_equal(self._keys, other._keys)
 
     def __hash__(self) -> int:
-        arrays = [self.ptr, self.child_ptr, self.children, *self._slots()]
-        return hash((*(array.tobytes() for array in arrays), self._keys.tobytes()))
+        arrays = [self.ptr, self.child_ptr, self.children, *self._slots(), self._keys]
+        return hash((*(array.tobytes() for array in arrays), *(self.types or ())))
 
     def __repr__(self) -> str:
         return (
@@ -159,7 +192,8 @@ class GraphBatch(Structure):
     def __reduce__(self) -> tuple[Any, ...]:
         first = np.repeat(self.ptr[:-1], np.diff(self.edge_ptr))
         arrays = (np.array(self.ptr), np.array(self.child_ptr), self.children - first)
-        return GraphBatch.from_csr, (*arrays, self._keys, *self._slots())
+        slots = self._slots()[0] if self.has_holes else None
+        return GraphBatch.from_csr, (*arrays, self._keys, slots, self.types)
 
 
 class GraphStore:

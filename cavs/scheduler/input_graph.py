@@ -20,6 +20,8 @@ from cavs.scheduler.conversions import (
 
 IntArray = npt.NDArray[np.int32]
 Ints = Sequence[int] | npt.ArrayLike
+Types = Sequence[str] | Sequence[int] | npt.NDArray[Any]
+"""The type of each vertex, by name, or by its number in a function of types."""
 
 
 class Structure:
@@ -67,6 +69,21 @@ class Structure:
         """Vertices without children, ascending; int32 [leaves], a new array."""
         return np.flatnonzero(np.diff(self.child_ptr) == 0).astype(np.int32)
 
+    @property
+    def types(self) -> list[str] | list[int] | None:
+        """Each vertex's type, as it was given: by name or by number; None without types."""
+        found: list[Any] | None = self._native.types
+        return found
+
+    def _set_types(self, types: Types | None) -> None:
+        """To be called once, where the structure is made."""
+        if types is None:
+            return
+        try:
+            self._native.set_types(types)
+        except TypeError as error:
+            raise DTypeError(str(error)) from None
+
     def _slots(self) -> tuple[IntArray, ...]:
         """The slots of the edges, where they say more than the order."""
         return (self.child_slot,) if self.has_holes else ()
@@ -87,21 +104,32 @@ class InputGraph(Structure):
     is no edge. Holes behind the last child say nothing and are dropped; a list of holes alone makes
     a leaf.
 
+    `types` gives each vertex a type, by name or by number, for :class:`cavs.TypedFunction`.
+
     Raises `GraphError` that names the vertex for a child out of range and for a cycle, and
     `DTypeError` for a child that is not an integer.
     """
 
     __slots__ = ()
 
-    def __init__(self, children: Sequence[Sequence[int]] | Sequence[npt.NDArray[Any]]) -> None:
+    def __init__(
+        self,
+        children: Sequence[Sequence[int]] | Sequence[npt.NDArray[Any]],
+        types: Types | None = None,
+    ) -> None:
         try:
             self._native = core.GraphBatch.from_children(children)
         except TypeError as error:
             raise DTypeError(str(error)) from None
+        self._set_types(types)
 
     @classmethod
     def from_parents(
-        cls, parents: Ints, *, order: Literal["number", "leaf"] = "number"
+        cls,
+        parents: Ints,
+        *,
+        order: Literal["number", "leaf"] = "number",
+        types: Types | None = None,
     ) -> "InputGraph":
         """Make a forest from the parent of each vertex, -1 for a root; [num_vertices].
 
@@ -114,28 +142,36 @@ class InputGraph(Structure):
             raise InputError(
                 f"[graph] expected order 'number' or 'leaf', got {shown(order)}; pass one of these"
             )
-        return cls._from_native(core.GraphBatch.from_parents, parents, order == "leaf")
+        return cls._from_native(core.GraphBatch.from_parents, parents, order == "leaf", types=types)
 
     @classmethod
-    def from_edges(cls, num_vertices: int, children: Ints, parents: Ints) -> "InputGraph":
+    def from_edges(
+        cls, num_vertices: int, children: Ints, parents: Ints, types: Types | None = None
+    ) -> "InputGraph":
         """Make a graph from the two ends of each edge; two arrays of [num_edges].
 
         A vertex's children stand in the order in which their edges are given. Where `parents` is
         sorted, the graph's edges are numbered as given; otherwise edge `e` of the graph is given
         edge ``numpy.argsort(parents, kind="stable")[e]``, and inputs on edges stand in that order.
         """
-        return cls._from_native(core.GraphBatch.from_edges, num_vertices, children, parents)
+        ends = num_vertices, children, parents
+        return cls._from_native(core.GraphBatch.from_edges, *ends, types=types)
 
     @classmethod
     def from_csr(
-        cls, child_ptr: Ints, child_index: Ints, child_slot: Ints | None = None
+        cls,
+        child_ptr: Ints,
+        child_index: Ints,
+        child_slot: Ints | None = None,
+        types: Types | None = None,
     ) -> "InputGraph":
         """Make a graph from arrays like the attributes of these names.
 
         Holes are said by `child_slot`, or stand as -1 in `child_index`, where `child_ptr` counts
         them.
         """
-        return cls._from_native(core.GraphBatch.from_csr, child_ptr, child_index, child_slot)
+        arrays = child_ptr, child_index, child_slot
+        return cls._from_native(core.GraphBatch.from_csr, *arrays, types=types)
 
     @classmethod
     def from_edge_index(cls, edge_index: npt.ArrayLike, num_vertices: int) -> "InputGraph":
@@ -198,12 +234,15 @@ class InputGraph(Structure):
         return cls(lists_of_nltk(tree, words))
 
     @classmethod
-    def _from_native(cls, make: Any, *args: Any) -> "InputGraph":
+    def _from_native(
+        cls, make: Any, *args: Any, types: Types | None = None
+    ) -> "InputGraph":
         graph = cls.__new__(cls)
         try:
             graph._native = make(*args)
         except TypeError as error:
             raise DTypeError(str(error)) from None
+        graph._set_types(types)
         return graph
 
     @property
@@ -244,7 +283,7 @@ class InputGraph(Structure):
         reversed graph is this graph's edge
         ``numpy.argsort(graph.child_index, kind="stable")[e]``.
         """
-        return self._from_native(self._native.reverse)
+        return self._from_native(self._native.reverse)  # the types stay
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, InputGraph):
@@ -252,16 +291,21 @@ class InputGraph(Structure):
         return bool(self._native == other._native)
 
     def __hash__(self) -> int:
-        return hash(tuple(array.tobytes() for array in self._arrays()))
+        arrays = (self.child_ptr, self.child_index, *self._slots())
+        return hash((*(array.tobytes() for array in arrays), *(self.types or ())))
 
-    def _arrays(self) -> tuple[IntArray, ...]:
+    def _arrays(self) -> tuple[Any, ...]:
         """The arguments of `from_csr` that make this graph."""
-        return np.array(self.child_ptr), np.array(self.child_index), *self._slots()
+        slots = self._slots()[0] if self.has_holes else None
+        last = () if self.types is None else (self.types,)
+        found = np.array(self.child_ptr), np.array(self.child_index)
+        return (*found, slots, *last) if last or slots is not None else found
 
     def __repr__(self) -> str:
         # Slots may be far apart, and edges parallel.
         if self.num_vertices <= 16 and int(self.child_slot.max(initial=0)) < 64:
-            return f"InputGraph(children={self.children})"
+            types = "" if self.types is None else f", types={self.types}"
+            return f"InputGraph(children={self.children}{types})"
         return (
             f"<InputGraph of {self.num_vertices} vertices, {self.num_edges} edges, "
             f"{self.num_levels} levels>"

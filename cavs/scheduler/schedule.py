@@ -1,25 +1,36 @@
 """The content of a schedule, and the policies by which it is made."""
 
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from cavs._arguments import is_among, shown
+from cavs._native import core
 from cavs.errors import InputError
 
 IntArray = npt.NDArray[np.int32]
 
-#: ``batching`` activates a vertex together with all others whose last child is done; ``serial``
-#: runs one vertex at a time, graph by graph, within a graph in the order of ``batching``.
-POLICIES = ("batching", "serial")
+Policy = Callable[[Mapping[str, int]], str]
+"""From the number of ready vertices of each type that has some to the type that runs next."""
+
+#: ``depth`` goes level by level, in each level type by type: a vertex is activated together with all
+#: others whose last child is done. ``agenda`` runs the type whose vertices have the least average
+#: depth, ``bound`` one whose batch lowers the lower bound of what is left: the longest chain of each
+#: type, added up. ``serial`` runs one vertex at a time, graph by graph. With one type the first three
+#: are the same.
+POLICIES = ("depth", "agenda", "bound", "serial")
+_ALIASES = {"batching": "depth"}
 
 
 class Schedule(Protocol):
-    """A batch's vertices renumbered level by level; all arrays are int32 and not to be written to.
+    """A batch's vertices renumbered batch by batch; all arrays are int32 and not to be written to.
 
-    The vertices of a level run together. Rows of a level are contiguous and keep the user's order;
-    an edge's row follows its parent's, so a level's edges are contiguous too. CSR is a pair of
+    The vertices of a batch run together: without types those of a level, else some of one type.
+    Rows stand type by type, those of a batch are contiguous and keep the user's order; an edge's
+    row follows its parent's, so a batch's edges are contiguous too. What is said of edges is, in a
+    schedule for types, of the first list of edges. CSR is a pair of
     arrays: the values, and `_ptr`, the offset at which each row's values start, ending with the
     total.
     """
@@ -27,7 +38,11 @@ class Schedule(Protocol):
     num_graphs: int
     num_vertices: int
     num_edges: int
-    num_levels: int
+    num_levels: int  # the same as num_batches
+    num_batches: int
+    num_steps: int  # of batches that do not wait for each other
+    batches: list[tuple[int, int, int]]  # (type, first row, last row + 1), in order
+    type_rows: list[tuple[int, int, int]]  # (first row, first inner row, last row + 1) by type
     max_arity: int  # the greatest number of children of a vertex
     num_slots: int  # 1 + the greatest slot of a child: max_arity, or more where lists have holes
     level_ptr: IntArray  # [num_levels + 1] first vertex row of each level
@@ -52,11 +67,41 @@ class Schedule(Protocol):
         """Maps each vertex row to the vertex row of its k-th child, or -1; [num_vertices]."""
 
 
-def check_policy(name: str) -> str:
-    """Return `name` if a policy has it; raises `InputError` otherwise."""
-    if not is_among(name, POLICIES):
+def check_policy(policy: Any, component: str = "schedule") -> Any:
+    """Return the policy, by its own name; raises `InputError` where there is none."""
+    if callable(policy):
+        return policy
+    if is_among(policy, _ALIASES):
+        return _ALIASES[policy]
+    if not is_among(policy, POLICIES):
         raise InputError(
-            f"[schedule] expected policy {' or '.join(POLICIES)}, got {shown(name)}; choose "
-            "one of these"
+            f"[{component}] expected policy {', '.join(POLICIES)} or a function of the ready "
+            f"vertices by type, got {shown(policy)}; choose one of these"
         )
-    return name
+    return policy
+
+
+def make_schedule(batch: Any, policy: str | Policy, types: tuple[Any, ...] | None) -> Schedule:
+    """The schedule of a native batch; `types`: the order of a function's types, in numbers."""
+    known = check_policy(policy)
+    if not callable(known):
+        made: Schedule = core.Schedule(batch, known, types)
+        return made
+    if types is None:
+        made = core.Schedule(batch)
+        return made
+    names = types[0]
+
+    def choose(ready: list[int]) -> int:
+        named = {name: count for name, count in zip(names, ready, strict=True) if count}
+        chosen = known(named)
+        if not is_among(chosen, named):
+            raise InputError(
+                f"[policy] expected one of the types with ready vertices, {list(named)}, got "
+                f"{shown(chosen)}; name one of these"
+            )
+        number: int = names.index(chosen)
+        return number
+
+    made = core.Schedule(batch, "depth", types, choose)
+    return made

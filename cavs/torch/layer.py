@@ -17,7 +17,7 @@ from cavs.core.vertex_program import VertexProgram
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.execution.executor import RandomState, Weights
 from cavs.model import Model
-from cavs.scheduler import GraphBatch, InputGraph
+from cavs.scheduler import GraphBatch, InputGraph, Policy
 from cavs.torch import _device
 from cavs.torch._call import Evaluate, Learning, compute, tensors_of
 from cavs.torch._compile import uncompiled
@@ -50,7 +50,7 @@ class Layer(SharedModule):
         device: Any = None,
         seed: int | None = None,
         sparse: bool = False,
-        policy: str | None = None,
+        policy: str | Policy | None = None,
         passes: Iterable[str] | None = None,
     ) -> None:
         """Compiles `function`; its parameters become `dtype`, in place.
@@ -66,7 +66,7 @@ class Layer(SharedModule):
                 that ``torch.manual_seed`` makes it repeatable.
             sparse: whether gradients of embeddings are sparse tensors, coalesced, as SparseAdam,
                 Adagrad and SGD take them; else they are dense.
-            policy: ``batching`` or ``serial``; None: ``batching``. As in :func:`cavs.compile`.
+            policy: as in :func:`cavs.compile`.
             passes: names of compiler passes; None: all. As in :func:`cavs.compile`.
 
         Raises:
@@ -85,7 +85,7 @@ class Layer(SharedModule):
         options: dict[str, Any] = {
             "outputs": outputs,
             "passes": passes,
-            "policy": "batching" if policy is None else policy,
+            "policy": policy,
             "device": _checked_device(device),
             "seed": 0 if seed is None else seed,
         }

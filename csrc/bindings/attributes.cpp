@@ -119,10 +119,14 @@ void complete_attributes(const Program& program, Instruction* instruction) {
   const SampledRows rows = kind == SpaceKind::kEdge    ? SampledRows::kEdge
                            : kind == SpaceKind::kGraph ? SampledRows::kGraph
                                                        : SampledRows::kVertex;
+  const int edges =
+      kind == SpaceKind::kEdge ? edge_list_of(program, instruction->space.members) : 0;
   if (auto* uniform = std::get_if<UniformAttributes>(&instruction->attributes)) {
     uniform->rows = rows;
+    uniform->edges = edges;
   } else if (auto* dropout = std::get_if<DropoutAttributes>(&instruction->attributes)) {
     dropout->rows = rows;
+    dropout->edges = edges;
   } else if (auto* load = std::get_if<LoadAttributes>(&instruction->attributes)) {
     for (const int id : instruction->outputs) {
       const bool known = id >= 0 && id < static_cast<int>(program.values.size());

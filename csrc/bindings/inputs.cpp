@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
 #include "bindings/array.h"
 #include "bindings/bindings.h"
 #include "bindings/own_ids.h"
@@ -40,22 +42,23 @@ class InputForm {
   // Whether `inputs` has an input of this form. Replaces its ids in `inputs` by a copy: other
   // threads may write to the caller's array while the call runs, and the call must read the same
   // ids that were checked.
-  bool take(const GraphBatch& graphs, py::dict* inputs) const {
+  // `rows`: how many the array must have.
+  bool take(int64_t rows, py::dict* inputs) const {
     PyObject* given = PyDict_GetItemWithError(inputs->ptr(), name_.ptr());  // borrowed
     if (given == nullptr && PyErr_Occurred() != nullptr) throw py::error_already_set();
     if (given == nullptr) return false;
     if (Py_TYPE(given) != py::detail::npy_api::get().PyArray_Type_) return false;
     const ArrayForm form = form_of(given);
-    const bool fits = form.dtype == dtype_ && form.dense && fits_shape(graphs, form);
+    const bool fits = form.dtype == dtype_ && form.dense && fits_shape(rows, form);
     return fits && (dtype_ != DType::kInt32 || take_ids(form, inputs));
   }
 
+  int64_t rows_in(const GraphBatch& graphs) const { return rows_of(graphs, space_); }
   bool has_ids() const { return dtype_ == DType::kInt32; }
 
  private:
-  bool fits_shape(const GraphBatch& graphs, const ArrayForm& form) const {
-    return form.ndim == static_cast<int64_t>(shape_.size()) + 1 &&
-           form.shape[0] == rows_of(graphs, space_) &&
+  bool fits_shape(int64_t rows, const ArrayForm& form) const {
+    return form.ndim == static_cast<int64_t>(shape_.size()) + 1 && form.shape[0] == rows &&
            std::equal(shape_.begin(), shape_.end(), form.shape + 1);
   }
 
@@ -89,13 +92,18 @@ class InputForms {
     }
   }
 
-  py::object take(const GraphBatch& graphs, const py::dict& inputs) const {
+  py::object take(const GraphBatch& graphs, const py::dict& inputs,
+                  const std::optional<std::vector<int64_t>>& rows) const {
     if (inputs.size() != forms_.size()) return py::none();
+    CAVS_CHECK(!rows || rows->size() == forms_.size(), ErrorKind::kValue,
+               "[input] expected the rows of each of ", forms_.size(), " inputs, got ",
+               rows ? rows->size() : 0, "; give as many");
     const bool has_ids = std::any_of(forms_.begin(), forms_.end(),
                                      [](const InputForm& form) { return form.has_ids(); });
     auto taken = has_ids ? py::reinterpret_steal<py::dict>(PyDict_Copy(inputs.ptr())) : inputs;
-    const auto take = [&](const InputForm& form) { return form.take(graphs, &taken); };
-    if (!std::all_of(forms_.begin(), forms_.end(), take)) return py::none();
+    for (size_t i = 0; i < forms_.size(); ++i) {
+      if (!forms_[i].take(rows ? (*rows)[i] : forms_[i].rows_in(graphs), &taken)) return py::none();
+    }
     return std::move(taken);
   }
 
@@ -110,9 +118,11 @@ void bind_inputs(py::module_& m) {
                          "From (name, space, dtype, shape of a row, bound of ids) of each input.")
       .def(py::init<const py::sequence&>(), py::arg("specs"))
       .def("take", &InputForms::take, py::arg("graphs"), py::arg("inputs"),
+           py::arg("rows") = py::none(),
            "The dict, with copies of the ids, if it has the inputs of these forms and no others, "
            "each a C-contiguous array of its dtype with a row per vertex, edge or graph and ids "
-           "in -1..bound - 1. Else None.");
+           "in -1..bound - 1. Else None. `rows`: how many each must have, where vertices have "
+           "types.");
 }
 
 }  // namespace cavs

@@ -112,8 +112,7 @@ RandomContext random_of(const py::dict& fields, ArrayHolder* holder, CheckedRand
   checked->edge_local = holder->take_index(fields, "edge_local");
   random.vertex_graph = checked->vertex_graph.data;
   random.vertex_local = checked->vertex_local.data;
-  random.edge_graph = checked->edge_graph.data;
-  random.edge_local = checked->edge_local.data;
+  random.edges = {{checked->edge_graph.data, checked->edge_local.data}};
   return random;
 }
 

@@ -38,10 +38,15 @@ std::vector<int> numbers(py::handle item, const char* what) {
   return read_as<std::vector<int>>(item, kComponent, what);
 }
 
-// A kind, or the number of distinct ids.
+// A kind, a kind with the number of its members, or the number of distinct ids.
 Space read_space(py::handle item, const Program& program) {
+  if (py::isinstance<py::tuple>(item)) {
+    const py::tuple fields = read_tuple(item, 2, kComponent, "a space of members");
+    return {read_as<SpaceKind>(fields[0], kComponent, "a SpaceKind"), -1,
+            number(fields[1], "the number of a space's members")};
+  }
   if (!py::isinstance<py::int_>(item)) {
-    return {read_as<SpaceKind>(item, kComponent, "a SpaceKind or the number of a unique"), -1};
+    return {read_as<SpaceKind>(item, kComponent, "a SpaceKind or the number of a unique")};
   }
   const int unique = number(item, "the number of a unique as a space");
   CAVS_CHECK(unique >= 0 && unique < static_cast<int>(program.uniques.size()), ErrorKind::kValue,
@@ -51,21 +56,42 @@ Space read_space(py::handle item, const Program& program) {
   return {SpaceKind::kUnique, unique};
 }
 
-// A kind and its argument.
-TableSpec read_table(py::handle item) {
-  const py::tuple fields = read_tuple(item, 2, kComponent, "a table");
+// A kind and its argument, in a program of types also the number of its members.
+TableSpec read_table(py::handle item, const Program& program) {
+  const bool typed = program.num_types > 0;
+  const py::tuple fields = read_tuple(item, typed ? 3 : 2, kComponent, "a table");
   return {read_as<TableKind>(fields[0], kComponent, "the TableKind of a table"),
-          number(fields[1], "an integer as the argument of a table")};
+          number(fields[1], "an integer as the argument of a table"),
+          typed ? number(fields[2], "the number of a table's members") : -1};
+}
+
+// The number of types, (parents, children) of each list of edges, and sets of members.
+void read_types(py::handle item, Program* program) {
+  const py::tuple fields = read_tuple(item, 3, kComponent, "types");
+  program->num_types = number(fields[0], "the number of types");
+  for (const py::handle list : read_items(fields[1], kComponent, "lists of edges")) {
+    const py::tuple types = read_tuple(list, 2, kComponent, "a list of edges");
+    program->edge_lists.push_back(
+        {number(types[0], "the type of the parents"), number(types[1], "the type of children")});
+  }
+  for (const py::handle members : read_items(fields[2], kComponent, "sets of members")) {
+    program->member_sets.push_back(numbers(members, "integers as members"));
+  }
 }
 
 void read_uniques(const py::tuple& items, Program* program) {
   for (const py::handle item : items) {
-    const py::tuple fields = read_tuple(item, 5, kComponent, "a unique");
-    program->uniques.push_back({text(fields[0], "text as the name of a unique"),
-                                numbers(fields[1], "integers as the inputs of a unique"),
-                                read_space(fields[2], *program),
-                                large(fields[3], "an integer as the rows of a unique"),
-                                number(fields[4], "an integer as what a unique is of")});
+    const bool typed = program->num_types > 0;
+    const py::tuple fields = read_tuple(item, typed ? 6 : 5, kComponent, "a unique");
+    UniqueSpec unique = {text(fields[0], "text as the name of a unique"),
+                         numbers(fields[1], "integers as the inputs of a unique"),
+                         read_space(fields[2], *program),
+                         large(fields[3], "an integer as the rows of a unique"),
+                         number(fields[4], "an integer as what a unique is of"),
+                         {}};
+    unique.members.assign(unique.inputs.size(), -1);
+    if (typed) unique.members = numbers(fields[5], "integers as the members of inputs");
+    program->uniques.push_back(std::move(unique));
   }
 }
 
@@ -90,7 +116,7 @@ Instruction read_instruction(py::handle item, const Program& program) {
   instruction.inputs = numbers(fields[1], "integers as the inputs of an instruction");
   instruction.outputs = numbers(fields[2], "integers as the outputs of an instruction");
   for (const py::handle table : read_items(fields[3], kComponent, "tables")) {
-    instruction.tables.push_back(read_table(table));
+    instruction.tables.push_back(read_table(table, program));
   }
   instruction.attributes = read_attributes(instruction.kernel, fields[4]);
   instruction.space = read_space(fields[5], program);
@@ -151,13 +177,15 @@ void check_outputs(const std::vector<OutputSpec>& outputs, const Executable& exe
 PyProgram make_program(const py::object& dtype, const py::object& values,
                        const py::object& segments, const py::object& uniques,
                        const py::object& saved, const py::object& forward, const py::object& device,
-                       const py::object& outputs, const py::object& states, bool streams) {
+                       const py::object& outputs, const py::object& states, bool streams,
+                       const py::object& types) {
   Program program;
   program.dtype = read_as<DType>(dtype, kComponent, "a DType");
   CAVS_CHECK(program.dtype != DType::kInt32, ErrorKind::kValue,
              "[program] expected a dtype of floats, got int32; compile for float32 or float64");
   program.device = device_named(text(device, "text as the device"));
   program.streams = streams;
+  if (!types.is_none()) read_types(types, &program);
   read_uniques(read_items(uniques, kComponent, "uniques"), &program);
   for (const py::handle value : read_items(values, kComponent, "values")) {
     program.values.push_back(read_value(value, program));
@@ -186,11 +214,13 @@ void bind_program(py::module_& m) {
            py::arg("uniques"), py::arg("saved"), py::arg("forward") = py::none(),
            py::arg("device") = "cpu", py::arg("outputs") = py::tuple(),
            py::arg("states") = py::tuple(), py::arg("streams") = true,
+           py::arg("types") = py::none(),
            "A space is a SpaceKind or the number of a unique. Attributes are a dictionary of "
            "the kernel's fields. `outputs`: (space, dtype, shape of a row) of each output, so "
            "that runs can make the arrays. `states`: values that parents may gather; runs look "
            "for NaN in them if asked to. `streams`: whether segments may run at the same time "
-           "on devices that can.");
+           "on devices that can. `types`: the number of types, lists of edges and sets of members "
+           "that spaces and tables name; None without types.");
 }
 
 }  // namespace cavs

@@ -23,8 +23,8 @@ class Binder {
         exe_(sweep_.exe),
         prepared_(bound->prepared),
         locals_(prepared_.locals(sweep_.keep)),
-        lists_(sweep_.schedule),
-        tables_{lists_, sweep_.uniques, sweep_.parents} {}
+        lists_(exe_.program, sweep_.schedule),
+        tables_{exe_.program, lists_, sweep_.uniques, sweep_.parents} {}
 
   void bind() {
     choose_weights();
@@ -99,7 +99,7 @@ class Binder {
       for (const int id : *list) add_operand(s, id);
     }
     for (const TableSpec& table : instruction.tables) {
-      bound_.tables.push_back(resolve_table(table, tables_));
+      bound_.tables.push_back(resolve_table(table, instruction.space, tables_));
     }
     code.calls.push_back(call);
   }
@@ -122,7 +122,7 @@ class Binder {
     const int64_t offset = bound_.workspace.chunks[s]->offsets[static_cast<size_t>(local)];
     Patch patch;
     patch.operand = static_cast<int>(code.operands.size());
-    patch.edge = value.edge;
+    patch.edges = value.edges;
     patch.row_bytes = value.row_bytes;
     patch.base =
         thread_memory(0) + kScratchBytes + offset + root.column * item_size(exe_.forms[id].dtype);

@@ -18,7 +18,7 @@ namespace cavs {
 // reach the thread's private rows.
 struct Patch {
   int operand = 0;
-  bool edge = false;
+  int edges = -1;  // the list of edges that it has rows for; -1: vertices
   int64_t row_bytes = 0;
   std::byte* base = nullptr;
 };

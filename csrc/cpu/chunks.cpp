@@ -18,8 +18,10 @@ void add_local(const Executable& exe, const Segment& segment, int root, int inst
     const DynamicTensor& form = exe.forms[root];
     LocalValue local;
     local.value = root;
-    local.edge =
-        has_edges(segment.space) && exe.program.values[root].space.kind == SpaceKind::kEdge;
+    const Space& space = exe.program.values[root].space;
+    if (has_edges(segment.space) && space.kind == SpaceKind::kEdge) {
+      local.edges = edge_list_of(exe.program, space.members);
+    }
     local.first = instruction;
     local.row_bytes = form.ld * item_size(form.dtype);
     locals->push_back(local);
@@ -60,7 +62,7 @@ ChunkPlan plan_chunk(const std::vector<LocalValue>& locals, const ExecutionOptio
     std::vector<Lifetime> lifetimes;
     lifetimes.reserve(locals.size());
     for (const LocalValue& local : locals) {
-      const int64_t count = local.edge ? chunk.edges : chunk.rows;
+      const int64_t count = local.edges >= 0 ? chunk.edges : chunk.rows;
       lifetimes.push_back({count * local.row_bytes, local.first, local.last, -1});
     }
     MemoryPlan plan = plan_memory(lifetimes);

@@ -13,7 +13,7 @@ namespace cavs {
 // A value that lives in the private memory of a thread for one chunk of rows.
 struct LocalValue {
   int value = -1;
-  bool edge = false;        // edge rows in a segment over vertices
+  int edges = -1;           // the list of edges that it has rows for, in a segment over vertices
   int first = 0, last = 0;  // instructions of the segment
   int64_t row_bytes = 0;
 };
@@ -21,7 +21,7 @@ struct LocalValue {
 // How many rows a thread takes at once, and where the local values stand meanwhile.
 struct ChunkPlan {
   int64_t rows = 0;
-  int64_t edges = 0;  // the most edges of a chunk; a single vertex may have more
+  int64_t edges = 0;  // the most edges of a chunk, of each list; a single vertex may have more
   int64_t bytes = 0;
   std::vector<int64_t> offsets;  // one per local value of the segment
 };

@@ -35,11 +35,19 @@ class Preparation {
     for (size_t i = 0; i < segment.instructions.size(); ++i) {
       add_call(s, i);
       const PreparedCall& call = made_->calls.back();
-      out.has_edges = out.has_edges || call.edges;
-      (call.edges ? out.edge_ns : out.row_ns) += row_ns(program_, *call.instruction);
+      cost_of(call.edges, &out) += row_ns(program_, *call.instruction);
     }
     out.call_end = static_cast<int>(made_->calls.size());
     made_->segments.push_back(out);
+  }
+
+  // Of a row, or of an edge of a list.
+  static double& cost_of(int list, PreparedSegment* segment) {
+    if (list < 0) return segment->row_ns;
+    for (PreparedSegment::Edges& each : segment->edges) {
+      if (each.list == list) return each.ns;
+    }
+    return segment->edges.emplace_back(PreparedSegment::Edges{list, 0}).ns;
   }
 
   void add_call(size_t s, size_t i) {
@@ -50,8 +58,10 @@ class Preparation {
     call.function = find_kernel(program_.dtype, instruction.kernel->name);
     if (const Group* group = group_of(instruction)) call.group = prepare_group(*group, compiles_);
     multiplies_ = multiplies_ || product_of(instruction) != nullptr;
-    call.edges = segment.kind != SegmentKind::kGlobal && has_edges(segment.space) &&
-                 instruction.space.kind == SpaceKind::kEdge;
+    const bool rides = segment.kind != SegmentKind::kGlobal && has_edges(segment.space);
+    if (rides && instruction.space.kind == SpaceKind::kEdge) {
+      call.edges = edge_list_of(program_, instruction.space.members);
+    }
     call.weight = made_->weights.of[s][i];
     if (call.weight >= 0) call.weight_operand = weight_operand(program_, instruction);
     call.state_writes = &exe_.state_writes[s][i];

@@ -11,6 +11,7 @@
 #include "cpu/kernel.h"
 #include "cpu/options.h"
 #include "cpu/weights.h"
+#include "graph/schedule.h"
 #include "runtime/backend.h"
 
 namespace cavs {
@@ -19,19 +20,32 @@ struct PreparedCall {
   const Instruction* instruction = nullptr;
   KernelFunction function = nullptr;
   std::shared_ptr<const GroupProgram> group;  // of an elementwise group
-  bool edges = false;                         // over the edges of a segment's vertices
+  int edges = -1;  // the list of edges, of a segment's vertices, that it runs over; -1: vertices
   int weight = -1;                            // number of its WeightUse
   int weight_operand = -1;
   const std::vector<StateWrite>* state_writes = nullptr;
 };
 
 struct PreparedSegment {
-  int call_begin = 0, call_end = 0;
-  bool has_edges = false;  // edge instructions run along
-  double row_ns = 0;       // rough cost of one row, for the choice between one thread and all
-  double edge_ns = 0;
+  // A list of edges whose instructions run along.
+  struct Edges {
+    int list = 0;
+    double ns = 0;  // rough cost of one edge
+  };
 
-  double cost_ns(int64_t rows, int64_t edges) const { return rows * row_ns + edges * edge_ns; }
+  int call_begin = 0, call_end = 0;
+  std::vector<Edges> edges;
+  double row_ns = 0;  // rough cost of one row, for the choice between one thread and all
+
+  // Of rows begin..end - 1 with their edges; of levels and vertices.
+  double cost_ns(const Schedule& schedule, int64_t begin, int64_t end) const {
+    double ns = static_cast<double>(end - begin) * row_ns;
+    for (const Edges& each : edges) {
+      const auto& ptr = schedule.edges[static_cast<size_t>(each.list)].ptr;
+      ns += (ptr[end] - ptr[begin]) * each.ns;
+    }
+    return ns;
+  }
 };
 
 struct CpuProgram final : Prepared {

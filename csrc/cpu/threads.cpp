@@ -26,27 +26,32 @@ double elements_of_row(const Program& program, const Instruction& instruction) {
 }
 
 // Nanoseconds of work in the products of a level whose columns threads may share.
-double split_ns(const Executable& exe, const CpuProgram& prepared, size_t segment, int64_t rows,
-                int64_t edges) {
+double split_ns(const Executable& exe, const CpuProgram& prepared, size_t segment,
+                const Schedule& schedule, int64_t begin, int64_t end) {
   const PreparedSegment& range = prepared.segments[segment];
   double total = 0;
   for (int i = range.call_begin; i < range.call_end; ++i) {
     const PreparedCall& call = prepared.calls[static_cast<size_t>(i)];
     if (call.weight < 0) continue;
     const Instruction& product = *call.instruction;
-    const int64_t count = product.space.kind == SpaceKind::kEdge ? edges : rows;
+    int64_t count = end - begin;
+    if (call.edges >= 0) {
+      const auto& ptr = schedule.edges[static_cast<size_t>(call.edges)].ptr;
+      count = ptr[end] - ptr[begin];
+    }
     if (!worth_splitting(prepared.options, exe.program.dtype, product, count)) continue;
     total += static_cast<double>(count) * product_row_ns(product);
   }
   return total;
 }
 
-double shared_ns(const Executable& exe, const CpuProgram& prepared, size_t segment, int64_t rows,
-                 int64_t edges) {
-  const PreparedSegment& costs = prepared.segments[segment];
-  if (worth_threads(prepared.options, costs, rows, edges)) return costs.cost_ns(rows, edges);
+// Of vertex rows begin..end - 1, where the segment takes edges along; else of as many rows.
+double shared_ns(const Executable& exe, const CpuProgram& prepared, size_t segment,
+                 const Schedule& schedule, int64_t begin, int64_t end) {
+  const double cost = prepared.segments[segment].cost_ns(schedule, begin, end);
+  if (worth_threads(prepared.options, end - begin, cost)) return cost;
   if (sums_rows(exe.program.segments[segment].kind)) return 0;
-  return split_ns(exe, prepared, segment, rows, edges);
+  return split_ns(exe, prepared, segment, schedule, begin, end);
 }
 
 }  // namespace
@@ -59,10 +64,8 @@ double row_ns(const Program& program, const Instruction& instruction) {
   return elements_of_row(program, instruction) / kElementsPerNs;
 }
 
-bool worth_threads(const ExecutionOptions& options, const PreparedSegment& segment, int64_t rows,
-                   int64_t edges) {
-  return rows >= options.min_parallel_rows &&
-         segment.cost_ns(rows, edges) >= options.min_parallel_ns;
+bool worth_threads(const ExecutionOptions& options, int64_t rows, double cost_ns) {
+  return rows >= options.min_parallel_rows && cost_ns >= options.min_parallel_ns;
 }
 
 bool worth_splitting(const ExecutionOptions& options, DType dtype, const Instruction& product,
@@ -86,21 +89,21 @@ ThreadChoice choose_threads(const Executable& exe, const CpuProgram& prepared,
   for (size_t s = 0; s < exe.program.segments.size(); ++s) {
     const Segment& segment = exe.program.segments[s];
     if (by_levels(segment.kind)) {
-      for (int64_t level = 0; level < schedule.num_levels(); ++level) {
-        const int64_t rows = schedule.level_ptr[level + 1] - schedule.level_ptr[level];
-        const int64_t edges = schedule.level_edge_ptr[level + 1] - schedule.level_edge_ptr[level];
-        shared += shared_ns(exe, prepared, s, rows, edges);
+      const int type = type_of(exe.program, segment.space);
+      for (const Batch& batch : schedule.batches) {
+        if (batch.type == type) {
+          shared += shared_ns(exe, prepared, s, schedule, batch.begin, batch.end);
+        }
       }
       continue;
     }
-    int64_t rows = counts.used(segment.space);
+    int64_t begin = counts.first(segment.space), end = counts.last(segment.space);
     if (segment.kind == SegmentKind::kGlobal) {
       for (const auto& instruction : segment.instructions) {
-        rows = std::max(rows, counts.used(instruction.space));
+        end = std::max(end, begin + counts.used(instruction.space));
       }
     }
-    const int64_t edges = prepared.segments[s].has_edges ? counts.edges : 0;
-    shared += shared_ns(exe, prepared, s, rows, edges);
+    shared += shared_ns(exe, prepared, s, schedule, begin, end);
   }
   choice.saved_ns = shared * (threads - 1) / threads;
   if (choice.saved_ns >= prepared.options.min_team_ns) choice.threads = threads;

@@ -18,8 +18,7 @@ struct PreparedSegment;
 double row_ns(const Program& program, const Instruction& instruction);
 
 // Whether all threads should share a unit of work (a segment, or one level of it) by rows.
-bool worth_threads(const ExecutionOptions& options, const PreparedSegment& segment, int64_t rows,
-                   int64_t edges);
+bool worth_threads(const ExecutionOptions& options, int64_t rows, double cost_ns);
 
 // Whether threads should share the columns of a product whose rows are too few to share. The
 // product must take longer than a meeting, and longer than it takes to bring the helpers' results

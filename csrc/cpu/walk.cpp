@@ -30,15 +30,14 @@ class Walker {
     for (int s = 0; s < static_cast<int>(program_.segments.size()); ++s) {
       if (stopped(0)) return;
       const Segment& segment = program_.segments[s];
-      if (segment.kind == SegmentKind::kSums) continue;  // done with the levels before it
-      if (segment.kind == SegmentKind::kLevels) {
-        walk_levels(s);
+      if (by_levels(segment.kind)) {
+        const SegmentRange turns = taking_turns(program_, static_cast<size_t>(s));
+        walk_batches(turns);
+        s = static_cast<int>(turns.last) - 1;
       } else if (segment.kind == SegmentKind::kGlobal) {
         walk_global(s);
       } else {
-        const int64_t first = counts_.first(segment.space);
-        walk_rows(s, first, counts_.last(segment.space),
-                  segment_of(s).has_edges ? schedule_.num_edges : 0);
+        walk_rows(s, counts_.first(segment.space), counts_.last(segment.space));
       }
     }
   }
@@ -88,18 +87,27 @@ class Walker {
     }
   }
 
-  void walk_levels(int s) {
-    const int64_t levels = schedule_.num_levels();
-    const bool inner = program_.segments[s].space.kind == SpaceKind::kInner;
-    const bool sums = sums_follow(program_, static_cast<size_t>(s));
-    for (int64_t i = 0; i < levels; ++i) {
-      const int64_t level = program_.backward ? levels - 1 - i : i;
-      if (inner && level == 0) continue;  // all leaves, and nothing but leaves
+  // Goes through the batches in order; of these segments each has the batches of its type.
+  void walk_batches(const SegmentRange& turns) {
+    std::vector<int> of_type(schedule_.types.size(), -1);
+    for (size_t s = turns.first; s < turns.last; ++s) {
+      const Segment& segment = program_.segments[s];
+      if (segment.kind != SegmentKind::kLevels) continue;
+      of_type[static_cast<size_t>(type_of(program_, segment.space))] = static_cast<int>(s);
+    }
+    const int64_t count = schedule_.num_batches();
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t number = program_.backward ? count - 1 - i : i;
+      const Batch& batch = schedule_.batches[static_cast<size_t>(number)];
+      const int s = of_type[static_cast<size_t>(batch.type)];
+      if (s < 0) continue;
+      const bool inner = program_.segments[s].space.kind == SpaceKind::kInner;
+      const int64_t leaves = schedule_.types[static_cast<size_t>(batch.type)].inner;
+      if (inner && batch.end <= leaves) continue;  // leaves, which ran before
       if (stopped(0)) return;
-      level_ = level;
-      walk_rows(s, schedule_.level_ptr[level], schedule_.level_ptr[level + 1],
-                schedule_.level_edge_ptr[level + 1] - schedule_.level_edge_ptr[level]);
-      if (sums) walk_sums(s + 1, schedule_.level_ptr[level], schedule_.level_ptr[level + 1]);
+      level_ = number;
+      walk_rows(s, batch.begin, batch.end);
+      if (sums_follow(program_, static_cast<size_t>(s))) walk_sums(s + 1, batch.begin, batch.end);
     }
     level_ = -1;
   }
@@ -107,8 +115,8 @@ class Walker {
   // Runs the sums over a level's rows one after the other, because each may go on from the one
   // before.
   void walk_sums(int s, int64_t begin, int64_t end) {
-    const Rows rows = rows_of(s, begin, end);
-    const int parts = shared(s, end - begin, rows.edge_end - rows.edge_begin) ? count_ : 1;
+    const Rows rows{begin, end};
+    const int parts = shared(s, begin, end) ? count_ : 1;
     const PreparedSegment& range = segment_of(s);
     for (int i = range.call_begin; i < range.call_end; ++i) {
       share(parts, [&](int thread, int part) {
@@ -124,20 +132,22 @@ class Walker {
 
   // Shares the rows of a segment among the threads where there are enough rows, else the columns of
   // its products.
-  void walk_rows(int s, int64_t begin, int64_t end, int64_t edges) {
-    if (shared(s, end - begin, edges)) {
+  void walk_rows(int s, int64_t begin, int64_t end) {
+    if (shared(s, begin, end)) {
       share(count_, [&](int thread, int part) {
         run_rows(thread, s, split(s, begin, end, part), split(s, begin, end, part + 1));
       });
-    } else if (count_ > 1 && splits_products(s, begin, end, edges)) {
-      run_chunk(0, s, rows_of(s, begin, end), true);
+    } else if (count_ > 1 && splits_products(s, begin, end)) {
+      run_chunk(0, s, {begin, end}, true);
     } else {
       run_rows(0, s, begin, end);
     }
   }
 
-  bool shared(int s, int64_t rows, int64_t edges) const {
-    return count_ > 1 && worth_threads(prepared_.options, segment_of(s), rows, edges);
+  bool shared(int s, int64_t begin, int64_t end) const {
+    if (count_ <= 1) return false;
+    const double cost = segment_of(s).cost_ns(schedule_, begin, end);
+    return worth_threads(prepared_.options, end - begin, cost);
   }
 
   // Each instruction sums over all rows, and splits its output.
@@ -147,16 +157,25 @@ class Walker {
       const Space& space = instruction.space;
       rows = std::max(rows, counts_.used(space));
     }
-    const int parts = shared(s, rows, 0) ? count_ : 1;
+    const double cost = static_cast<double>(rows) * segment_of(s).row_ns;
+    const bool worth = count_ > 1 && worth_threads(prepared_.options, rows, cost);
+    const int parts = worth ? count_ : 1;
     share(parts, [&](int thread, int part) { run_global(thread, s, part, parts); });
   }
 
   // First row of a part of [begin, end): parts are equal in rows plus edges.
   int64_t split(int s, int64_t begin, int64_t end, int part) const {
     const int64_t rows = end - begin;
-    if (!segment_of(s).has_edges) return begin + rows * part / count_;
-    const int32_t* edge = schedule_.child_ptr.data();
-    const auto weight = [&](int64_t row) { return row - begin + edge[row] - edge[begin]; };
+    const auto& lists = segment_of(s).edges;
+    if (lists.empty()) return begin + rows * part / count_;
+    const auto weight = [&](int64_t row) {
+      int64_t sum = row - begin;
+      for (const PreparedSegment::Edges& each : lists) {
+        const int32_t* edge = edge_ptr(each.list);
+        sum += edge[row] - edge[begin];
+      }
+      return sum;
+    };
     const int64_t target = weight(end) * part / count_;
     int64_t low = begin, high = end;
     while (low < high) {
@@ -172,29 +191,28 @@ class Walker {
 
   void run_rows(int thread, int s, int64_t begin, int64_t end) {
     const ChunkPlan& chunk = *bound_.workspace.chunks[static_cast<size_t>(s)];
-    const bool has_edges = segment_of(s).has_edges;
-    const int32_t* edge = schedule_.child_ptr.data();
     for (bool first = true; begin < end; first = false) {
       if (!first && stopped(thread)) return;
       int64_t stop = std::min(end, begin + chunk.rows);
-      if (has_edges && edge[stop] - edge[begin] > chunk.edges) {
+      for (const PreparedSegment::Edges& each : segment_of(s).edges) {
+        const int32_t* edge = edge_ptr(each.list);
+        if (edge[stop] - edge[begin] <= chunk.edges) continue;
         const int64_t last = edge[begin] + chunk.edges;
         stop = std::upper_bound(edge + begin + 1, edge + stop, last) - edge - 1;
         stop = std::max(stop, begin + 1);
       }
-      run_chunk(thread, s, rows_of(s, begin, stop), false);
+      run_chunk(thread, s, {begin, stop}, false);
       begin = stop;
     }
   }
 
   struct Rows {
-    int64_t begin, end, edge_begin, edge_end;
+    int64_t begin, end;
   };
 
-  Rows rows_of(int s, int64_t begin, int64_t end) const {
-    if (!segment_of(s).has_edges) return {begin, end, 0, 0};
-    const int32_t* edge = schedule_.child_ptr.data();
-    return {begin, end, edge[begin], edge[end]};
+  // [vertex row + 1] CSR: the edges of a list.
+  const int32_t* edge_ptr(int list) const {
+    return schedule_.edges[static_cast<size_t>(list)].ptr.data();
   }
 
   // With `splitting`, of thread 0 alone, all threads share the products that are worth it.
@@ -226,7 +244,8 @@ class Walker {
       const Patch& patch = code.patches[static_cast<size_t>(i)];
       // Integer arithmetic: the address of the batch's row 0 lies outside of the thread's memory.
       const auto address = reinterpret_cast<uintptr_t>(patch.base);
-      const int64_t skipped = (patch.edge ? rows.edge_begin : rows.begin) * patch.row_bytes;
+      const int64_t first = patch.edges < 0 ? rows.begin : edge_ptr(patch.edges)[rows.begin];
+      const int64_t skipped = first * patch.row_bytes;
       code.operands[static_cast<size_t>(patch.operand)].data =
           reinterpret_cast<void*>(address - static_cast<uintptr_t>(skipped));
     }
@@ -238,20 +257,24 @@ class Walker {
   const PreparedCall& call_of(int i) const { return prepared_.calls[static_cast<size_t>(i)]; }
 
   void set_rows(int i, const Rows& rows, KernelCall* call) const {
-    const bool edges = call_of(i).edges;
-    call->row_begin = edges ? rows.edge_begin : rows.begin;
-    call->row_end = edges ? rows.edge_end : rows.end;
+    const int list = call_of(i).edges;
+    call->row_begin = list < 0 ? rows.begin : edge_ptr(list)[rows.begin];
+    call->row_end = list < 0 ? rows.end : edge_ptr(list)[rows.end];
   }
 
   // Whether the rows are too few to share, but some products are worth a meeting all the same. The
   // threads then share the columns of these products, each with its part of the weight in its
   // cache. One thread does the rest alone.
-  bool splits_products(int s, int64_t begin, int64_t end, int64_t edges) const {
+  bool splits_products(int s, int64_t begin, int64_t end) const {
     const ChunkPlan& chunk = *bound_.workspace.chunks[static_cast<size_t>(s)];
-    if (end - begin > chunk.rows || edges > chunk.edges) return false;
     const PreparedSegment& range = segment_of(s);
+    if (end - begin > chunk.rows) return false;
+    for (const PreparedSegment::Edges& each : range.edges) {
+      const int32_t* edge = edge_ptr(each.list);
+      if (edge[end] - edge[begin] > chunk.edges) return false;
+    }
     for (int i = range.call_begin; i < range.call_end; ++i) {
-      if (splits(i, {begin, end, 0, edges})) return true;
+      if (splits(i, {begin, end})) return true;
     }
     return false;
   }

@@ -27,10 +27,14 @@ std::unique_ptr<const Workspace> plan_workspace(const Executable& exe, bool keep
   plan->chunks.reserve(locals.chunks.size());
   for (size_t s = 0; s < locals.chunks.size(); ++s) {
     const ChunkPlan& known = locals.chunks[s];
-    const bool fits = !prepared.segments[s].has_edges || schedule.max_arity <= known.edges;
+    int64_t max_arity = 0;
+    for (const PreparedSegment::Edges& each : prepared.segments[s].edges) {
+      max_arity = std::max(max_arity, schedule.edges[static_cast<size_t>(each.list)].max_arity);
+    }
+    const bool fits = max_arity <= known.edges;
     if (!fits) {
       plan->own_chunks.push_back(std::make_unique<const ChunkPlan>(
-          plan_chunk(locals.values[s], prepared.options, schedule.max_arity)));
+          plan_chunk(locals.values[s], prepared.options, max_arity)));
     }
     plan->chunks.push_back(fits ? &known : plan->own_chunks.back().get());
     local_bytes = std::max(local_bytes, plan->chunks.back()->bytes);

@@ -68,7 +68,7 @@ class CudaBackend final : public Backend {
     const DeviceLists lists = lists_of(sweep);
     const auto uniques = uniques_of(sweep);
     const auto parents = lists.unique_parents(sweep);
-    walk(sweep, stream, flush, lists, {lists, uniques, parents});
+    walk(sweep, stream, flush, lists, {sweep.exe.program, lists, uniques, parents});
     note_stream(stream);
   }
 

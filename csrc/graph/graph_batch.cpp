@@ -198,6 +198,11 @@ GraphBatch make_graph_batch(const std::vector<int64_t>& ptr, const std::vector<i
   return batch;
 }
 
+void set_types(std::vector<int32_t> types, GraphBatch* batch) {
+  check_length(types.size(), batch->num_vertices(), "types", "one for each vertex");
+  batch->types = std::move(types);
+}
+
 void set_slots(const std::vector<int64_t>& slots, GraphBatch* batch) {
   check_length(slots.size(), batch->num_edges(), "child_slot", "one for each edge, without holes");
   std::vector<int32_t> found(slots.size());
@@ -279,7 +284,9 @@ GraphBatch graph_from_parents(const std::vector<int64_t>& parents, SiblingOrder 
 GraphBatch concatenate(const std::vector<const GraphBatch*>& batches) {
   int64_t num_graphs = 0, num_vertices = 0, num_edges = 0;
   bool has_holes = false;
+  const GraphBatch *typed = nullptr, *untyped = nullptr;
   for (const GraphBatch* part : batches) {
+    if (part->num_vertices() > 0) (part->types.empty() ? untyped : typed) = part;
     num_graphs += part->num_graphs();
     num_vertices += part->num_vertices();
     num_edges += part->num_edges();
@@ -288,6 +295,9 @@ GraphBatch concatenate(const std::vector<const GraphBatch*>& batches) {
   check_total(num_graphs, "graphs");
   check_total(num_vertices, "vertices");
   check_total(num_edges, "edges");
+  CAVS_CHECK(typed == nullptr || untyped == nullptr, ErrorKind::kGraph,
+             "[graph] expected types for the vertices of all graphs of a batch or of none, got some "
+             "with and some without; give types to all");
   GraphBatch batch;
   batch.ptr.reserve(num_graphs + 1);
   batch.edge_ptr.reserve(num_graphs + 1);
@@ -304,6 +314,7 @@ GraphBatch concatenate(const std::vector<const GraphBatch*>& batches) {
     append(&batch.child_ptr, part->child_ptr, 1, edge);
     append(&batch.children, part->children, 0, vertex);
     if (has_holes) append(&batch.slots, child_slots(*part), 0, 0);
+    batch.types.insert(batch.types.end(), part->types.begin(), part->types.end());
   }
   return batch;
 }
@@ -313,6 +324,7 @@ GraphBatch reverse(const GraphBatch& batch) {
   GraphBatch reversed;
   reversed.ptr = batch.ptr;
   reversed.edge_ptr = batch.edge_ptr;
+  reversed.types = batch.types;
   std::vector<int32_t>& ptr = reversed.child_ptr;
   ptr.assign(num_vertices + 2, 0);
   reversed.children.resize(batch.children.size());

@@ -15,6 +15,7 @@ struct GraphBatch {
   std::vector<int32_t> child_ptr{0};  // [num_vertices + 1] first edge of each vertex
   std::vector<int32_t> children;      // [num_edges] child's number in the batch
   std::vector<int32_t> slots;  // [num_edges] place in the list; empty where no list has holes
+  std::vector<int32_t> types;  // [num_vertices] see type_names.h; empty where vertices have none
 
   int64_t num_graphs() const { return static_cast<int64_t>(ptr.size()) - 1; }
   int64_t num_vertices() const { return ptr.back(); }
@@ -31,6 +32,9 @@ GraphBatch make_graph_batch(const std::vector<int64_t>& ptr, const std::vector<i
 // Gives the children of a batch without holes these slots, one for each edge, which must ascend
 // within a list.
 void set_slots(const std::vector<int64_t>& slots, GraphBatch* batch);
+
+// Gives the vertices their types, one for each.
+void set_types(std::vector<int32_t> types, GraphBatch* batch);
 
 // [num_edges] the slot of each edge.
 std::vector<int32_t> child_slots(const GraphBatch& batch);

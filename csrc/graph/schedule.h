@@ -1,4 +1,4 @@
-// The order in which a run goes over the vertices of a batch: they are renumbered level by level.
+// The order in which a run goes over the vertices of a batch: they are renumbered batch by batch.
 #pragma once
 
 #include <cstdint>
@@ -7,14 +7,10 @@
 #include <vector>
 
 #include "base/device.h"
+#include "graph/batching.h"
 #include "graph/graph_batch.h"
 
 namespace cavs {
-
-enum class Policy { kBatching, kSerial };
-
-// "batching" or "serial"; Error(kValue) otherwise.
-Policy policy_from_name(const std::string& name);
 
 // Lists for each vertex the vertices that it is a child of, once for each edge: CSR, edges in
 // ascending order.
@@ -24,48 +20,91 @@ struct ParentRows {
   std::vector<int32_t> slot;  // position among its children
 };
 
-// Vertex rows stand level by level (a level is the paper's batching task V_t: vertices that are
-// activated together), so the rows of a level are contiguous. Within a level they keep the user's
-// order. Edge rows follow their parent vertex, so the edges of a level are contiguous too.
-// Immutable once made; "row" is the new number.
+// All edges or, in a function of types, those of one list. Edge rows follow their parent vertex, so
+// the edges of a batch are contiguous.
+struct EdgeRows {
+  int64_t max_arity = 0;   // the most edges of a vertex
+  int64_t num_slots = 0;   // 1 + the greatest slot of a child: max_arity, or more with holes
+  bool has_holes = false;  // some child's slot is not its place among the edges of its parent
+  std::vector<int32_t> order;     // [edge row] user's edge
+  std::vector<int32_t> child;     // [edge row] vertex row of the child
+  std::vector<int32_t> parent;    // [edge row] vertex row of the parent
+  std::vector<int32_t> slot;      // [edge row] place among the parent's children
+  std::vector<int32_t> ptr;       // [vertex row + 1] CSR: edge rows of each vertex (contiguous)
+  std::vector<int32_t> out_ptr;   // [vertex row + 1] CSR: edge rows where each vertex is child,
+  std::vector<int32_t> out_edge;  //   ascending
+  std::vector<int32_t> graph;     // [edge row] graph
+  std::vector<int32_t> local;     // [edge row] index within its graph's edges
+
+  int64_t size() const { return static_cast<int64_t>(child.size()); }
+};
+
+// The vertex rows of a type: its leaves, then its inner vertices.
+struct TypeRows {
+  int64_t first = 0, inner = 0, last = 0;
+};
+
+// Vertices of one type that run together.
+struct Batch {
+  int type = 0;
+  int64_t begin = 0, end = 0;  // vertex rows
+};
+
+// Vertices that are activated together are a batch (the paper's batching task V_t): without types a
+// level. Vertex rows stand type by type, within a type batch by batch, so the rows of a batch are
+// contiguous, and so are those of a type; its leaves come first. Within a batch vertices keep the
+// user's order. Immutable once made; "row" is the new number.
 struct Schedule {
   Schedule();
   Schedule(Schedule&&) noexcept;
   Schedule& operator=(Schedule&&) noexcept;
   ~Schedule();
 
-  int64_t num_graphs = 0, num_vertices = 0, num_edges = 0, max_arity = 0;
-  int64_t num_slots = 0;   // 1 + the greatest slot of a child: max_arity, or more with holes
-  bool has_holes = false;  // some child's slot is not its place among the edges of its parent
-  int64_t num_leaves = 0;  // vertices without children: the first rows; -1 where they are not first
-  std::vector<int32_t> level_ptr;       // [num_levels + 1] first vertex row of each level
-  std::vector<int32_t> level_edge_ptr;  // [num_levels + 1] first edge row of each level
+  int64_t num_graphs = 0, num_vertices = 0, num_edges = 0;
+  int64_t num_leaves = 0;  // vertices without children: the first rows of each type; -1 where they
+                           // are not first
+  bool typed = false;      // made for a function of types
+  TypeOrder order;         // of that function
+  std::vector<TypeRows> types;   // [type]; without types one of all rows
+  std::vector<EdgeRows> edges;   // [list of edges]; without types one of all edges
+  std::vector<Batch> batches;    // in order
+  std::vector<int32_t> step_ptr;        // [step + 1] batches that do not wait for each other
+  std::vector<int32_t> level_ptr;       // without types: [level + 1] first vertex row,
+  std::vector<int32_t> level_edge_ptr;  //   and first edge row of each batch
 
   std::vector<int32_t> vertex_order;  // [vertex row] user's vertex
   std::vector<int32_t> vertex_row;    // [user's vertex] vertex row
-  std::vector<int32_t> edge_order;    // [edge row] user's edge
-  std::vector<int32_t> child;         // [edge row] vertex row of the child
-  std::vector<int32_t> parent;        // [edge row] vertex row of the parent
-  std::vector<int32_t> edge_slot;     // [edge row] slot: place among the parent's children
-  std::vector<int32_t> child_ptr;     // [vertex row + 1] CSR: edge rows of each vertex (contiguous)
-  std::vector<int32_t> out_ptr;       // [vertex row + 1] CSR: edge rows where each vertex is child,
-  std::vector<int32_t> out_edge;      //   ascending
   std::vector<int32_t> graph;         // [vertex row] graph
   std::vector<int32_t> local;         // [vertex row] index within its graph
-  std::vector<int32_t> edge_graph;    // [edge row] graph
-  std::vector<int32_t> edge_local;    // [edge row] index within its graph's edges
   std::vector<int32_t> graph_ptr;     // [graph + 1] CSR: vertex rows of each graph,
   std::vector<int32_t> graph_vertex;  //   in the user's order
 
-  int64_t num_levels() const { return static_cast<int64_t>(level_ptr.size()) - 1; }
+  int64_t num_batches() const { return static_cast<int64_t>(batches.size()); }
+  const EdgeRows& all_edges() const { return edges.front(); }
 
-  // [vertex row] vertex row of the k-th child, or -1. The table is made on first use and kept; any
-  // number of threads may ask at once.
-  const std::vector<int32_t>& slot(int k) const;
+  // [vertex row] vertex row of the k-th child in a list of edges, or -1. The table is made on first
+  // use and kept; any number of threads may ask at once.
+  const std::vector<int32_t>& slot(int k, int list = 0) const;
 
-  // The parents by all edges (slots 0), or by the edges at the first `slots` slots, with their
-  // slots. Made on first use and kept, as slot(k) is.
-  const ParentRows& parents(int slots) const;
+  // The parents by all edges of a list (slots 0), or by the edges at the first `slots` slots, with
+  // their slots. Made on first use and kept, as slot(k) is.
+  const ParentRows& parents(int slots, int list = 0) const;
+
+  // [vertex row], [edge row] of lists of edges: the place in an array that the user gives for
+  // vertices of these types, or for edges of these lists; -1 for other vertices. Made as slot(k) is.
+  // For lists the numbers of edge rows begin anew in each list, one after the other.
+  const std::vector<int32_t>& places_of_vertices(const std::vector<int>& types) const;
+  const std::vector<int32_t>& places_of_edges(const std::vector<int>& lists, int list) const;
+
+  // CSR: the vertices of some types in each graph, in the user's order. Made as slot(k) is.
+  struct GraphVertices {
+    std::vector<int32_t> ptr, vertex;
+  };
+  const GraphVertices& vertices_of_graphs(const std::vector<int>& types) const;
+
+  // [type] whether vertices of the type are children in a list of edges: at any slot (-1) or at this
+  // one. Made as slot(k) is.
+  const std::vector<char>& types_of_children(int list, int slot) const;
 
   // What a device keeps of the schedule, or of batches that have it, as long as the schedule lives.
   class Mirror {
@@ -81,10 +120,14 @@ struct Schedule {
   std::unique_ptr<Cache> cache_;
 };
 
-// Batching activates a vertex when its last child is done, so its level is 1 + the greatest level
-// of its children, 0 without children. Serial makes each vertex a level of its own: graph by graph,
-// and within a graph by increasing batching level. Raises Error(kGraph) that names graph and
-// vertices on a cycle. No recursion.
+// Without types, a vertex is activated when its last child is done, so its level is 1 + the greatest
+// level of its children, 0 without children; serial makes each vertex a level of its own: graph by
+// graph, and within a graph by increasing level. Raises Error(kGraph) that names graph and vertices
+// on a cycle. No recursion.
 Schedule make_schedule(const GraphBatch& batch, Policy policy);
+
+// For a function of types. The policy, or `choose` in its place, says which type runs next.
+Schedule make_schedule(const GraphBatch& batch, Policy policy, const TypeOrder& order,
+                       const ChooseType& choose = nullptr);
 
 }  // namespace cavs

@@ -24,10 +24,7 @@ std::vector<Root> resolve_views(const Program& program) {
                  " of view '", view.name, "' within the ", base.size, " of '", base.name,
                  "', got others; correct its columns");
       CAVS_CHECK(
-          view.dtype == base.dtype &&
-              (is_part(view.space.kind, base.space.kind) ||
-               (view.space.kind == base.space.kind && view.space.unique == base.space.unique)),
-          ErrorKind::kValue, "[program] expected view '", view.name,
+          view.dtype == base.dtype && is_part(program, view.space, base.space), ErrorKind::kValue, "[program] expected view '", view.name,
           "' to have the dtype and space of '", base.name, "', got others; correct the view");
       root = {view.base, root.column + view.column};
     }

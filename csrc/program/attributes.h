@@ -101,6 +101,7 @@ enum class SampledRows : uint8_t { kVertex, kEdge, kGraph };
 struct UniformAttributes {
   uint32_t key = 0;                         // of the operation
   SampledRows rows = SampledRows::kVertex;  // as the instruction's rows are
+  int edges = 0;                            // of which list of edges they are
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {

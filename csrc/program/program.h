@@ -20,13 +20,16 @@ enum class SpaceKind : uint8_t { kNone, kVertex, kLeaf, kInner, kEdge, kGraph, k
 // The rows of a value: none (a parameter or constant has one "row"), vertices, edges, graphs, or
 // the distinct ids of an integer input. Leaves are the vertices without children; inner vertices
 // are the others. Both are parts of the vertex rows with the same numbers, and leaves come first.
+// In a program of types vertices are those of some types, and edges those of some lists of edges.
 struct Space {
   SpaceKind kind = SpaceKind::kNone;
-  int unique = -1;  // index into Program::uniques
+  int unique = -1;   // index into Program::uniques
+  int members = -1;  // index into Program::member_sets: the types of vertices, the lists of edges
 };
 
 inline bool operator==(const Space& a, const Space& b) {
-  return a.kind == b.kind && (a.kind != SpaceKind::kUnique || a.unique == b.unique);
+  return a.kind == b.kind && a.members == b.members &&
+         (a.kind != SpaceKind::kUnique || a.unique == b.unique);
 }
 inline bool operator!=(const Space& a, const Space& b) { return !(a == b); }
 
@@ -39,9 +42,15 @@ inline bool has_edges(const Space& space) {
   return space.kind == SpaceKind::kVertex || space.kind == SpaceKind::kInner;
 }
 
-// Whether rows `part` are some of the rows `whole`.
-inline bool is_part(SpaceKind part, SpaceKind whole) {
-  return whole == SpaceKind::kVertex && is_vertex_rows(part);
+// Types or lists of edges, by their numbers, ascending.
+using Members = std::vector<int>;
+
+// Edges from vertices of one type to their children of one type, or of any (-1).
+struct EdgeList {
+  int parents = 0, children = -1;
+};
+inline bool operator==(const EdgeList& a, const EdgeList& b) {
+  return a.parents == b.parents && a.children == b.children;
 }
 
 enum class Role : uint8_t {
@@ -94,6 +103,10 @@ enum class TableKind : uint8_t {
 struct TableSpec {
   TableKind kind = TableKind::kNone;
   int argument = 0;
+  // In a program of types, an index into Program::member_sets: the list of edges that leads to
+  // children or parents, the types of the vertices of a graph, or what an array of the user's order
+  // has rows for.
+  int members = -1;
 };
 
 using Attributes =
@@ -158,6 +171,7 @@ struct UniqueSpec {
   int64_t rows = 0;  // not 0: ids are not counted; row i is id i, and the last row is "no input"
   int of = -1;  // not -1: nothing is counted here. The number of the unique whose ids are parts of
                 // the tuples `base`; both are counted among the same rows
+  std::vector<int> members;  // of each input: what its array has rows for, as in Space
 };
 
 // The rows of the distinct ids that a table leads to.
@@ -171,6 +185,9 @@ struct Program {
   Device device;
   bool streams = true;            // whether segments may run at the same time, where a device can
   bool backward = false;          // levels run from the last to the first
+  int num_types = 0;              // 0: vertices have no types
+  std::vector<EdgeList> edge_lists;  // of a program of types
+  std::vector<Members> member_sets;  // that its spaces and tables name
   std::vector<ValueSpec> values;  // a backward program's first values are all those of `forward`
   std::vector<Segment> segments;
   std::vector<UniqueSpec> uniques;
@@ -178,6 +195,32 @@ struct Program {
   std::vector<int> states;                 // of a forward program: values that parents may gather
   std::shared_ptr<const Program> forward;  // of a backward program
 };
+
+// Whether rows `part` are some of the rows `whole`, or all.
+bool is_part(const Program& program, const Space& part, const Space& whole);
+
+// Whether both have the same members, or the members of `part` are some of those of `whole`.
+bool has_members(const Program& program, int whole, int part);
+
+// The type of rows of one type; 0 in a program without types.
+inline int type_of(const Program& program, const Space& space) {
+  return space.members < 0 ? 0 : program.member_sets[static_cast<size_t>(space.members)][0];
+}
+
+// The list of edges of rows or tables of one list; 0 in a program without types.
+inline int edge_list_of(const Program& program, int members) {
+  return members < 0 ? 0 : program.member_sets[static_cast<size_t>(members)][0];
+}
+
+// Segments first..last - 1.
+struct SegmentRange {
+  size_t first = 0, last = 0;
+  bool has(size_t segment) const { return first <= segment && segment < last; }
+};
+
+// The segments by levels that take turns with this one, batch by batch: those of all types, one
+// after the other, each with the sums over its rows. The segment itself where it runs at once.
+SegmentRange taking_turns(const Program& program, size_t segment);
 
 // Whether the segment after this one sums over the rows of its levels.
 inline bool sums_follow(const Program& program, size_t segment) {

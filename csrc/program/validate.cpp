@@ -68,7 +68,7 @@ class Validator {
   }
 
   void check_segment(Segment& segment) {
-    check_space(program_, segment.space, "a segment");
+    check_single(program_, segment.space, "a segment");
     CAVS_CHECK(segment.space.kind != SpaceKind::kUnique ||
                    program_.uniques[static_cast<size_t>(segment.space.unique)].rows == 0,
                ErrorKind::kValue,
@@ -78,6 +78,7 @@ class Validator {
                "[program] expected a segment by levels over vertices, got '",
                space_name(segment.space, program_.uniques), "'; use a segment by rows");
     check_follows_levels(segment);
+    check_turns(segment);
     for (index_ = 0; index_ < static_cast<int>(segment.instructions.size()); ++index_) {
       Instruction& instruction = segment.instructions[index_];
       check_driving_space(segment, instruction);
@@ -110,10 +111,25 @@ class Validator {
     }
   }
 
+  // Of the segments that take turns, one runs the batches of a type.
+  void check_turns(const Segment& segment) const {
+    if (segment.kind != SegmentKind::kLevels) return;
+    const SegmentRange turns = taking_turns(program_, static_cast<size_t>(segment_));
+    for (size_t other = turns.first; other < static_cast<size_t>(segment_); ++other) {
+      const Segment& before = program_.segments[other];
+      CAVS_CHECK(before.kind != SegmentKind::kLevels ||
+                     type_of(program_, before.space) != type_of(program_, segment.space),
+                 ErrorKind::kValue,
+                 "[program] expected one segment by levels of each type, got two of '",
+                 space_name(segment.space, program_.uniques), "'; put them together");
+    }
+  }
+
   void check_driving_space(const Segment& segment, const Instruction& instruction) const {
-    check_space(program_, instruction.space, instruction.kernel->name);
+    check_single(program_, instruction.space, instruction.kernel->name);
     const bool global = sums_rows(segment.kind);
-    const bool rides = has_edges(segment.space) && instruction.space.kind == SpaceKind::kEdge;
+    const bool rides = has_edges(segment.space) && instruction.space.kind == SpaceKind::kEdge &&
+                       parents_of(instruction.space) == type_of(program_, segment.space);
     CAVS_CHECK(segment.kind == SegmentKind::kGlobal || rides || instruction.space == segment.space,
                ErrorKind::kValue, "[program] expected '", instruction.kernel->name,
                "' over the rows of its segment ('", space_name(segment.space, program_.uniques),
@@ -123,6 +139,12 @@ class Validator {
                instruction.kernel->name, "' in a segment ",
                global ? "by rows or levels, got a global one" : "that is global, got another",
                "; move it");
+  }
+
+  // The type of the vertices that have the edges.
+  int parents_of(const Space& edges) const {
+    if (edges.members < 0) return 0;
+    return program_.edge_lists[static_cast<size_t>(edge_list_of(program_, edges.members))].parents;
   }
 
   // A table must lead from the rows of the driving space to the rows of the operand.
@@ -135,6 +157,7 @@ class Validator {
     if (!source) tables.resize(instruction.inputs.size());
     for (size_t i = 0; i < tables.size(); ++i) {
       const TableSpec& table = tables[i];
+      check_members_of_table(table, instruction.kernel->name);
       CAVS_CHECK(table.argument >= 0 && table.argument < kMostSlots, ErrorKind::kValue,
                  "[program] expected a table of '", instruction.kernel->name,
                  "' with an argument of 0..", kMostSlots - 1, ", got ", table.argument,
@@ -165,6 +188,25 @@ class Validator {
     }
   }
 
+  void check_members_of_table(const TableSpec& table, const char* kernel) const {
+    const bool none = table.kind == TableKind::kNone || table.kind == TableKind::kGraph ||
+                      table.kind == TableKind::kUnique || table.kind == TableKind::kUniqueRows ||
+                      table.kind == TableKind::kUniqueIds;
+    if (none || program_.num_types == 0) {
+      CAVS_CHECK(table.members == -1, ErrorKind::kValue,
+                 "[program] expected no members in a table of '", kernel, "', got number ",
+                 table.members, "; leave them out");
+      return;
+    }
+    const bool vertices =
+        table.kind == TableKind::kGraphVertices || table.kind == TableKind::kVertexOrder;
+    check_members_of(program_, !vertices, table.members, kernel);
+    const auto size = program_.member_sets[static_cast<size_t>(table.members)].size();
+    CAVS_CHECK(vertices || table.kind == TableKind::kEdgeOrder || size == 1, ErrorKind::kValue,
+               "[program] expected a table of '", kernel, "' along one list of edges, got ", size,
+               "; name one");
+  }
+
   // The operand is the first of the values that stand side by side in a row.
   void check_parts(const Instruction& instruction, size_t i) const {
     const ValueSpec& value = program_.values[instruction.inputs[i]];
@@ -185,8 +227,14 @@ class Validator {
                "'; write another value");
     const Space expected =
         sums_rows(segment.kind) ? Space{SpaceKind::kNone, -1} : instruction.space;
-    CAVS_CHECK(value.space == expected, ErrorKind::kValue, "[program] expected '",
-               instruction.kernel->name, "' to write rows of '",
+    const bool scattered = instruction.kernel->writes == Writes::kScattered &&
+                           !instruction.tables.empty() &&
+                           instruction.tables[0].kind != TableKind::kNone;
+    const bool fits =
+        value.space == expected || (scattered && is_part(program_, expected, value.space));
+    CAVS_CHECK(fits && (scattered || owner.role != Role::kOutput || value.space.members < 0),
+               ErrorKind::kValue, "[program] expected '", instruction.kernel->name,
+               "' to write rows of '",
                space_name(expected, program_.uniques), "', got '", value.name, "' with rows of '",
                space_name(value.space, program_.uniques), "'; write a value of that space");
   }
@@ -200,10 +248,11 @@ class Validator {
     const ValueSpec& in = program_.values[instruction.inputs[0]];
     const ValueSpec& owner = program_.values[roots_[instruction.outputs[0]].value];
     const bool order = kind == TableKind::kVertexOrder || kind == TableKind::kEdgeOrder;
-    const bool aligned = in.space.kind == SpaceKind::kNone || in.space == instruction.space ||
-                         is_part(instruction.space.kind, in.space.kind);
+    const bool aligned =
+        in.space.kind == SpaceKind::kNone || is_part(program_, instruction.space, in.space);
+    const bool own = owner.space.members == instruction.tables[0].members;
     CAVS_CHECK(
-        order && aligned && owner.role == Role::kOutput, ErrorKind::kValue,
+        order && aligned && own && owner.role == Role::kOutput, ErrorKind::kValue,
         "[program] expected rows of an output that 'store' writes in the user's order, got '",
         owner.name, "' through another table, or from other rows; store without a table");
   }
@@ -211,10 +260,12 @@ class Validator {
   void check_input(const Instruction& instruction, size_t input) const {
     const int root = roots_[instruction.inputs[input]].value;
     const ValueSpec& owner = program_.values[root];
+    if (owner.role == Role::kInput) check_given(instruction, input, owner);
     if (owner.role != Role::kArena) return;
     const bool any_row = instruction.tables[input].kind == TableKind::kVertexOrder &&
                          access_of(program_, instruction, input) == Access::kCross;
-    CAVS_CHECK(!any_row || owner.space.kind == SpaceKind::kVertex, ErrorKind::kValue,
+    const bool all_rows = owner.space.kind == SpaceKind::kVertex && program_.num_types == 0;
+    CAVS_CHECK(!any_row || all_rows, ErrorKind::kValue,
                "[program] expected rows of all vertices for '", instruction.kernel->name,
                "' to read in the user's order, got '", owner.name, "' with rows of '",
                space_name(owner.space, program_.uniques), "'; read another value");
@@ -222,6 +273,17 @@ class Validator {
                ErrorKind::kValue, "[program] expected '", owner.name,
                "' among the forward program's saved values, because '", instruction.kernel->name,
                "' of the backward program reads it, got another value; save it");
+  }
+
+  // In a program of types an array of the caller has no rows for vertices of other types.
+  void check_given(const Instruction& instruction, size_t input, const ValueSpec& array) const {
+    if (array.space.members < 0) return;
+    const TableSpec& table = instruction.tables[input];
+    const bool order =
+        table.kind == TableKind::kVertexOrder || table.kind == TableKind::kEdgeOrder;
+    CAVS_CHECK(order && table.members == array.space.members, ErrorKind::kValue,
+               "[program] expected '", instruction.kernel->name, "' to read input '", array.name,
+               "' in the order of its own rows, got another table; read it so");
   }
 
   void check_written(const Instruction& instruction, size_t input) const {

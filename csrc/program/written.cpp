@@ -2,6 +2,7 @@
 #include "program/written.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -10,29 +11,61 @@
 namespace cavs {
 namespace {
 
-constexpr unsigned kLeaves = 1, kInner = 2, kAllRows = kLeaves | kInner;
+// Rows that are written together: of each type, or list of edges, the leaves (an even number) and
+// the others.
+using Parts = std::set<int>;
 
-unsigned rows_of(const Space& space) {
-  if (space.kind == SpaceKind::kLeaf) return kLeaves;
-  return space.kind == SpaceKind::kInner ? kInner : kAllRows;
+Parts rows_of(const Program& program, const Space& space) {
+  Parts parts;
+  const auto add = [&](int member) {
+    if (space.kind != SpaceKind::kInner) parts.insert(2 * member);
+    if (space.kind != SpaceKind::kLeaf) parts.insert(2 * member + 1);
+  };
+  if (space.members < 0) {
+    add(0);
+  } else {
+    for (const int member : program.member_sets[static_cast<size_t>(space.members)]) add(member);
+  }
+  return parts;
+}
+
+Parts both(const Parts& a, const Parts& b) {
+  Parts found;
+  std::set_intersection(a.begin(), a.end(), b.begin(), b.end(),
+                        std::inserter(found, found.begin()));
+  return found;
 }
 
 // The rows of an input that an instruction reaches.
-unsigned rows_read(const Program& program, const Instruction& instruction, size_t input) {
+Parts rows_read(const Program& program, const Instruction& instruction, size_t input) {
   const TableSpec& table = instruction.tables[input];
-  const unsigned all =
-      rows_of(program.values[static_cast<size_t>(instruction.inputs[input])].space);
+  const Space& space = program.values[static_cast<size_t>(instruction.inputs[input])].space;
+  const Parts all = rows_of(program, space);
+  const auto list = [&] {
+    if (program.num_types == 0) return EdgeList{0, 0};
+    return program.edge_lists[static_cast<size_t>(edge_list_of(program, table.members))];
+  };
   switch (table.kind) {
     case TableKind::kNone:
-      return all & rows_of(instruction.space);
+      return both(all, rows_of(program, instruction.space));
     case TableKind::kParent:
     case TableKind::kParents:
     case TableKind::kParentRows:
     case TableKind::kUniqueParents:
-    case TableKind::kUniqueParentRows:
-      return all & kInner;  // leaves are nobody's parents
+    case TableKind::kUniqueParentRows: {
+      // Leaves are nobody's parents.
+      if (space.kind == SpaceKind::kEdge) return all;
+      return both(all, {2 * list().parents + 1});
+    }
+    case TableKind::kChild:
+    case TableKind::kSlot:
+    case TableKind::kChildRows: {
+      const int children = list().children;
+      return children < 0 ? all : both(all, {2 * children, 2 * children + 1});
+    }
     case TableKind::kUniqueRows:
-      return all & rows_of(program.uniques[static_cast<size_t>(table.argument)].base);
+      return both(all,
+                  rows_of(program, program.uniques[static_cast<size_t>(table.argument)].base));
     default:
       return all;
   }
@@ -83,7 +116,7 @@ WrittenValues::Columns WrittenValues::columns_of(const Program& program, int id)
   const ValueSpec& value = program.values[static_cast<size_t>(id)];
   const Root& root = roots_[static_cast<size_t>(id)];
   return {owners_[static_cast<size_t>(root.value)], root.column, root.column + value.size,
-          rows_of(value.space)};
+          rows_of(program, value.space)};
 }
 
 WrittenValues::Columns WrittenValues::columns_read(const Program& reader,
@@ -100,11 +133,10 @@ WrittenValues::Columns WrittenValues::columns_read(const Program& reader,
 
 template <class Counts>
 bool WrittenValues::covered(const Columns& read, const Counts& counts) const {
-  for (const unsigned part : {kLeaves, kInner}) {
-    if ((read.rows & part) == 0) continue;
+  for (const int part : read.rows) {
     std::vector<std::pair<int64_t, int64_t>> columns;
     for (const Write& write : writes_[static_cast<size_t>(read.owner)]) {
-      if ((write.rows & part) != 0 && counts(write)) columns.emplace_back(write.begin, write.end);
+      if (write.rows.count(part) > 0 && counts(write)) columns.emplace_back(write.begin, write.end);
     }
     std::sort(columns.begin(), columns.end());
     int64_t done = read.begin;
@@ -120,15 +152,18 @@ bool WrittenValues::before(int segment, int number, size_t input) const {
   const Segment& own = program_.segments[static_cast<size_t>(segment)];
   const Instruction& instruction = own.instructions[static_cast<size_t>(number)];
   const bool cross = access_of(program_, instruction, input) == Access::kCross;
-  // Another row of the same segment is done only where it belongs to an earlier level. Sums by
-  // level run before the levels are done.
+  // Another row of the segments that take turns is done only where it belongs to an earlier level.
+  // Sums by level run right after the rows of their level.
   const bool earlier =
       by_levels(own.kind) && reads_earlier_levels(program_, instruction.tables[input].kind);
-  const int levels = cross && own.kind == SegmentKind::kSums ? segment - 1 : segment;
+  const SegmentRange turns = taking_turns(program_, static_cast<size_t>(segment));
   return covered(columns_read(program_, instruction, input), [&](const Write& write) {
-    if (write.segment < levels) return true;
-    if (write.segment > segment) return false;
+    const auto written = static_cast<size_t>(write.segment);
+    if (!turns.has(written)) return written < turns.first;
     if (cross) return earlier;
+    if (write.segment != segment) {
+      return own.kind == SegmentKind::kSums && write.segment == segment - 1;
+    }
     return !sums_rows(own.kind) && !write.scattered && write.instruction < number;
   });
 }

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <set>
 #include <vector>
 
 #include "program/access.h"
@@ -10,8 +11,8 @@
 
 namespace cavs {
 
-// Knows leaves from inner vertices, because one value may hold the rows of both; any other rows are
-// written together. To be made of a program whose instructions name values that there are.
+// Knows leaves from inner vertices, and types, because one value may hold the rows of all of them;
+// any other rows are written together. To be made of a program whose instructions name values that there are.
 class WrittenValues {
  public:
   WrittenValues(const Program& program, const std::vector<Root>& roots);
@@ -28,13 +29,13 @@ class WrittenValues {
   struct Write {
     int segment, instruction;
     int64_t begin, end;  // columns
-    unsigned rows;
+    std::set<int> rows;  // see rows_of
     bool scattered;  // row r writes another row
   };
   struct Columns {
     int owner;
     int64_t begin, end;
-    unsigned rows;
+    std::set<int> rows;
   };
 
   void note_writes(int segment, int number);

@@ -77,7 +77,7 @@ struct Sweep {
   // the other from its start on, and the lists of parents in the same way from plan.lists_offset
   // on. Otherwise the backend copies the tables there, and makes the lists: there are none here.
   const std::vector<UniqueTable>& uniques;
-  const std::vector<UniqueParents>& parents;  // [unique]
+  const ParentTables& parents;
   const RandomContext& random;
   const ArrayLists& own;      // arrays of the program itself
   const ArrayLists& forward;  // of its forward program, whose values it may read

@@ -43,7 +43,7 @@ std::vector<SweepMemory> plan_sweeps(const Executable& exe, const Executable* ba
                                      const std::vector<int64_t>& unique_rows, bool keep,
                                      int num_threads, bool retain) {
   check_threads(num_threads);
-  RowCounts counts(schedule);
+  RowCounts counts(exe.program, schedule);
   CAVS_CHECK(unique_rows.size() == exe.program.uniques.size(), ErrorKind::kValue,
              "[runtime] expected the rows of ", exe.program.uniques.size(), " uniques, got ",
              unique_rows.size(), "; give rows for each");

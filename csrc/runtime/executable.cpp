@@ -39,15 +39,60 @@ void check_supported(const Program& program, const Backend& backend) {
 }
 
 void find_parent_lists(Executable& exe) {
-  std::set<int> found;
+  std::set<ParentList> found;
   for (const Segment& segment : exe.program.segments) {
     for (const Instruction& instruction : segment.instructions) {
       for (const TableSpec& table : instruction.tables) {
-        if (lists_parents(table.kind)) found.insert(table.argument);
+        if (!lists_parents(table.kind)) continue;
+        found.insert({table.argument, edge_list_of(exe.program, table.members)});
       }
     }
   }
   exe.parent_lists.assign(found.begin(), found.end());
+}
+
+void find_child_rows(Executable& exe) {
+  const Program& program = exe.program;
+  if (program.num_types == 0) return;
+  for (const Segment& segment : program.segments) {
+    for (const Instruction& instruction : segment.instructions) {
+      for (size_t i = 0; i < instruction.inputs.size(); ++i) {
+        const TableSpec& table = instruction.tables[i];
+        const bool slot = table.kind == TableKind::kSlot;
+        if (!slot && table.kind != TableKind::kChild && table.kind != TableKind::kChildRows) {
+          continue;
+        }
+        const int members = program.values[static_cast<size_t>(instruction.inputs[i])].space.members;
+        if (members < 0) continue;
+        exe.child_rows.push_back(
+            {edge_list_of(program, table.members), slot ? table.argument : -1, members});
+      }
+    }
+  }
+}
+
+// The operands of a program of types that children are read from must have rows of them.
+void check_children(const Executable& exe, const Schedule& schedule) {
+  for (const ChildRows& rows : exe.child_rows) {
+    const std::vector<char>& there = schedule.types_of_children(rows.edges, rows.slot);
+    const Members& members = exe.program.member_sets[static_cast<size_t>(rows.members)];
+    for (size_t type = 0; type < there.size(); ++type) {
+      const bool known = std::binary_search(members.begin(), members.end(), static_cast<int>(type));
+      CAVS_CHECK(there[type] == 0 || known, ErrorKind::kValue,
+                 "[runtime] expected children of types that scatter what is gathered, got type ",
+                 schedule.order.names[type], "; check the graphs first");
+    }
+  }
+}
+
+bool same_types(const Program& program, const Schedule& schedule) {
+  if (!schedule.typed) return program.num_types == 0;
+  const auto& lists = schedule.order.lists;
+  return static_cast<size_t>(program.num_types) == schedule.order.count() &&
+         std::equal(lists.begin(), lists.end(), program.edge_lists.begin(),
+                    program.edge_lists.end(), [](const auto& a, const EdgeList& b) {
+                      return a.parents == b.parents && a.children == b.children;
+                    });
 }
 
 bool has_leaves_apart(const Program& program) {
@@ -96,9 +141,13 @@ const Layout& Executable::backward_layout(bool retain) const {
 }
 
 void check_schedule(const Executable& exe, const Schedule& schedule) {
+  CAVS_CHECK(same_types(exe.program, schedule), ErrorKind::kValue,
+             "[runtime] expected a schedule for the program's types and lists of edges, got one for "
+             "others; make it with the program's order of types");
   CAVS_CHECK(!exe.leaves_first || schedule.num_leaves >= 0, ErrorKind::kValue,
              "[runtime] expected a schedule with all leaves first, got another; compile without "
              "specialize_leaves for this policy");
+  check_children(exe, schedule);
 }
 
 std::shared_ptr<const Executable> make_executable(Program program,
@@ -122,6 +171,7 @@ std::shared_ptr<const Executable> make_executable(Program program,
   prepare_externals(*exe);
   exe->leaves_first = has_leaves_apart(exe->program);
   find_parent_lists(*exe);
+  find_child_rows(*exe);
   exe->state_writes = find_state_writes(exe->program, exe->roots);
   exe->steps = ProgramSteps(exe->program, backend.steps() == Steps::kInstructions);
   exe->kept = make_layout(*exe, true);

@@ -17,6 +17,11 @@
 
 namespace cavs {
 
+// Rows that an operand must have, because a list of edges leads to them: at a slot, or at any (-1).
+struct ChildRows {
+  int edges = 0, slot = -1, members = -1;
+};
+
 struct Executable {
   Program program;
   std::shared_ptr<const Executable> forward;  // of a backward program
@@ -25,7 +30,8 @@ struct Executable {
   std::vector<DynamicTensor>
       forms;                      // [value] size, dtype and ld; the rows and offset are the run's
   Layout kept, dropped;           // with and without keeping values that backward reads
-  std::vector<int> parent_lists;  // uniques whose lists of parents the program reads
+  std::vector<ParentList> parent_lists;  // that the program reads
+  std::vector<ChildRows> child_rows;     // in a program of types
   std::vector<int> array_counts;  // least number of params, inputs, outputs
   bool leaves_first = false;      // has rows of leaves or inner vertices, which must stand apart
   ProgramSteps steps;

@@ -72,8 +72,9 @@ class LayoutBuilder {
     const bool parents = instruction.tables[input].kind == TableKind::kParent;
     if (parents && segment.space.kind == SpaceKind::kInner) return segment.space;
     const bool own = access_of(program_, instruction, input) == Access::kAligned;
-    return own && is_vertex_rows(instruction.space.kind) ? instruction.space
-                                                         : Space{SpaceKind::kVertex, -1};
+    if (own && is_vertex_rows(instruction.space.kind)) return instruction.space;
+    const int root = exe_.roots[instruction.inputs[input]].value;
+    return {SpaceKind::kVertex, -1, program_.values[static_cast<size_t>(root)].space.members};
   }
 
   // Leaves and inner vertices may write one value together. If backward reads the rows of only one
@@ -82,8 +83,8 @@ class LayoutBuilder {
     const int root = exe_.roots[id].value;
     if (!from_forward(root) || program_.values[root].space.kind != SpaceKind::kVertex) return;
     Space& used = layout_.used[static_cast<size_t>(root)];
-    const bool more = layout_.last[root] >= 0 && used.kind != rows.kind;
-    used = more ? Space{SpaceKind::kVertex, -1} : rows;
+    const bool more = layout_.last[root] >= 0 && used != rows;
+    used = more ? program_.values[static_cast<size_t>(root)].space : rows;
   }
 
   bool from_forward(int id) const { return static_cast<size_t>(id) < exe_.first_value(); }
@@ -134,6 +135,11 @@ ProgramSteps::ProgramSteps(const Program& program, bool by_instruction) {
   for (size_t s = 0; s < program.segments.size(); ++s) {
     const Segment& segment = program.segments[s];
     const bool many = by_instruction && !by_levels(segment.kind);
+    // Segments of types take turns, so values of all of them are alive together.
+    if (program.num_types > 0 && taking_turns(program, s).first < s) {
+      ranges_.push_back({count() - 1, false});
+      continue;
+    }
     ranges_.push_back({count(), many});
     segments_.insert(segments_.end(), many ? segment.instructions.size() : 1, static_cast<int>(s));
   }

@@ -81,8 +81,8 @@ void finish(const Executable& exe, bool keep, const RowCounts& counts, const Sch
 
 int64_t unique_base_rows(const Program& program, const RowCounts& counts, size_t unique) {
   const Space& base = program.uniques[unique].base;
-  if (base.kind != SpaceKind::kUnique) return counts.of(base);
-  return counts.of(program.uniques[static_cast<size_t>(base.unique)].base);
+  if (base.kind != SpaceKind::kUnique) return counts.span(base);
+  return counts.span(program.uniques[static_cast<size_t>(base.unique)].base);
 }
 
 int64_t unique_section_bytes(const Program& program, const RowCounts& counts) {
@@ -93,8 +93,9 @@ int64_t unique_section_bytes(const Program& program, const RowCounts& counts) {
   return bytes;
 }
 
-int64_t count_parents(const Space& base, const RowCounts& counts, const Schedule& schedule) {
-  const auto& ptr = schedule.out_ptr;
+int64_t count_parents(const Space& base, const RowCounts& counts, const Schedule& schedule,
+                      int list) {
+  const auto& ptr = schedule.edges[static_cast<size_t>(list)].out_ptr;
   return ptr[static_cast<size_t>(counts.last(base))] - ptr[static_cast<size_t>(counts.first(base))];
 }
 
@@ -102,9 +103,10 @@ int64_t parent_lists_bytes(const Executable& exe, const RowCounts& counts,
                            const Schedule& schedule) {
   if (!exe.backend->allocator().on_host()) return 0;
   int64_t bytes = 0;
-  for (const int u : exe.parent_lists) {
-    const int64_t edges = count_parents(exe.program.uniques[u].base, counts, schedule);
-    bytes += unique_parents_bytes(counts.uniques[u], edges);
+  for (const ParentList& it : exe.parent_lists) {
+    const Space& base = exe.program.uniques[static_cast<size_t>(it.unique)].base;
+    const int64_t edges = count_parents(base, counts, schedule, it.edges);
+    bytes += unique_parents_bytes(counts.uniques[static_cast<size_t>(it.unique)], edges);
   }
   return bytes;
 }

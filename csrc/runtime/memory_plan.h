@@ -36,8 +36,9 @@ int64_t unique_base_rows(const Program& program, const RowCounts& counts, size_t
 // Bytes at the start of the arena that the tables of a program's uniques take.
 int64_t unique_section_bytes(const Program& program, const RowCounts& counts);
 
-// Edges in which the rows of a program's unique are children.
-int64_t count_parents(const Space& base, const RowCounts& counts, const Schedule& schedule);
+// Edges of a list in which the rows of a program's unique are children.
+int64_t count_parents(const Space& base, const RowCounts& counts, const Schedule& schedule,
+                      int list);
 
 // Bytes of the lists of parents that the program reads. None where the host does not reach the
 // arena: then the backend makes the lists.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace cavs {
 
@@ -13,8 +14,11 @@ struct RandomContext {
   const int64_t* graph_key = nullptr;     // [graph] key that travels with the graph
   const int32_t* vertex_graph = nullptr;  // [vertex row] graph
   const int32_t* vertex_local = nullptr;  // [vertex row] index of the vertex within its graph
-  const int32_t* edge_graph = nullptr;    // [edge row] graph
-  const int32_t* edge_local = nullptr;    // [edge row] index of the edge within its graph
+  struct Edges {
+    const int32_t* graph = nullptr;  // [edge row] graph
+    const int32_t* local = nullptr;  // [edge row] index of the edge within its graph
+  };
+  std::vector<Edges> edges;  // [list of edges]; one list where vertices have no types
 };
 
 }  // namespace cavs

@@ -1,24 +1,72 @@
 // Counts rows by space.
 #include "runtime/row_counts.h"
 
+#include <algorithm>
+
 namespace cavs {
 
+RowCounts::RowCounts(const Program& program, const Schedule& schedule)
+    : vertices(schedule.num_vertices),
+      leaves(schedule.num_leaves),
+      edges(schedule.num_edges),
+      graphs(schedule.num_graphs),
+      program_(&program),
+      types_(schedule.types) {
+  for (const EdgeRows& list : schedule.edges) edge_counts_.push_back(list.size());
+}
+
 int64_t RowCounts::of(const Space& space) const {
+  const auto sum = [&](const auto& count) {
+    int64_t total = 0;
+    for (const int member : program_->member_sets[static_cast<size_t>(space.members)]) {
+      total += count(static_cast<size_t>(member));
+    }
+    return total;
+  };
   switch (space.kind) {
     case SpaceKind::kNone:
       return 1;
     case SpaceKind::kVertex:
     case SpaceKind::kLeaf:
     case SpaceKind::kInner:
-      return vertices;
+      if (space.members < 0) return vertices;
+      return sum([&](size_t type) { return types_[type].last - types_[type].first; });
     case SpaceKind::kEdge:
-      return edges;
+      if (space.members < 0) return edges;
+      return sum([&](size_t list) { return edge_counts_[list]; });
     case SpaceKind::kGraph:
       return graphs;
     case SpaceKind::kUnique:
       break;
   }
   return uniques[static_cast<size_t>(space.unique)];
+}
+
+// From the first to the last row of the types; types without rows do not count.
+TypeRows RowCounts::hull(const Space& space) const {
+  TypeRows hull;
+  bool any = false;
+  for (const int type : program_->member_sets[static_cast<size_t>(space.members)]) {
+    const TypeRows& rows = types_[static_cast<size_t>(type)];
+    if (rows.first == rows.last) continue;
+    if (!any) hull = rows;
+    any = true;
+    hull.first = std::min(hull.first, rows.first);
+    hull.last = std::max(hull.last, rows.last);
+  }
+  return hull;
+}
+
+int64_t RowCounts::first(const Space& space) const {
+  if (space.members < 0) return space.kind == SpaceKind::kInner ? leaves : 0;
+  if (space.kind == SpaceKind::kEdge) return 0;
+  return space.kind == SpaceKind::kInner ? hull(space).inner : hull(space).first;
+}
+
+int64_t RowCounts::last(const Space& space) const {
+  if (space.members < 0) return space.kind == SpaceKind::kLeaf ? leaves : of(space);
+  if (space.kind == SpaceKind::kEdge) return of(space);
+  return space.kind == SpaceKind::kLeaf ? hull(space).inner : hull(space).last;
 }
 
 }  // namespace cavs

@@ -13,20 +13,28 @@ struct RowCounts {
   int64_t vertices = 0, leaves = 0, edges = 0, graphs = 0;
   std::vector<int64_t> uniques;
 
-  explicit RowCounts(const Schedule& schedule)
-      : vertices(schedule.num_vertices),
-        leaves(schedule.num_leaves),
-        edges(schedule.num_edges),
-        graphs(schedule.num_graphs) {}
+  // The program must outlive the counts.
+  RowCounts(const Program& program, const Schedule& schedule);
 
-  // Number of rows of the space. For leaves and inner vertices it counts all vertices, because they
-  // keep their numbers; rows first(space)..last(space) - 1 are in use.
+  // Number of rows of the space, as in an array of the caller. For leaves and inner vertices it
+  // counts all vertices (of their type), because they keep their numbers.
   int64_t of(const Space& space) const;
-  int64_t first(const Space& space) const { return space.kind == SpaceKind::kInner ? leaves : 0; }
-  int64_t last(const Space& space) const {
-    return space.kind == SpaceKind::kLeaf ? leaves : of(space);
-  }
+  // Rows first(space)..last(space) - 1 are in use. Rows of several types have those of the types
+  // between them too.
+  int64_t first(const Space& space) const;
+  int64_t last(const Space& space) const;
   int64_t used(const Space& space) const { return last(space) - first(space); }
+  // Numbers of rows are below this.
+  int64_t span(const Space& space) const { return space.members < 0 ? of(space) : last(space); }
+  // Edges of a list; of all without types.
+  int64_t edges_of(int list) const { return edge_counts_[static_cast<size_t>(list)]; }
+
+ private:
+  TypeRows hull(const Space& space) const;
+
+  const Program* program_;
+  std::vector<TypeRows> types_;       // [type]
+  std::vector<int64_t> edge_counts_;  // [list of edges]
 };
 
 }  // namespace cavs

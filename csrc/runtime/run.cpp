@@ -28,7 +28,7 @@ Run::Run(std::shared_ptr<const Executable> exe, const Schedule& schedule,
       graph_keys_(std::move(graph_keys)),
       random_(random),
       keep_(keep),
-      counts_(schedule) {
+      counts_(exe_->program, schedule) {
   CAVS_CHECK(!exe_->program.backward, ErrorKind::kValue,
              "[runtime] expected a forward program, got a backward program; give it to backward()");
   CAVS_CHECK(static_cast<int64_t>(graph_keys_.size()) == schedule.num_graphs, ErrorKind::kShape,
@@ -38,8 +38,9 @@ Run::Run(std::shared_ptr<const Executable> exe, const Schedule& schedule,
   random_.graph_key = graph_keys_.data();
   random_.vertex_graph = schedule.graph.data();
   random_.vertex_local = schedule.local.data();
-  random_.edge_graph = schedule.edge_graph.data();
-  random_.edge_local = schedule.edge_local.data();
+  for (const EdgeRows& edges : schedule.edges) {
+    random_.edges.push_back({edges.graph.data(), edges.local.data()});
+  }
 }
 
 Run::~Run() { finish(); }
@@ -56,8 +57,9 @@ int64_t Run::rows(const Space& space) const {
   return counts_.of(space);
 }
 
-const int32_t* Run::ids_of(const UniqueSpec& unique, int input, const ArrayLists& arrays) const {
-  const int64_t base = counts_.of(unique.base);
+GivenIds Run::ids_of(const UniqueSpec& unique, size_t number, const ArrayLists& arrays) const {
+  const int input = unique.inputs[number];
+  const int64_t base = counts_.of({unique.base.kind, -1, unique.members[number]});
   CAVS_CHECK(input < static_cast<int>(arrays.inputs.size()), ErrorKind::kShape,
              "[runtime] expected the ids of '", unique.name, "' as input ", input, ", got ",
              arrays.inputs.size(), " inputs; pass all inputs of the program");
@@ -65,7 +67,8 @@ const int32_t* Run::ids_of(const UniqueSpec& unique, int input, const ArrayLists
   CAVS_CHECK(ids.dtype == DType::kInt32 && ids.elements == base, ErrorKind::kShape,
              "[runtime] expected ", base, " int32 ids for '", unique.name, "', got ", ids.elements,
              " of ", dtype_name(ids.dtype), "; pass one id for each row");
-  return static_cast<const int32_t*>(ids.data);
+  return {static_cast<const int32_t*>(ids.data), ids.elements,
+          order_of(unique.base, unique.members[number])};
 }
 
 const int32_t* Run::distinct_ids(const Executable& backward, int output) const {
@@ -92,10 +95,12 @@ std::optional<std::pair<int, int64_t>> Run::nan_state() const {
 
 void Run::build_uniques(const ArrayLists& arrays) {
   const Program& program = exe_->program;
-  std::vector<std::vector<const int32_t*>> ids;
+  std::vector<std::vector<GivenIds>> ids;
   for (const UniqueSpec& unique : program.uniques) {
     ids.emplace_back();
-    for (const int input : unique.inputs) ids.back().push_back(ids_of(unique, input, arrays));
+    for (size_t i = 0; i < unique.inputs.size(); ++i) {
+      ids.back().push_back(ids_of(unique, i, arrays));
+    }
   }
   if (exe_->backend->allocator().on_host()) {
     arena_->reserve(unique_section_bytes(program, counts_));
@@ -113,31 +118,37 @@ void Run::build_uniques(const ArrayLists& arrays) {
   }
 }
 
-const int32_t* Run::order_of(const Space& rows) const {
-  if (is_vertex_rows(rows.kind)) return schedule_.vertex_order.data();
-  return rows.kind == SpaceKind::kEdge ? schedule_.edge_order.data() : nullptr;
+// Of an array with rows for these members.
+const int32_t* Run::order_of(const Space& rows, int members) const {
+  if (rows.kind == SpaceKind::kGraph) return nullptr;
+  const bool edges = rows.kind == SpaceKind::kEdge;
+  if (members < 0) {
+    return (edges ? schedule_.all_edges().order : schedule_.vertex_order).data();
+  }
+  const Members& of = exe_->program.member_sets[static_cast<size_t>(members)];
+  return edges ? schedule_.places_of_edges(of, edge_list_of(exe_->program, rows.members)).data()
+               : schedule_.places_of_vertices(of).data();
 }
 
-void Run::count_ids(size_t number, const std::vector<const int32_t*>& ids) {
+void Run::count_ids(size_t number, const std::vector<GivenIds>& ids) {
   const UniqueSpec& unique = exe_->program.uniques[number];
   UniqueTable& table = uniques_[number];
-  const int32_t* order = order_of(unique.base);
   const int64_t first = counts_.first(unique.base), last = counts_.last(unique.base);
   if (unique.rows != 0) {
-    number_by_id(unique.name, ids[0], order, first, last, unique.rows, &table);
+    number_by_id(unique.name, ids[0], first, last, unique.rows, &table);
   } else if (ids.size() == 1) {
-    build_unique(unique.name, ids[0], order, first, last, &table);
+    build_unique(unique.name, ids[0], first, last, &table);
   } else {
-    build_unique_tuples(unique.name, ids, order, first, last, &table);
+    build_unique_tuples(unique.name, ids, first, last, &table);
   }
 }
 
-void Run::find_in_tuples(size_t number, const std::vector<const int32_t*>& ids) {
+void Run::find_in_tuples(size_t number, const std::vector<GivenIds>& ids) {
   const UniqueSpec& unique = exe_->program.uniques[number];
   const auto parts = static_cast<size_t>(unique.of);
   const auto tuples = static_cast<size_t>(unique.base.unique);
-  list_tuples(uniques_[tuples], uniques_[parts], ids.size() == 1 ? ids[0] : nullptr,
-              order_of(exe_->program.uniques[parts].base), unique.rows == 0, &uniques_[number]);
+  list_tuples(uniques_[tuples], uniques_[parts], ids.size() == 1 ? &ids[0] : nullptr,
+              unique.rows == 0, &uniques_[number]);
 }
 
 std::byte* Run::unique_memory() {
@@ -160,14 +171,16 @@ void Run::place_uniques() {
 }
 
 void Run::list_parents(const Executable& exe, const SweepPlan& plan) {
-  parents_.assign(exe.program.uniques.size(), {});
+  parents_.clear();
   if (!exe.backend->allocator().on_host()) return;
   std::byte* memory = arena_->data() + plan.lists_offset;
-  for (const int u : exe.parent_lists) {
-    const auto i = static_cast<size_t>(u);
-    const int64_t edges = count_parents(exe.program.uniques[i].base, counts_, schedule_);
-    parents_[i] = unique_parents_at(memory, counts_.uniques[i], edges);
-    cavs::list_parents(uniques_[i], schedule_, &parents_[i]);
+  for (const ParentList& it : exe.parent_lists) {
+    const auto i = static_cast<size_t>(it.unique);
+    const Space& base = exe.program.uniques[i].base;
+    const int64_t edges = count_parents(base, counts_, schedule_, it.edges);
+    UniqueParents& lists = parents_[it];
+    lists = unique_parents_at(memory, counts_.uniques[i], edges);
+    cavs::list_parents(uniques_[i], schedule_.edges[static_cast<size_t>(it.edges)], &lists);
     memory += unique_parents_bytes(counts_.uniques[i], edges);
   }
 }

@@ -63,10 +63,10 @@ class Run {
   enum class State { kNew, kForwardDone, kFinished };
 
   void build_uniques(const ArrayLists& arrays);
-  const int32_t* ids_of(const UniqueSpec& unique, int input, const ArrayLists& arrays) const;
-  const int32_t* order_of(const Space& rows) const;
-  void count_ids(size_t number, const std::vector<const int32_t*>& ids);
-  void find_in_tuples(size_t number, const std::vector<const int32_t*>& ids);
+  GivenIds ids_of(const UniqueSpec& unique, size_t input, const ArrayLists& arrays) const;
+  const int32_t* order_of(const Space& rows, int members) const;
+  void count_ids(size_t number, const std::vector<GivenIds>& ids);
+  void find_in_tuples(size_t number, const std::vector<GivenIds>& ids);
   // The start of the arena; where the host does not reach the arena, of a block of the host.
   std::byte* unique_memory();
   void place_uniques();
@@ -84,7 +84,7 @@ class Run {
   State state_ = State::kNew;
   RowCounts counts_;
   std::vector<UniqueTable> uniques_;
-  std::vector<UniqueParents> parents_;  // [unique] for the sweep at hand
+  ParentTables parents_;  // of the sweep at hand
   ArrayLists forward_arrays_;
   SweepPlan forward_plan_;
   std::unique_ptr<Arena> arena_;

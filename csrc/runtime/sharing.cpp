@@ -16,6 +16,7 @@ constexpr int64_t kShortestRow = 16;
 
 // How the last step of a value's life uses it.
 struct End {
+  int segment = -1;
   int instruction = -1;  // the last
   bool own_rows = true;  // a thread reads rows of its chunk alone
   bool direct = true;    // the last instruction reads row r for its row r
@@ -94,7 +95,7 @@ class Sharing {
       if (!in_arena(id)) continue;
       Space& used = layout_.used[holder];
       if (layout_.held_last[holder] < 0) used = layout_.used[id];
-      if (used.kind != layout_.used[id].kind) used = program_.values[holder].space;
+      if (used != layout_.used[id]) used = program_.values[holder].space;
       layout_.held_last[holder] = std::max(layout_.held_last[holder], layout_.last[id]);
     }
   }
@@ -122,7 +123,9 @@ class Sharing {
     const int root = exe_.roots[id].value;
     if (!in_arena(root) || layout_.last[root] != exe_.steps.of(s, i)) return;
     End& end = ends_[root];
-    end.own_rows = end.own_rows && own_rows;
+    const bool elsewhere = end.segment >= 0 && end.segment != s;  // segments that take turns
+    end.own_rows = end.own_rows && own_rows && !elsewhere;
+    end.segment = s;
     end.direct = direct && (end.direct || end.instruction < i);
     end.instruction = i;
   }
@@ -177,9 +180,7 @@ class Sharing {
 
   bool has_rows_of(int holder, int id) const {
     const Space &have = layout_.used[holder], &want = program_.values[id].space;
-    const bool same = have.kind == want.kind && have.unique == want.unique;
-    return (same || is_part(want.kind, have.kind)) &&
-           exe_.forms[holder].dtype == exe_.forms[id].dtype;
+    return is_part(program_, want, have) && exe_.forms[holder].dtype == exe_.forms[id].dtype;
   }
 
   // Whether the instruction may write its elements of a row of `id` over those of the holder's row,
@@ -210,6 +211,7 @@ class Sharing {
       if (layout_.places[held].holder != holder || !in_arena(static_cast<int>(held))) continue;
       if (layout_.last[held] < at.step) continue;
       const End& end = ends_[held];
+      if (end.segment != at.segment) return false;
       const bool before = end.instruction < at.instruction;
       const bool here =
           end.instruction == at.instruction && end.direct && may_overwrite(writer, id, holder);

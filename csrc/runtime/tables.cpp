@@ -8,67 +8,105 @@ namespace {
 
 // In the order of List.
 constexpr std::vector<int32_t> Schedule::* kMembers[] = {
-    &Schedule::vertex_order, &Schedule::edge_order,     &Schedule::child,
-    &Schedule::parent,       &Schedule::edge_slot,      &Schedule::child_ptr,
-    &Schedule::out_ptr,      &Schedule::out_edge,       &Schedule::graph,
-    &Schedule::graph_ptr,    &Schedule::graph_vertex,   &Schedule::local,
-    &Schedule::level_ptr,    &Schedule::level_edge_ptr, &Schedule::edge_graph,
-    &Schedule::edge_local};
+    &Schedule::vertex_order, &Schedule::graph,     &Schedule::graph_ptr, &Schedule::graph_vertex,
+    &Schedule::local,        &Schedule::level_ptr, &Schedule::level_edge_ptr};
+
+// After those, in the same order.
+constexpr std::vector<int32_t> EdgeRows::* kOfEdges[] = {
+    &EdgeRows::order,   &EdgeRows::child,    &EdgeRows::parent, &EdgeRows::slot, &EdgeRows::ptr,
+    &EdgeRows::out_ptr, &EdgeRows::out_edge, &EdgeRows::graph,  &EdgeRows::local};
 
 }  // namespace
 
-const std::vector<int32_t>* list_of(const Schedule& schedule, List list, int argument) {
-  const auto number = static_cast<size_t>(list);
+const std::vector<int32_t>* list_of(const Program& program, const Schedule& schedule,
+                                    const ListId& id) {
+  const auto number = static_cast<size_t>(id.list);
   if (number < std::size(kMembers)) return &(schedule.*kMembers[number]);
-  if (list == List::kSlot) return &schedule.slot(argument);
-  if (list == List::kParentsPtr) return &schedule.parents(argument).ptr;
-  if (list == List::kParentsRow) return &schedule.parents(argument).row;
-  return list == List::kParentsSlot ? &schedule.parents(argument).slot : nullptr;
+  const size_t of_edges = number - std::size(kMembers);
+  if (of_edges < std::size(kOfEdges)) {
+    return &(schedule.edges[static_cast<size_t>(id.edges)].*kOfEdges[of_edges]);
+  }
+  const auto members = [&]() -> const Members& {
+    return program.member_sets[static_cast<size_t>(id.argument)];
+  };
+  switch (id.list) {
+    case List::kVertexPlaces:
+      return &schedule.places_of_vertices(members());
+    case List::kEdgePlaces:
+      return &schedule.places_of_edges(members(), id.edges);
+    case List::kVerticesPtr:
+      return &schedule.vertices_of_graphs(members()).ptr;
+    case List::kVerticesOfGraph:
+      return &schedule.vertices_of_graphs(members()).vertex;
+    case List::kSlot:
+      return &schedule.slot(id.argument, id.edges);
+    case List::kParentsPtr:
+      return &schedule.parents(id.argument, id.edges).ptr;
+    case List::kParentsRow:
+      return &schedule.parents(id.argument, id.edges).row;
+    case List::kParentsSlot:
+      return &schedule.parents(id.argument, id.edges).slot;
+    default:
+      return nullptr;
+  }
 }
 
-IndexTable resolve_table(const TableSpec& table, const TableSources& sources) {
-  const auto find = [&](List list) { return sources.lists.find(list); };
-  const auto index = [&](List list) { return IndexTable{find(list)}; };
-  const auto csr = [&](List ptr, List list) { return IndexTable{nullptr, find(ptr), find(list)}; };
+IndexTable resolve_table(const TableSpec& table, const Space& space, const TableSources& sources) {
   const int n = table.argument;
   const auto number = static_cast<size_t>(n);
+  const bool typed = table.members >= 0;
+  const auto edges = [&] { return edge_list_of(sources.program, table.members); };
+  const auto find = [&](List list, int argument = 0) {
+    return sources.lists.find({list, argument, edges()});
+  };
+  const auto parents = [&] {
+    const auto found = sources.parents.find({n, edges()});
+    return found == sources.parents.end() ? UniqueParents() : found->second;
+  };
   switch (table.kind) {
     case TableKind::kNone:
       return {};
     case TableKind::kChild:
-      return index(List::kChild);
+      return {find(List::kChild)};
     case TableKind::kSlot:
-      return {sources.lists.find(List::kSlot, n)};
+      return {find(List::kSlot, n)};
     case TableKind::kParent:
       return {find(List::kParent), nullptr, find(List::kEdgeSlot)};
     case TableKind::kChildren:
       return {nullptr, find(List::kChildPtr)};
     case TableKind::kChildRows:
-      return csr(List::kChildPtr, List::kChild);
+      return {nullptr, find(List::kChildPtr), find(List::kChild)};
     case TableKind::kParents:
-      return csr(List::kOutPtr, List::kOutEdge);
+      return {nullptr, find(List::kOutPtr), find(List::kOutEdge)};
     case TableKind::kParentRows:
-      return {nullptr, sources.lists.find(List::kParentsPtr, n),
-              sources.lists.find(List::kParentsRow, n),
-              n == 0 ? nullptr : sources.lists.find(List::kParentsSlot, n)};
+      return {nullptr, find(List::kParentsPtr, n), find(List::kParentsRow, n),
+              n == 0 ? nullptr : find(List::kParentsSlot, n)};
     case TableKind::kGraph:
-      return index(List::kGraph);
+      return {sources.lists.find({List::kGraph})};
     case TableKind::kGraphVertices:
-      return csr(List::kGraphPtr, List::kGraphVertex);
+      if (!typed) {
+        return {nullptr, sources.lists.find({List::kGraphPtr}),
+                sources.lists.find({List::kGraphVertex})};
+      }
+      return {nullptr, sources.lists.find({List::kVerticesPtr, table.members}),
+              sources.lists.find({List::kVerticesOfGraph, table.members})};
     case TableKind::kVertexOrder:
-      return index(List::kVertexOrder);
+      return {sources.lists.find(typed ? ListId{List::kVertexPlaces, table.members}
+                                       : ListId{List::kVertexOrder})};
     case TableKind::kEdgeOrder:
-      return index(List::kEdgeOrder);
+      return {sources.lists.find(typed ? ListId{List::kEdgePlaces, table.members,
+                                                edge_list_of(sources.program, space.members)}
+                                       : ListId{List::kEdgeOrder})};
     case TableKind::kSiblings:
-      return index(List::kParent);
+      return {find(List::kParent)};
     case TableKind::kUnique:
       return {sources.uniques[number].index};
     case TableKind::kUniqueRows:
       return {nullptr, sources.uniques[number].ptr, sources.uniques[number].list};
     case TableKind::kUniqueParents:
-      return {nullptr, sources.parents[number].ptr, sources.parents[number].edge};
+      return {nullptr, parents().ptr, parents().edge};
     case TableKind::kUniqueParentRows:
-      return {nullptr, sources.parents[number].ptr, sources.parents[number].parent};
+      return {nullptr, parents().ptr, parents().parent};
     case TableKind::kUniqueIds:
       return {sources.uniques[number].ids};
   }

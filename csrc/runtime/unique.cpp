@@ -31,7 +31,9 @@ int64_t array_bytes(int64_t count) {
   return align_up(count * static_cast<int64_t>(sizeof(int32_t)));
 }
 
-int32_t check_range(const std::string& name, const int32_t* ids, int64_t count) {
+int32_t check_range(const std::string& name, const GivenIds& given) {
+  const int32_t* const ids = given.ids;
+  const int64_t count = given.count;
   int32_t least = 0, greatest = -1;
   for (int64_t i = 0; i < count; ++i) {
     least = std::min(least, ids[i]);
@@ -47,11 +49,10 @@ int32_t check_range(const std::string& name, const int32_t* ids, int64_t count) 
 
 // The ids of some rows.
 struct Ids {
-  const int32_t* ids;
-  const int32_t* order;
+  const GivenIds& given;
   int64_t first, last;
 
-  int32_t operator[](int64_t r) const { return ids[order != nullptr ? order[r] : r]; }
+  int32_t operator[](int64_t r) const { return given.of(r); }
 };
 
 // A bit per possible id: ascending order for the price of a scan over the bits.
@@ -99,9 +100,8 @@ void list_rows(int64_t first, int64_t last, UniqueTable* table) {
 // Tuples of ids of some rows, numbered as they come.
 class TupleNumbers {
  public:
-  TupleNumbers(const std::vector<const int32_t*>& ids, const int32_t* order, int64_t count,
-               Workspace& space)
-      : ids_(ids), order_(order), space_(space) {
+  TupleNumbers(const std::vector<GivenIds>& ids, int64_t count, Workspace& space)
+      : ids_(ids), space_(space) {
     size_t size = 16;
     while (size < 2 * static_cast<size_t>(count)) size *= 2;
     space_.slots.assign(size, -1);
@@ -111,38 +111,34 @@ class TupleNumbers {
   int64_t count() const { return static_cast<int64_t>(space_.firsts.size()); }
 
   int32_t number(int64_t row) {
-    const int64_t at = place(row);
     const size_t mask = space_.slots.size() - 1;
-    for (size_t slot = hash(at) & mask;; slot = (slot + 1) & mask) {
+    for (size_t slot = hash(row) & mask;; slot = (slot + 1) & mask) {
       int32_t& tuple = space_.slots[slot];
       if (tuple < 0) {
         tuple = static_cast<int32_t>(count());
-        space_.firsts.push_back(static_cast<int32_t>(at));
+        space_.firsts.push_back(static_cast<int32_t>(row));
         return tuple;
       }
-      if (equal(at, space_.firsts[static_cast<size_t>(tuple)])) return tuple;
+      if (equal(row, space_.firsts[static_cast<size_t>(tuple)])) return tuple;
     }
   }
 
  private:
-  int64_t place(int64_t row) const { return order_ != nullptr ? order_[row] : row; }
-
   bool equal(int64_t a, int64_t b) const {
     return std::all_of(ids_.begin(), ids_.end(),
-                       [&](const int32_t* ids) { return ids[a] == ids[b]; });
+                       [&](const GivenIds& ids) { return ids.of(a) == ids.of(b); });
   }
 
-  size_t hash(int64_t at) const {
+  size_t hash(int64_t row) const {
     uint64_t bits = 0;
-    for (const int32_t* ids : ids_) {
-      bits = (bits ^ static_cast<uint32_t>(ids[at])) * 0x9E3779B97F4A7C15u;
+    for (const GivenIds& ids : ids_) {
+      bits = (bits ^ static_cast<uint32_t>(ids.of(row))) * 0x9E3779B97F4A7C15u;
       bits ^= bits >> 32;
     }
     return static_cast<size_t>(bits);
   }
 
-  const std::vector<const int32_t*>& ids_;
-  const int32_t* order_;
+  const std::vector<GivenIds>& ids_;
   Workspace& space_;
 };
 
@@ -157,11 +153,11 @@ UniqueTable unique_table_at(std::byte* memory, int64_t base, int64_t rows) {
   return {base, rows, part(0), part(1), part(2), part(3)};
 }
 
-void build_unique(const std::string& name, const int32_t* given, const int32_t* order,
-                  int64_t first, int64_t last, UniqueTable* table) {
-  const Ids ids{given, order, first, last};
+void build_unique(const std::string& name, const GivenIds& given, int64_t first, int64_t last,
+                  UniqueTable* table) {
+  const Ids ids{given, first, last};
   Workspace& space = workspace();
-  const int32_t greatest = check_range(name, given, table->base);
+  const int32_t greatest = check_range(name, given);
   const bool dense = greatest < std::max(kAlwaysDense, 64 * table->base);
   if (dense) {
     number_by_bits(ids, greatest, table, space);
@@ -179,21 +175,21 @@ void build_unique(const std::string& name, const int32_t* given, const int32_t* 
   list_rows(first, last, table);
 }
 
-void build_unique_tuples(const std::string& name, const std::vector<const int32_t*>& ids,
-                         const int32_t* order, int64_t first, int64_t last, UniqueTable* table) {
-  for (const int32_t* part : ids) check_range(name, part, table->base);
-  TupleNumbers numbers(ids, order, last - first, workspace());
+void build_unique_tuples(const std::string& name, const std::vector<GivenIds>& ids, int64_t first,
+                         int64_t last, UniqueTable* table) {
+  for (const GivenIds& part : ids) check_range(name, part);
+  TupleNumbers numbers(ids, last - first, workspace());
   for (int64_t r = first; r < last; ++r) table->index[r] = numbers.number(r);
   table->rows = numbers.count();
   list_rows(first, last, table);
 }
 
-void list_tuples(const UniqueTable& tuples, const UniqueTable& parts, const int32_t* given,
-                 const int32_t* order, bool lists, UniqueTable* table) {
+void list_tuples(const UniqueTable& tuples, const UniqueTable& parts, const GivenIds* given,
+                 bool lists, UniqueTable* table) {
   for (int64_t t = 0; t < tuples.rows; ++t) {
     const int32_t row = tuples.list[tuples.ptr[t]];
     table->index[t] = parts.index[row];
-    if (given != nullptr) table->ids[t] = given[order != nullptr ? order[row] : row];
+    if (given != nullptr) table->ids[t] = given->of(row);
   }
   table->rows = parts.rows;
   if (lists) list_rows(0, tuples.rows, table);
@@ -210,25 +206,25 @@ UniqueParents unique_parents_at(std::byte* memory, int64_t rows, int64_t edges) 
           reinterpret_cast<int32_t*>(parent)};
 }
 
-void list_parents(const UniqueTable& table, const Schedule& schedule, UniqueParents* parents) {
+void list_parents(const UniqueTable& table, const EdgeRows& edges, UniqueParents* parents) {
   int32_t count = 0;
   for (int64_t u = 0; u < table.rows; ++u) {
     parents->ptr[u] = count;
     for (int32_t i = table.ptr[u]; i < table.ptr[u + 1]; ++i) {
       const int32_t row = table.list[i];
-      for (int32_t e = schedule.out_ptr[row]; e < schedule.out_ptr[row + 1]; ++e, ++count) {
-        parents->edge[count] = schedule.out_edge[e];
-        parents->parent[count] = schedule.parent[schedule.out_edge[e]];
+      for (int32_t e = edges.out_ptr[row]; e < edges.out_ptr[row + 1]; ++e, ++count) {
+        parents->edge[count] = edges.out_edge[e];
+        parents->parent[count] = edges.parent[edges.out_edge[e]];
       }
     }
   }
   parents->ptr[table.rows] = count;
 }
 
-void number_by_id(const std::string& name, const int32_t* given, const int32_t* order,
-                  int64_t first, int64_t last, int64_t rows, UniqueTable* table) {
-  const Ids ids{given, order, first, last};
-  const int32_t greatest = check_range(name, given, table->base);
+void number_by_id(const std::string& name, const GivenIds& given, int64_t first, int64_t last,
+                  int64_t rows, UniqueTable* table) {
+  const Ids ids{given, first, last};
+  const int32_t greatest = check_range(name, given);
   CAVS_CHECK(greatest < rows - 1, ErrorKind::kValue, "[runtime] expected ids below ", rows - 1,
              " in '", name, "', got ", greatest, "; correct the input");
   for (int64_t r = first; r < last; ++r) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -31,22 +32,38 @@ int64_t unique_table_bytes(int64_t base);
 // built).
 UniqueTable unique_table_at(std::byte* memory, int64_t base, int64_t rows);
 
-// Fills the table for rows first..last - 1 and sets its number of rows. `ids` has one id per row in
-// the user's order; row r is the user's row order[r] (r itself where order is null). Throws
-// Error(kValue) on an id below -1.
-void build_unique(const std::string& name, const int32_t* ids, const int32_t* order, int64_t first,
-                  int64_t last, UniqueTable* table);
+// An array of ids in the user's order, which has one for each of some rows.
+struct GivenIds {
+  const int32_t* ids = nullptr;
+  int64_t count = 0;
+  const int32_t* order = nullptr;  // [row] place of its id; null where that is the row itself
+
+  int32_t of(int64_t row) const { return ids[order != nullptr ? order[row] : row]; }
+};
+
+// Fills the table for rows first..last - 1 and sets its number of rows. Throws Error(kValue) on an
+// id below -1.
+void build_unique(const std::string& name, const GivenIds& ids, int64_t first, int64_t last,
+                  UniqueTable* table);
 
 // The same for tuples: `ids` has an array for each of their parts. Tuples are numbered as they
 // come.
-void build_unique_tuples(const std::string& name, const std::vector<const int32_t*>& ids,
-                         const int32_t* order, int64_t first, int64_t last, UniqueTable* table);
+void build_unique_tuples(const std::string& name, const std::vector<GivenIds>& ids, int64_t first,
+                         int64_t last, UniqueTable* table);
 
 // `tuples` and `parts` are built over the same rows. Fills `index` with the distinct part that is
-// in each distinct tuple. Where the parts are single ids, which `given` has as above, fills `ids`
-// too; with `lists`, also `list` and `ptr`.
-void list_tuples(const UniqueTable& tuples, const UniqueTable& parts, const int32_t* given,
-                 const int32_t* order, bool lists, UniqueTable* table);
+// in each distinct tuple. Where the parts are single ids, which `given` has, fills `ids` too; with
+// `lists`, also `list` and `ptr`.
+void list_tuples(const UniqueTable& tuples, const UniqueTable& parts, const GivenIds* given,
+                 bool lists, UniqueTable* table);
+
+// The parents, by a list of edges, of the rows of a unique.
+struct ParentList {
+  int unique = 0, edges = 0;
+};
+inline bool operator<(const ParentList& a, const ParentList& b) {
+  return a.unique != b.unique ? a.unique < b.unique : a.edges < b.edges;
+}
 
 // CSR lists for the distinct rows of vertices: the edges in which their vertices are children, by
 // row and then by edge.
@@ -61,11 +78,13 @@ int64_t unique_parents_bytes(int64_t rows, int64_t edges);
 UniqueParents unique_parents_at(std::byte* memory, int64_t rows, int64_t edges);
 
 // Fills the lists; `table` is over vertices.
-void list_parents(const UniqueTable& table, const Schedule& schedule, UniqueParents* parents);
+void list_parents(const UniqueTable& table, const EdgeRows& edges, UniqueParents* parents);
+
+using ParentTables = std::map<ParentList, UniqueParents>;
 
 // Fills only `index`: id i stands for row i, and -1 for the last of `rows`. Throws Error(kValue) on
 // other ids.
-void number_by_id(const std::string& name, const int32_t* ids, const int32_t* order, int64_t first,
-                  int64_t last, int64_t rows, UniqueTable* table);
+void number_by_id(const std::string& name, const GivenIds& ids, int64_t first, int64_t last,
+                  int64_t rows, UniqueTable* table);
 
 }  // namespace cavs

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from cavs.core.ir import Node
+from cavs.core.ir import Name, Node
 from cavs.core.lowering.analyse import analyse as analyse
 from cavs.core.lowering.masks import find_masks as find_masks
 from cavs.core.lowering.number import number as number
@@ -16,6 +16,7 @@ from cavs.core.lowering.sinks import Sinks as Sinks
 from cavs.core.lowering.sinks import read_from_forward as read_from_forward
 from cavs.core.lowering.write import write as write
 from cavs.core.ops._def import Space, Unique
+from cavs.core.type_order import TypeOrder
 
 
 def lower(
@@ -25,16 +26,19 @@ def lower(
     switches: Collection[str],
     counted: Sequence[tuple[Unique, Space]] = (),
     masks: Mapping[Node, Node] = MappingProxyType({}),
+    types: TypeOrder | None = None,
+    given: Mapping[Name, Space] = MappingProxyType({}),
 ) -> Lowered:
     """Lowers F (``forward`` None) or a gradient over its lowered F.
 
     `params`: by path; `switches`: the passes that are on; `counted`: the distinct ids that a
     gradient by rows needs; `masks`: maps a product that may leave out rows to its mask, a
-    node that is zero (an id: -1) in these rows.
+    node that is zero (an id: -1) in these rows; `types`: the order of a function's types; `given`:
+    the rows of the caller's arrays, in a function of types.
     """
     lowering = analyse(sinks, forward, switches, masks)
-    values = number(lowering, params, counted)
-    program = write(lowering, values, params)
+    values = number(lowering, params, counted, given)
+    program = write(lowering, values, params, types)
     value_of = {place: n for place, n in values.number_of.items() if isinstance(place, Node)}
     storage = lowering.storage
     return Lowered(program, value_of, frozenset(storage.order), storage.sinks.saved)

@@ -13,9 +13,12 @@ from cavs.core.lowering.phases import Phase, assign_phases
 from cavs.core.lowering.sinks import Lowered, Sinks
 from cavs.core.lowering.steps import Step, StepWriter
 from cavs.core.lowering.storage import Storage, place
-from cavs.core.ops._def import Space, SpaceKind
+from cavs.core.ops._def import Rows, Space, SpaceKind, Unique
 from cavs.core.ops.structure import GATHER, STATE_COTANGENT
 from cavs.core.program import SegmentKind
+
+Types = frozenset[str]
+"""Names of types; the type of a function without types has no name."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,13 @@ def analyse(
     mask, a node that is zero (an id: -1) in these rows.
     """
     storage = place(sinks.stripped(), forward, masks, "merge_matmuls" in switches)
-    edge_rows = _edge_rows(storage)
-    phases = _phases(storage, switches, edge_rows)
+    apart = _leaves_apart(storage)
+    phases = _phases(storage, switches, apart)
     sums = storage.sums.items()
     in_order = {x: tuple(sorted(terms, key=phases.__getitem__)) for x, terms in sums}
     storage = replace(storage, sums=in_order)
-    units = _units(storage, phases, edge_rows)
-    members = [*units.values(), *_stores(storage, units, edge_rows)]
+    units = _units(storage, phases, apart)
+    members = [*units.values(), *_stores(storage, units, apart)]
     by_level = [n for n, u in units.items() if u.phase == Phase.LEVEL and sums_all_rows(n)]
     writer = StepWriter(storage, by_level)
     stretches = []
@@ -78,9 +81,9 @@ def analyse(
     return Lowering(storage, tuple(stretches))
 
 
-def _phases(storage: Storage, switches: Collection[str], edge_rows: SpaceKind) -> dict[Node, Phase]:
+def _phases(storage: Storage, switches: Collection[str], apart: Types) -> dict[Node, Phase]:
     def sums(node: Node) -> bool:
-        return sums_all_rows(node) and _rows(summed_rows(node), edge_rows) == edge_rows
+        return sums_all_rows(node) and _run_by_level(_rows(summed_rows(node), apart), apart)
 
     return assign_phases(
         storage.order,
@@ -93,14 +96,14 @@ def _phases(storage: Storage, switches: Collection[str], edge_rows: SpaceKind) -
 
 
 def _units(
-    storage: Storage, phases: Mapping[Node, Phase], edge_rows: SpaceKind
+    storage: Storage, phases: Mapping[Node, Phase], apart: Types
 ) -> dict[Node, Unit]:
     """The units, each with the units that it reads."""
     units: dict[Node, Unit] = {}
     for node in storage.order:
         if not storage.is_unit(node):
             continue
-        unit = Unit(node, phases[node], _partition(node, edge_rows), node.op.elementwise)
+        unit = Unit(node, phases[node], _partition(node, apart), node.op.elementwise)
         for x in storage.reads(node):
             source, crossed = storage.stored(x)
             if source is not None:
@@ -112,14 +115,14 @@ def _units(
     return units
 
 
-def _stores(storage: Storage, units: Mapping[Node, Unit], edge_rows: SpaceKind) -> list[Unit]:
+def _stores(storage: Storage, units: Mapping[Node, Unit], apart: Types) -> list[Unit]:
     """Units that copy results to the caller's arrays, unless they are written there at once."""
     stores = []
     for number, (_, node) in enumerate(storage.sinks.outputs):
         if storage.direct.get(node) == number:
             continue
         for part in parts(node):
-            store = Unit(part, Phase.DEFER, _rows(part.space, edge_rows), False, number)
+            store = Unit(part, Phase.DEFER, _rows(part.space, apart), False, number)
             source, crossed = storage.stored(part)
             if source is not None:
                 store.add_dependency(units[source], crossed, direct=False)
@@ -127,18 +130,30 @@ def _stores(storage: Storage, units: Mapping[Node, Unit], edge_rows: SpaceKind) 
     return stores
 
 
-def _edge_rows(storage: Storage) -> SpaceKind:
-    """The row space by which edges are divided among threads: that of their parents."""
+def _leaves_apart(storage: Storage) -> Types:
+    """The types whose leaves have a function of their own."""
     known = storage.forward.nodes if storage.forward else ()
-    inner = any(n.space == SpaceKind.INNER for nodes in (storage.order, known) for n in nodes)
-    return SpaceKind.INNER if inner else SpaceKind.VERTEX
+    spaces = {n.space for nodes in (storage.order, known) for n in nodes}
+    rows = [space for space in spaces if not isinstance(space, Unique)]
+    return frozenset(space.type for space in rows if space.kind is SpaceKind.INNER)
 
 
-def _partition(node: Node, edge_rows: SpaceKind) -> Partition:
+def _partition(node: Node, apart: Types) -> Partition:
     """How the work on a node is divided among threads."""
-    return "global" if sums_all_rows(node) else _rows(node.space, edge_rows)
+    return "global" if sums_all_rows(node) else _rows(node.space, apart)
 
 
-def _rows(space: Space, edge_rows: SpaceKind) -> Space:
+def _rows(space: Space, apart: Types) -> Space:
     """The row space by which a value is divided among threads: edges go with their parents."""
-    return edge_rows if space == SpaceKind.EDGE else space
+    if space.kind is not SpaceKind.EDGE:
+        return space
+    return space.of_kind(_kind_of_levels(space, apart))
+
+
+def _run_by_level(space: Space, apart: Types) -> bool:
+    return not isinstance(space, Unique) and space.kind is _kind_of_levels(space, apart)
+
+
+def _kind_of_levels(space: Rows, apart: Types) -> SpaceKind:
+    """The vertices of the type that run level by level."""
+    return SpaceKind.INNER if space.type in apart else SpaceKind.VERTEX

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from cavs.core.attributes import Attributes, MaskedMatmulAttributes, MatmulAttributes
 from cavs.core.ir import Node
 from cavs.core.lowering.nodes import reads_through_index
-from cavs.core.lowering.operands import Operand, Reader, id_table, index_table
+from cavs.core.lowering.operands import Operand, Reader, id_table, index_table, of_type
 from cavs.core.ops._def import OpDef
 from cavs.core.ops.matmul import MATMUL, MATMUL_REDUCE
 from cavs.core.ops.structure import (
@@ -90,13 +90,18 @@ def _over_children(reader: Reader, node: Node) -> Call:
 
 def _segment_softmax(reader: Reader, node: Node) -> Call:
     (x,) = map(reader.stored, node.inputs)
-    return Call(node.op.name, (x._replace(table=Table(TableKind.SIBLINGS)),))
+    table = Table(TableKind.SIBLINGS, of=of_type(node.space))
+    return Call(node.op.name, (x._replace(table=table),))
 
 
 def _slots_to_edges(reader: Reader, node: Node) -> Call:
     rows = map(reader.stored, node.inputs)
-    table = Table(TableKind.PARENT)
+    table = Table(TableKind.PARENT, of=of_type(node.space))
     return Call(node.op.name, tuple(x._replace(table=table) for x in rows))
+
+
+def _num_children(reader: Reader, node: Node) -> Call:
+    return Call(node.op.name, source=Table(TableKind.CHILDREN, of=of_type(node.attrs["edges"])))
 
 
 def _matmul(reader: Reader, node: Node) -> Call:
@@ -116,7 +121,7 @@ _CALLS: dict[OpDef, Callable[[Reader, Node], Call]] = {
     PUSH_COTANGENT: _load,
     STATE_COTANGENT: _sum,
     UNIQUE_IDS: lambda _, x: Call(x.op.name, source=id_table(TableKind.UNIQUE_IDS, x)),
-    NUM_CHILDREN: lambda _, x: Call(x.op.name, source=Table(TableKind.CHILDREN)),
+    NUM_CHILDREN: _num_children,
     CONSTANT: lambda _, x: Call("fill", attributes=_attributes(x)),
     GATHER: lambda reader, x: Call("take", (reader.gathered(x),)),
     SPREAD: _take,

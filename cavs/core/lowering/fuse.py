@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cavs.core.ir import Node
+from cavs.core.lowering.nodes import summed_rows
 from cavs.core.lowering.phases import Phase
-from cavs.core.ops._def import Space, SpaceKind
+from cavs.core.ops._def import Rows, Space, SpaceKind
 from cavs.core.program import SegmentKind
 
 Partition = Space | Literal["global"]
@@ -93,15 +94,26 @@ def _by_levels(units: Sequence[Unit], fuse: bool) -> Iterable[Arranged]:
     if not units:
         return
     by_row = [unit for unit in units if unit.partition != "global"]
-    space = by_row[0].partition if by_row else "global"
-    groups = _fill(by_row, space, set(by_row), set(), fuse)
-    all_of_them = sum(map(len, groups)) == len(by_row)
-    if isinstance(space, str) or space not in _OF_LEVELS or not all_of_them:
-        raise AssertionError(f"not row by row within a level: {[u.node for u in by_row]}")
-    yield SegmentKind.LEVELS, space, groups
     sums = [unit for unit in units if unit.partition == "global"]
+    for space in dict.fromkeys(u.partition for u in by_row):
+        of_type = [unit for unit in by_row if unit.partition == space]
+        groups = _fill(of_type, space, set(of_type), set(), fuse)
+        all_of_them = sum(map(len, groups)) == len(of_type)
+        if isinstance(space, str) or space.kind not in _OF_LEVELS or not all_of_them:
+            raise AssertionError(f"not row by row within a level: {[u.node for u in of_type]}")
+        yield SegmentKind.LEVELS, space, groups
+        own = [unit for unit in sums if _is_over(unit, space)]
+        if own:
+            yield SegmentKind.SUMS, space, [[unit] for unit in own]
+            sums = [unit for unit in sums if unit not in own]
     if sums:
-        yield SegmentKind.SUMS, space, [[unit] for unit in sums]
+        raise AssertionError(f"sums over rows of no level: {[u.node for u in sums]}")
+
+
+def _is_over(unit: Unit, space: Space) -> bool:
+    """Whether it sums rows of the levels' vertices, or of their edges."""
+    rows = summed_rows(unit.node)
+    return isinstance(space, Rows) and isinstance(rows, Rows) and rows.type == space.type
 
 
 def _fill(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from cavs.core.ir import Name, Node
 from cavs.core.lowering.analyse import Lowering
 from cavs.core.lowering.operands import Columns, Given, Place, Returned, State, distinct_tables
-from cavs.core.ops._def import Space, SpaceKind, Unique
+from cavs.core.ops._def import Space, SpaceKind, Typed, Unique
 from cavs.core.ops.shape import RESHAPE, SLICE
 from cavs.core.ops.structure import JOIN, PARAM, REMEMBERED
 from cavs.core.program import Role, UniqueIds, Value
@@ -26,6 +27,7 @@ class Values:
         inputs: names of the caller's arrays.
         uniques: the distinct ids that values have rows for.
         saved: values that the backward programs read.
+        given: in a function of types the rows of each of `inputs`.
     """
 
     values: tuple[Value, ...]
@@ -34,6 +36,7 @@ class Values:
     inputs: tuple[Name, ...]
     uniques: tuple[UniqueIds, ...]
     saved: tuple[int, ...]
+    given: tuple[Space, ...]
 
     def __str__(self) -> str:
         places = {number: place for place, number in reversed([*self.number_of.items()])}
@@ -48,12 +51,14 @@ def number(
     lowering: Lowering,
     params: Mapping[str, Any],
     counted: Sequence[tuple[Unique, Space]] = (),
+    given: Mapping[Name, Space] = MappingProxyType({}),
 ) -> Values:
     """Values in the order in which instructions name them.
 
-    `params`: by path; `counted`: the distinct ids that a gradient by rows needs.
+    `params`: by path; `counted`: the distinct ids that a gradient by rows needs; `given`: the rows
+    of the caller's arrays, in a function of types.
     """
-    numbering = _Numbering(lowering, params)
+    numbering = _Numbering(lowering, params, given)
     numbering.count_ids(counted)
     storage = lowering.storage
     states = {name: numbering.number(node) for name, node in storage.sinks.states.items()}
@@ -71,11 +76,15 @@ def number(
         tuple(numbering.inputs),
         tuple(numbering.uniques),
         tuple(sorted(saved)),
+        tuple(given.get(name, SpaceKind.NONE) for name in numbering.inputs) if given else (),
     )
 
 
 class _Numbering:
-    def __init__(self, lowering: Lowering, params: Mapping[str, Any]) -> None:
+    def __init__(
+        self, lowering: Lowering, params: Mapping[str, Any], given: Mapping[Name, Space]
+    ) -> None:
+        self._given = given
         self._storage = storage = lowering.storage
         forward = storage.forward
         self._param_names = list(params)
@@ -124,10 +133,14 @@ class _Numbering:
             return self._columns(place)
         if isinstance(place, Given):
             name = place.node.attrs["name"]
-            given = Value(str(name), *_rows(place.node), Role.INPUT, self._input(name))
-            return self._add(given)
+            space, size, dtype = _rows(place.node)
+            space = self._given.get(name, space)
+            return self._add(Value(str(name), space, size, dtype, Role.INPUT, self._input(name)))
         if isinstance(place, Returned):
-            value = Value(_name(place.node), *_rows(place.node), Role.OUTPUT, place.output)
+            space, size, dtype = _rows(place.node)
+            if isinstance(space, Typed):
+                space = self._storage.sinks.outputs[place.output][0].space
+            value = Value(_name(place.node), space, size, dtype, Role.OUTPUT, place.output)
             return self._add(value)
         assert isinstance(place, Node), place
         return self._node(place)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from cavs.core.ir import Name, Node
+from cavs.core.ir import Name, Node, Reading
 from cavs.core.lowering.storage import Storage
-from cavs.core.ops._def import Space, SpaceKind, Unique
+from cavs.core.ops._def import Space, SpaceKind, Typed, Unique
 from cavs.core.ops.shape import BROADCAST, RESHAPE, SLICE
 from cavs.core.ops.structure import (
     EXPAND,
@@ -20,7 +20,7 @@ from cavs.core.ops.structure import (
 )
 from cavs.core.program import NO_TABLE, Table, TableKind
 
-_ORDERS: dict[Space, TableKind] = {
+_ORDERS = {
     SpaceKind.VERTEX: TableKind.VERTEX_ORDER,
     SpaceKind.LEAF: TableKind.VERTEX_ORDER,
     SpaceKind.INNER: TableKind.VERTEX_ORDER,
@@ -104,8 +104,14 @@ class Operand(NamedTuple):
 
 
 def order_table(space: Space) -> Table:
-    """The table from the program's rows to the caller's."""
-    return Table(_ORDERS.get(space, TableKind.NONE))
+    """The table from the program's rows to the caller's, of the array that is read or written."""
+    kind = space.kind
+    return Table(TableKind.NONE if kind is None else _ORDERS.get(kind, TableKind.NONE))
+
+
+def of_type(space: Space) -> Typed | None:
+    """Edges or vertices as tables name them: in a function without types not at all."""
+    return space if isinstance(space, Typed) else None
 
 
 def distinct_tables(node: Node) -> list[tuple[Unique, Space]]:
@@ -129,10 +135,12 @@ def index_table(node: Node) -> Table:
     """Table from the rows of an index load to the rows that it repeats."""
     if node.op is EXPAND:
         return id_table(TableKind.UNIQUE, node)
+    if node.op is SPREAD:
+        return Table(TableKind.PARENT, of=of_type(node.space))
     if node.op is not GATHER:
-        return Table(TableKind.PARENT if node.op is SPREAD else TableKind.GRAPH)
-    slot = node.attrs["slot"]
-    return Table(TableKind.CHILD) if slot is None else Table(TableKind.SLOT, slot)
+        return Table(TableKind.GRAPH)
+    slot, edges = node.attrs["slot"], of_type(node.attrs["edges"])
+    return Table(TableKind.CHILD if slot is None else TableKind.SLOT, slot, of=edges)
 
 
 class Reader:
@@ -189,23 +197,26 @@ class Reader:
             return self._cotangents(node)
         (x,) = node.inputs
         if node.op is GRAPH_SUM:
-            return Operand(x, x.size, Table(TableKind.GRAPH_VERTICES))
+            return Operand(x, x.size, Table(TableKind.GRAPH_VERTICES, of=of_type(x.space)))
         if node.op is UNIQUE_SUM:
             if x.op is STATE_COTANGENT and not self._storage.is_unit(x):
                 of_one = self._cotangents(x)
                 table = id_table(_OF_EQUAL_IDS[of_one.table.kind], node)
+                table = replace(table, of=of_one.table.of)
                 return Operand(of_one.place, of_one.size, table)
             return Operand(x, x.size, id_table(TableKind.UNIQUE_ROWS, node))
+        kind, place = TableKind.CHILDREN, x
         if x.op is GATHER and x.attrs["slot"] is None:
-            return Operand(self._state(x), x.size, Table(TableKind.CHILD_ROWS))
-        return Operand(x, x.size, Table(TableKind.CHILDREN))
+            kind, place = TableKind.CHILD_ROWS, self._state(x)
+        return Operand(place, x.size, Table(kind, of=of_type(x.space)))
 
     def _cotangents(self, node: Node) -> Operand:
         """The rows whose sum is the cotangent of a state."""
-        sinks, name = self._storage.sinks, node.attrs["name"]
-        held = sinks.states[name]
-        slots = sinks.slots.get(name)
+        sinks, reading = self._storage.sinks, node.attrs["reading"]
+        held = sinks.states[reading]
+        slots = sinks.slots.get(reading)
+        edges = reading.edges if isinstance(reading, Reading) else None
         if slots is None:
-            return Operand(held, held.size, Table(TableKind.PARENTS))
-        whole = Operand(held, held.size, Table(TableKind.PARENT_ROWS, slots or None))
+            return Operand(held, held.size, Table(TableKind.PARENTS, of=edges))
+        whole = Operand(held, held.size, Table(TableKind.PARENT_ROWS, slots or None, of=edges))
         return whole.columns(0, node.size)

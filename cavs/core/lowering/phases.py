@@ -24,7 +24,7 @@ class Phase(IntEnum):
     DEFER = 2
 
 
-_LEVEL_SPACES = (SpaceKind.VERTEX, SpaceKind.INNER, SpaceKind.EDGE)
+_OF_LEVELS = (SpaceKind.VERTEX, SpaceKind.INNER, SpaceKind.EDGE)
 
 Inputs = Callable[[Node], Iterable[Node]]
 
@@ -98,11 +98,11 @@ def _by_levels(
     phase: dict[Node, Phase] = {}
     for node in order:
         before = {phase[x] for x in inputs(node) if x in phase}
-        if Phase.DEFER in before or (is_source(node) and node.space == SpaceKind.LEAF):
+        if Phase.DEFER in before or (is_source(node) and node.space.kind is SpaceKind.LEAF):
             phase[node] = Phase.DEFER
         elif node in kept:
             phase[node] = kept[node]
-        elif node.space in _LEVEL_SPACES or (Phase.LEVEL in before and sums(node)):
+        elif node.space.kind in _OF_LEVELS or (Phase.LEVEL in before and sums(node)):
             phase[node] = Phase.LEVEL
         else:
             phase[node] = Phase.DEFER if Phase.LEVEL in before else Phase.HOIST

@@ -197,7 +197,7 @@ def _listed(sinks: Sinks, node: Node, users: Sequence[Node]) -> bool:
     by_id = all(u.op is UNIQUE_SUM and u.attrs["base"] == node.space for u in users)
     if node.op is not STATE_COTANGENT or not by_id:
         return False
-    return not sinks.slots.get(node.attrs["name"], 0)  # else a parent has one for each position
+    return not sinks.slots.get(node.attrs["reading"], 0)  # else a parent has one for each position
 
 
 def _summed_by(node: Node, users: Sequence[Node]) -> bool:

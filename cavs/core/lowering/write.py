@@ -10,10 +10,13 @@ from cavs.core.lowering.number import Values
 from cavs.core.lowering.operands import Operand
 from cavs.core.lowering.steps import Step
 from cavs.core.program import Instruction, Program, Segment
+from cavs.core.type_order import TypeOrder
 
 
-def write(lowering: Lowering, values: Values, params: Mapping[str, Any]) -> Program:
-    """The program of these values; `params`: by path."""
+def write(
+    lowering: Lowering, values: Values, params: Mapping[str, Any], types: TypeOrder | None
+) -> Program:
+    """The program of these values; `params`: by path; `types`: the order of a function's types."""
     storage = lowering.storage
     segments = [
         Segment(s.kind, s.space, tuple(_instruction(values, step) for step in s.steps))
@@ -29,6 +32,8 @@ def write(lowering: Lowering, values: Values, params: Mapping[str, Any]) -> Prog
         tuple(params.values()),
         storage.forward.program if storage.forward else None,
         {} if storage.forward else dict(values.states),
+        types,
+        values.given,
     )
 
 

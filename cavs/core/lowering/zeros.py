@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from cavs.core import ir
 from cavs.core.ir import Name, Node, ancestors, constant_value
+from cavs.core.making import repeated
 from cavs.core.ops._def import Between, OpDef, Space, SpaceKind, Unique, apply
 from cavs.core.ops.elementwise import WHERE, equal, maximum
 from cavs.core.ops.matmul import MATMUL, MATMUL_REDUCE
@@ -63,7 +64,7 @@ class RowIds:
 
     def __init__(self) -> None:
         self._ids: dict[tuple[Name, Space], Node] = {}
-        self._moved: dict[tuple[Between, Node], Node] = {}
+        self._moved: dict[tuple[Between, Node, Space], Node] = {}
         self._origins: dict[tuple[Between, Node], Node] = {}
         self._masks: dict[Rows, Node] = {}
 
@@ -78,8 +79,8 @@ class RowIds:
                 self._link(node.op.repeats, node.inputs[0], node)
 
     def _link(self, between: Between, origin: Node, moved: Node) -> None:
-        if (between, origin) not in self._moved:
-            self._moved[between, origin] = moved
+        if (between, origin, moved.space) not in self._moved:
+            self._moved[between, origin, moved.space] = moved
             self._origins[between, moved] = origin
 
     def finer(self, move: Node, rows: Rows) -> Rows:
@@ -98,11 +99,11 @@ class RowIds:
         between = _between(move.op)
         if between is Between.IDS:
             return self.ids(_pull_of(x), move.attrs["base"])
-        if (between, x) not in self._moved:
-            space = move.inputs[0].space if move.op.reduces else move.space
+        space = move.inputs[0].space if move.op.reduces else move.space
+        if (between, x, space) not in self._moved:
             op = SPREAD if between is Between.CHILDREN else GRAPH_SPREAD
-            self._link(between, x, Node(op, (x,), {}, x.shape, space, x.dtype))
-        return self._moved[between, x]
+            self._link(between, x, repeated(op, x, space))
+        return self._moved[between, x, space]
 
     def _coarser(self, move: Node, x: Node) -> Node | None:
         between = _between(move.op)
@@ -222,7 +223,7 @@ class Zeros:
 
     def _zero_source(self, node: Node) -> Rows:
         if node.op is PULL:
-            mask = node.dtype == "float" and node.space == SpaceKind.EDGE and node.size == 1
+            mask = node.dtype == "float" and node.space.kind is SpaceKind.EDGE and node.size == 1
             return frozenset([frozenset([node])]) if self._by_mask and mask else NO_ROWS
         known: Rows = node.attrs["zero"] if node.op is REMEMBERED else NO_ROWS
         return known if self._by_id else NO_ROWS

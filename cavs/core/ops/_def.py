@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, ParamSpec
+from typing import Any, NamedTuple, ParamSpec
 
 import numpy as np
 
@@ -38,8 +38,71 @@ class SpaceKind(Enum):
 
     __hash__ = object.__hash__  # members are compared by identity: their words need no hash
 
+    @property
+    def kind(self) -> SpaceKind:
+        """Itself: all rows of this kind."""
+        return self
+
+    @property
+    def type(self) -> str:
+        """No name: the type in a function without types."""
+        return ""
+
+    def of_kind(self, kind: SpaceKind) -> SpaceKind:
+        """See :meth:`Typed.of_kind`."""
+        return kind
+
     def __str__(self) -> str:
         return self.value
+
+
+PARTS_OF_VERTICES = (SpaceKind.LEAF, SpaceKind.INNER)
+
+
+class EdgeList(NamedTuple):
+    """Edges from vertices of one type to their children of one type, or of any.
+
+    Attributes:
+        parents: the type of the vertices that have the edges.
+        children: the type of the children; None for any.
+    """
+
+    parents: str
+    children: str | None
+
+    def __str__(self) -> str:
+        return self.parents if self.children is None else f"{self.parents}<{self.children}"
+
+
+@dataclass(frozen=True)
+class Typed:
+    """Rows of some types in a function of several types.
+
+    Attributes:
+        kind: vertices, leaves, inner vertices or edges.
+        members: names of the types; of edges their lists. The rows of a value that an operation
+            computes are of one; a state or an array of the caller may have rows of several.
+    """
+
+    kind: SpaceKind
+    members: tuple[str, ...] | tuple[EdgeList, ...]
+
+    @property
+    def type(self) -> str:
+        """The type of the vertices, or of the parents of the edges, of rows of one member."""
+        (member,) = self.members
+        return member.parents if isinstance(member, EdgeList) else member
+
+    def of_kind(self, kind: SpaceKind) -> Typed:
+        """The rows of another kind of the same types: of edges, those of their parents."""
+        if kind is self.kind:
+            return self
+        if self.kind is not SpaceKind.EDGE:
+            return Typed(kind, self.members)
+        return Typed(kind, (self.type,))
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{'+'.join(map(str, self.members))}"
 
 
 @dataclass(frozen=True)
@@ -53,22 +116,28 @@ class Unique:
     """
 
     pulls: tuple[str, ...]
-    base: SpaceKind
+    base: SpaceKind | Typed
+
+    @property
+    def kind(self) -> None:
+        """Distinct ids are rows of no kind."""
 
     @property
     def name(self) -> str:
         """The name in texts."""
-        names = "+".join(self.pulls)
-        return f"{names}@{self.base}" if self.base in PARTS_OF_VERTICES else names
+        names, base = "+".join(self.pulls), self.base
+        apart = isinstance(base, Typed) or base in PARTS_OF_VERTICES
+        return f"{names}@{base}" if apart else names
 
     def __str__(self) -> str:
         return f"unique:{self.name}"
 
 
-PARTS_OF_VERTICES = (SpaceKind.LEAF, SpaceKind.INNER)
-
-Space = SpaceKind | Unique
+Space = SpaceKind | Typed | Unique
 """The row space of a value."""
+
+Rows = SpaceKind | Typed
+"""Rows of vertices, edges or graphs, not of distinct ids."""
 
 _FINENESS = {
     SpaceKind.NONE: 0,
@@ -86,29 +155,48 @@ def join_spaces(spaces: Sequence[Space]) -> Space:
     found.discard(SpaceKind.NONE)
     if len(found) <= 1:
         return found.pop() if found else SpaceKind.NONE
-    named = [space for space in spaces if isinstance(space, SpaceKind)]
+    named = [space for space in spaces if not isinstance(space, Unique)]
     if len(named) < len(spaces):
-        given = ", ".join(map(str, spaces))
-        raise TraceError(
-            f"[ops] expected operands with the same rows, got {given}; combine values of the "
-            "same ids only"
-        )
-    return max(named, key=_FINENESS.__getitem__)
+        raise _differing(spaces, "combine values of the same ids only")
+    finest = max(named, key=_fineness)
+    if any(space != finest and _fineness(space) == _fineness(finest) for space in named):
+        raise _differing(spaces, "reduce values per child over the children first, each by itself")
+    return finest
 
 
-RowRule = Callable[[Sequence[Space], Mapping[str, Any], Space], Space]
-"""Rows of a result, from the rows of the operands, the attributes, and the parents of edges
-(vertices, or inner vertices once leaves have a function of their own)."""
+def _fineness(space: Rows) -> int:
+    return _FINENESS[space.kind]
 
 
-def rows_of_operands(spaces: Sequence[Space], attrs: Mapping[str, Any], parents: Space) -> Space:
+def _differing(spaces: Sequence[Space], remedy: str) -> TraceError:
+    given = ", ".join(map(str, spaces))
+    return TraceError(f"[ops] expected operands with the same rows, got {given}; {remedy}")
+
+
+RowRule = Callable[[Sequence[Space], Mapping[str, Any], SpaceKind], Space]
+"""Rows of a result, from the rows of the operands, the attributes, and the kind of the parents of
+edges (vertices, or inner vertices once leaves have a function of their own)."""
+
+
+def rows_of_operands(
+    spaces: Sequence[Space], attrs: Mapping[str, Any], parents: SpaceKind
+) -> Space:
     """The finest rows of the operands."""
     return join_spaces(spaces)
 
 
-def rows_of_parents(spaces: Sequence[Space], attrs: Mapping[str, Any], parents: Space) -> Space:
+def rows_of_parents(
+    spaces: Sequence[Space], attrs: Mapping[str, Any], parents: SpaceKind
+) -> Space:
     """The rows that have the edges."""
-    return parents
+    (edges,) = spaces
+    return parents if isinstance(edges, Unique) else edges.of_kind(parents)
+
+
+def rows_given(spaces: Sequence[Space], attrs: Mapping[str, Any], parents: SpaceKind) -> Space:
+    """The rows that the attribute ``to`` says."""
+    to: Space = attrs["to"]
+    return to
 
 
 def rows(space: Space) -> RowRule:
@@ -186,8 +274,8 @@ class OpDef:
         ranks: feature axes of each operand, where it takes tensors with rows in front of them; None
             for an operand that has no rows, a table.
         space: rows of the result.
-        operand_space: rows that the operand must have, if it must have certain ones; a value of
-            coarser rows is repeated on them.
+        operand_space: kind of the rows that the operand must have, if they must be of a certain
+            one; a value of coarser rows is repeated on them.
         is_source: whether its symbols have no operands; a given operand only names the rows.
         may_add_rows: whether it may have rows where its operand has none.
         repeats: between which rows, if the result has the finer ones.

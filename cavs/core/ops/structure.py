@@ -18,6 +18,7 @@ from cavs.core.ops._def import (
     define,
     per_element,
     rows,
+    rows_given,
     rows_of_parents,
     size_of,
 )
@@ -42,9 +43,9 @@ def _source(name: str, **facts: Any) -> OpDef:
 def _segment_max_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
     # Equal maxima share the cotangent evenly. A vertex without children has no edge to give it to;
     # the maximum with 1 only keeps its division finite.
-    mask = equal(x, spread(y))
+    mask = equal(x, spread(y, x))
     share = dy / maximum(segment_sum(mask), 1.0)
-    return (mask * spread(share),)
+    return (mask * spread(share, x),)
 
 
 PARAM = _source("param", recomputed=True)
@@ -55,7 +56,8 @@ CONSTANT = _source(
 )
 PULL = _source("pull")
 GATHER = _source("gather", is_index_load=True, without_children=0.0, recomputed=True)
-# The operand only stands for the edges at hand; the symbol that is made has no operands.
+# The operand only stands for the edges at hand, whose rows are the attribute `edges`; the symbol
+# that is made has no operands.
 NUM_CHILDREN = define(
     "num_children",
     arity=1,
@@ -93,10 +95,10 @@ _OF_CHILDREN: dict[str, Any] = {
 SPREAD = define(
     "spread",
     **_INDEX_LOAD,
-    space=rows(SpaceKind.EDGE),
+    space=rows_given,
     operand_space=SpaceKind.VERTEX,
     repeats=Between.CHILDREN,
-    vjp=lambda dy, y, x: (segment_sum(dy),),
+    vjp=lambda dy, y, x, **_: (segment_sum(dy),),
 )
 SEGMENT_SUM = define(
     "segment_sum",
@@ -104,7 +106,7 @@ SEGMENT_SUM = define(
     **_OF_CHILDREN,
     zero_with=(0,),
     without_children=0.0,
-    vjp=lambda dy, y, x: (spread(dy),),
+    vjp=lambda dy, y, x: (spread(dy, x),),
 )
 SEGMENT_MAX = define(
     "segment_max",
@@ -121,23 +123,22 @@ SEGMENT_LOGSUMEXP = define(
     **_OF_CHILDREN,
     flops=lambda shapes, out: 12 * size_of(shapes[0]),
     without_children=-math.inf,
-    vjp=lambda dy, y, x: (segment_softmax(x) * spread(finite_cotangent(dy, y)),),
+    vjp=lambda dy, y, x: (segment_softmax(x) * spread(finite_cotangent(dy, y), x),),
 )
 SEGMENT_SOFTMAX = define(
     "segment_softmax",
     **_OF_ROWS,
     flops=per_element(15),
-    space=rows(SpaceKind.EDGE),
     operand_space=SpaceKind.EDGE,
-    vjp=lambda dy, y, x: (y * (dy - spread(segment_sum(dy * y))),),
+    vjp=lambda dy, y, x: (y * (dy - spread(segment_sum(dy * y), x)),),
     mixes_edges=True,
 )
 GRAPH_SPREAD = define(
     "graph_spread",
     **_INDEX_LOAD,
-    space=rows(SpaceKind.VERTEX),
+    space=rows_given,
     repeats=Between.GRAPH,
-    vjp=lambda dy, y, x: (apply(GRAPH_SUM, dy),),
+    vjp=lambda dy, y, x, **_: (apply(GRAPH_SUM, dy),),
 )
 GRAPH_SUM: OpDef = define(
     "graph_sum", **_SUM, space=rows(SpaceKind.GRAPH), reduces=Between.GRAPH, zero_with=(0,)
@@ -162,16 +163,17 @@ SLOTS_TO_EDGES = define(
     "slots_to_edges",
     arity=-1,
     infer=lambda *shapes, **_: shapes[0],
-    space=rows(SpaceKind.EDGE),
+    space=rows_given,
     repeats=Between.CHILDREN,
 )
-JOIN = define("join", arity=2, infer=lambda leaf, inner, **_: inner, space=rows(SpaceKind.VERTEX))
+# Rows of all its operands, each of which writes its own.
+JOIN = define("join", arity=-1, infer=lambda *parts, **_: parts[-1], space=rows_given)
 REDUCE_ROWS = define("reduce_rows", **_SUM, space=rows(SpaceKind.NONE), reduces=Between.ALL)
 
 
-def spread(x: Applies[R]) -> R:
-    """A vertex value on each edge to a child of the vertex."""
-    return apply_to(SPREAD, x)
+def spread(x: Any, edges: Any) -> Any:
+    """A vertex value on each edge to a child of the vertex; `edges`: a value of these rows."""
+    return apply(SPREAD, x, to=edges.space)
 
 
 def segment_sum(x: Applies[R]) -> R:

@@ -20,7 +20,7 @@ from cavs.core.passes.simplify import Simplifier as Simplifier
 from cavs.core.passes.simplify import simplify as simplify
 from cavs.core.passes.specialize_leaves import specialize_leaves as specialize_leaves
 from cavs.core.passes.unique_pulls import unique_pulls as unique_pulls
-from cavs.core.tracing import edge_parents
+from cavs.core.tracing import leaves_apart
 from cavs.core.verify import verify
 
 PASSES = (
@@ -62,7 +62,7 @@ def run(passes: Sequence[Pass[_IR]], ir: _IR, context: Context) -> _IR:
     for one in passes:
         name = one.__name__
         if name in context.switches or name in _ALWAYS:
-            with edge_parents(context.edge_parents):
+            with leaves_apart(context.leaves_apart):
                 ir = one(ir, context)
             verify(ir.roots(), name)
     return ir

@@ -15,12 +15,23 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from cavs.core.ir import FunctionIR, Internal, Name, Node, ancestors, rebuild, source
+from cavs.core.ir import (
+    FunctionIR,
+    Internal,
+    Name,
+    Node,
+    ancestors,
+    is_read,
+    reading_of,
+    rebuild,
+    source,
+)
+from cavs.core.joins import into, joined, results_of
 from cavs.core.lowering.skip_masked import skip_masked
 from cavs.core.lowering.zeros import RowIds
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._def import Space, SpaceKind
 from cavs.core.ops.matmul import MATMUL
-from cavs.core.ops.structure import GATHER
+from cavs.core.ops.structure import GATHER, JOIN
 from cavs.core.passes.context import Context
 
 WORTH = 16
@@ -62,15 +73,14 @@ def commute_gather(function: FunctionIR, context: Context) -> FunctionIR:
     new: dict[Node, Node] = {}
     for node in order:
         if node in names:
-            attrs = {"name": names[node], "slot": None}
-            new[node] = source(GATHER, node.shape, SpaceKind.EDGE, node.dtype, **attrs)
+            attrs = {"name": names[node], "slot": None, "edges": node.space}
+            new[node] = source(GATHER, node.shape, node.space, node.dtype, **attrs)
         else:
             new[node] = rebuild(node, [new[x] for x in node.inputs])
     result = function.map(new)
-    on_vertices: dict[Node, Node] = {}
-    for node in ancestors(chosen):
-        on_vertices[node] = _on_vertices(node, on_vertices, result.scatters)
-    scatters = {**result.scatters, **{names[node]: on_vertices[node] for node in chosen}}
+    known: dict[Space, dict[Node, Node]] = {}
+    own = {names[node]: _scattered(names[node], node, result.scatters, known) for node in chosen}
+    scatters = {**result.scatters, **own}
     gone = _gathered(order) - _gathered(ancestors([*scatters.values(), *result.pushes.values()]))
     kept = {name: node for name, node in scatters.items() if name not in gone}
     return FunctionIR(kept, result.pushes)
@@ -81,13 +91,14 @@ def _products_of_children(order: Iterable[Node], masked: Collection[Node]) -> di
     the products with parameters that it contains."""
     products: dict[Node, frozenset[Node]] = {}
     for node in order:
-        if node.op is GATHER and node.space == SpaceKind.EDGE:
+        if node.op is GATHER and node.space.kind is SpaceKind.EDGE:
             products[node] = frozenset()
             continue
         own = [x for x in node.inputs if x.space != SpaceKind.NONE]
         # A sample depends on the edge, a softmax over the children on the other edges.
         stays = node.op.random or node.op.mixes_edges or node in masked
-        if node.space != SpaceKind.EDGE or stays or not own or any(x not in products for x in own):
+        on_edges = node.space.kind is SpaceKind.EDGE
+        if not on_edges or stays or not own or any(x not in products for x in own):
             continue
         below = frozenset().union(*(products[x] for x in own))
         products[node] = below | {node} if _is_product(node) else below
@@ -134,16 +145,39 @@ def _names(chosen: Iterable[Node]) -> dict[Node, Commuted]:
     return names
 
 
-def _on_vertices(
-    node: Node, on_vertices: Mapping[Node, Node], scatters: Mapping[Name, Node]
+def _scattered(
+    name: Name,
+    node: Node,
+    scatters: Mapping[Name, Node],
+    known: dict[Space, dict[Node, Node]],
 ) -> Node:
+    """The edge value `node` as a state of all children that it is read from. `known`: edge values
+    as values of children, by the rows of these."""
+    order = ancestors([node])
+    gathers = [x for x in order if x.op is GATHER]
+    states = [{x.space: x for x in results_of(scatters[g.attrs["name"]])} for g in gathers]
+    parts: dict[Space, Node] = {}
+    for rows in states[0]:
+        if is_read(reading_of(gathers[0]), rows) and all(rows in state for state in states):
+            found = known.setdefault(rows, {})
+            found.update((g, state[rows]) for g, state in zip(gathers, states, strict=True))
+            for x in order:
+                if x not in found:
+                    found[x] = _on_vertices(x, found, rows)
+            parts[rows] = found[node]
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    to = joined(parts)
+    rows_of_parts = [into(name, x, rows) for rows, x in parts.items()]
+    return Node(JOIN, rows_of_parts, {"name": name, "to": to}, node.shape, to)
+
+
+def _on_vertices(node: Node, found: Mapping[Node, Node], rows: Space) -> Node:
     """The edge value as a value of the child."""
-    if node.op is GATHER:
-        return scatters[node.attrs["name"]]
     if node.space == SpaceKind.NONE:
         return node
-    inputs = [on_vertices[x] for x in node.inputs]
-    return Node(node.op, inputs, node.attrs, node.shape, SpaceKind.VERTEX, node.dtype, node.where)
+    inputs = [found[x] for x in node.inputs]
+    return Node(node.op, inputs, node.attrs, node.shape, rows, node.dtype, node.where)
 
 
 def _gathered(nodes: Iterable[Node]) -> set[Name]:

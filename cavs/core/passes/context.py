@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from cavs.core.ops._def import Space, SpaceKind
-
 _T = TypeVar("_T")
 
 
@@ -15,13 +13,13 @@ class Context:
 
     Attributes:
         switches: names of the passes that are on.
-        edge_parents: the row space of the parents of edges: inner vertices alone, once
-            ``specialize_leaves`` has run.
+        leaves_apart: the types whose leaves have a function of their own, once
+            ``specialize_leaves`` has run; the type of a function without types has no name.
     """
 
     def __init__(self, switches: Iterable[str] = ()) -> None:
         self.switches = frozenset(switches)
-        self.edge_parents: Space = SpaceKind.VERTEX
+        self.leaves_apart: frozenset[str] = frozenset()
         self._shared: dict[type, Any] = {}
 
     def shared(self, kind: type[_T]) -> _T:

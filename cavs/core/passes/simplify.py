@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from cavs.core import ir
 from cavs.core.autodiff import Gradient
 from cavs.core.ir import FunctionIR, Node, ancestors, rebuild
-from cavs.core.ops._def import OpDef, Shape, SpaceKind, Unique, apply
+from cavs.core.ops._def import OpDef, Shape, SpaceKind, Typed, Unique, apply
 from cavs.core.ops.elementwise import ADD, NEG
 from cavs.core.ops.shape import CONCAT, RESHAPE, SLICE
 from cavs.core.ops.structure import CONSTANT
@@ -29,7 +29,7 @@ def _key(node: Node) -> _Key:
 
 
 def _hashable(value: Any) -> Any:
-    known = (int, float, str, tuple, Unique, SpaceKind, ir.Internal, type(None))
+    known = (int, float, str, tuple, Unique, Typed, SpaceKind, ir.Internal, type(None))
     return value if isinstance(value, known) else id(value)
 
 

@@ -4,7 +4,7 @@ Zeros are propagated: values that are multiplied by them are not computed. The r
 leaf's pulls alone, so it needs no levels, and with ``unique_pulls`` the whole cell of a leaf runs
 once per distinct word. F becomes two functions, over rows ``leaf`` and ``inner``; ``join`` joins
 their results. The gradient follows: ∂F of inner vertices runs by levels, ∂F of leaves once
-after them.
+after them. Of several types each is specialised, or not, by itself.
 """
 
 from __future__ import annotations
@@ -14,38 +14,53 @@ from collections.abc import Mapping, Sequence
 
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node, ancestors
-from cavs.core.joins import into, join
-from cavs.core.ops._def import Space, SpaceKind
+from cavs.core.joins import into, join, results_of
+from cavs.core.ops._def import PARTS_OF_VERTICES, Space, SpaceKind, Unique
 from cavs.core.ops.structure import GATHER, JOIN
 from cavs.core.passes.context import Context
 
 
-def _can_specialize(function: FunctionIR) -> bool:
-    """Whether F gathers at all, and reads and gives no values per graph."""
-    nodes = ancestors(function.roots())
+def _can_specialize(nodes: Sequence[Node]) -> bool:
+    """Whether a function of these nodes gathers at all, and reads and gives no values per graph."""
     return any(n.op is GATHER for n in nodes) and all(n.space != SpaceKind.GRAPH for n in nodes)
 
 
 def specialize_leaves(function: FunctionIR, context: Context) -> FunctionIR:
     """F with each result joined from the result of leaves and that of inner vertices."""
-    if not _can_specialize(function):
-        return function
-    context.edge_parents = SpaceKind.INNER
     leaf: dict[Node, Node] = {}
     inner: dict[Node, Node] = {}
-    for node in ancestors(function.roots()):
-        if node.space != SpaceKind.EDGE:
-            leaf[node] = _leaf(node, leaf)
-        inner[node] = _inner(node, inner)
+    for kind, results in _by_type(function).items():
+        nodes = ancestors(results)
+        if not _can_specialize(nodes):
+            continue
+        context.leaves_apart |= {kind}
+        for node in nodes:
+            if node.space.kind is not SpaceKind.EDGE:
+                leaf[node] = _leaf(node, leaf)
+            inner[node] = _inner(node, inner)
+    if not inner:
+        return function
+
+    def apart(node: Node) -> dict[Space, Node]:
+        """The rows of a result."""
+        if node not in inner:
+            return {node.space: node}
+        if node.space.kind is SpaceKind.EDGE:
+            return {node.space: inner[node]}
+        parts = zip(PARTS_OF_VERTICES, (leaf[node], inner[node]), strict=True)
+        return {node.space.of_kind(kind): x for kind, x in parts}
 
     def state(name: Name, node: Node) -> Node:
-        parts = [into(name, leaf[node], SpaceKind.LEAF), into(name, inner[node], SpaceKind.INNER)]
-        return Node(JOIN, parts, {"name": name}, node.shape, SpaceKind.VERTEX)
+        rows = {space: x for part in results_of(node) for space, x in apart(part).items()}
+        parts = [into(name, x, space) for space, x in rows.items()]
+        attrs = {"name": name, "to": node.space}
+        return Node(JOIN, parts, attrs, node.shape, node.space)
 
     def push(name: Name, node: Node) -> Node:
-        if node.space == SpaceKind.EDGE:
-            return inner[node]
-        return join(name, node.shape, {SpaceKind.LEAF: leaf[node], SpaceKind.INNER: inner[node]})
+        rows = {space: x for part in results_of(node) for space, x in apart(part).items()}
+        if len(rows) == 1:
+            return next(iter(rows.values()))
+        return join(name, node.shape, rows, node.space)
 
     return FunctionIR(
         {name: state(name, node) for name, node in function.scatters.items()},
@@ -53,19 +68,28 @@ def specialize_leaves(function: FunctionIR, context: Context) -> FunctionIR:
     )
 
 
+def _by_type(function: FunctionIR) -> dict[str, list[Node]]:
+    """The results of each type."""
+    found: dict[str, list[Node]] = {}
+    for node in function.roots():
+        for part in results_of(node):
+            assert not isinstance(part.space, Unique)
+            found.setdefault(part.space.type, []).append(part)
+    return found
+
+
 def _space(node: Node, inputs: Sequence[Node], rows: SpaceKind) -> Space:
-    if node.space != SpaceKind.VERTEX:
+    if node.space.kind is not SpaceKind.VERTEX:
         return node.space
     computed = inputs and all(x.space == SpaceKind.NONE for x in inputs)
-    return SpaceKind.NONE if computed and not node.op.random else rows
+    return SpaceKind.NONE if computed and not node.op.random else node.space.of_kind(rows)
 
 
 def _inner(node: Node, inner: Mapping[Node, Node]) -> Node:
     inputs = [inner[x] for x in node.inputs]
-    if node.space == SpaceKind.VERTEX or any(
-        a is not b for a, b in zip(inputs, node.inputs, strict=True)
-    ):
-        space = SpaceKind.INNER if node.space == SpaceKind.VERTEX else node.space
+    own = node.space.kind is SpaceKind.VERTEX
+    if own or any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
+        space = node.space.of_kind(SpaceKind.INNER) if own else node.space
         return Node(node.op, inputs, node.attrs, node.shape, space, node.dtype, node.where)
     return node
 

@@ -27,7 +27,7 @@ from cavs.core.passes.context import Context
 
 def ids_of(pull: Node) -> Unique:
     """The distinct ids of an integer pull among the rows that it is pulled by."""
-    assert isinstance(pull.space, SpaceKind)
+    assert not isinstance(pull.space, Unique)
     return Unique((pull.attrs["name"],), pull.space)
 
 
@@ -78,7 +78,7 @@ def _homes(order: Sequence[Node]) -> dict[Node, Unique]:
             products.add(node)
         names = tuple(sorted(pull.attrs["name"] for pull in pulls[node]))
         if len(names) == 1 or node in products:
-            assert isinstance(node.space, SpaceKind)
+            assert not isinstance(node.space, Unique)
             homes[node] = Unique(names, node.space)
     return homes
 
@@ -113,7 +113,7 @@ def _expand(x: Node, rows: Unique, base: Space, node: Node) -> Node:
     return Node(EXPAND, (x,), attrs, node.shape, base, node.dtype, node.where)
 
 
-_ROWS: dict[Space, str] = {
+_ROWS = {
     SpaceKind.LEAF: "leaves",
     SpaceKind.INNER: "inner vertices",
     SpaceKind.VERTEX: "vertices",

@@ -37,8 +37,11 @@ CAVS_INLINE SampleKey sample_key_of_row(const RandomContext& random, const Unifo
     return sample_key(random, of.key, random.graph_key[r], kWholeGraph);
   }
   const bool vertex = of.rows == SampledRows::kVertex;
-  const int32_t* graph = vertex ? random.vertex_graph : random.edge_graph;
-  const int32_t* local = vertex ? random.vertex_local : random.edge_local;
+  const int32_t *graph = random.vertex_graph, *local = random.vertex_local;
+  if (!vertex) {
+    graph = random.edges[static_cast<size_t>(of.edges)].graph;
+    local = random.edges[static_cast<size_t>(of.edges)].local;
+  }
   return sample_key(random, of.key, random.graph_key[graph[r]], static_cast<uint32_t>(local[r]));
 }
 

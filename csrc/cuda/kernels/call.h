@@ -31,14 +31,16 @@ struct Table {
 struct RandomState {
   unsigned long long seed = 0, step = 0;
 };
+struct RandomRows {
+  const int* graph = nullptr;
+  const int* local = nullptr;
+};
 struct Random {
   const RandomState* state = nullptr;
   int training = 1;
   const long long* graph_key = nullptr;
-  const int* vertex_graph = nullptr;
-  const int* vertex_local = nullptr;
-  const int* edge_graph = nullptr;
-  const int* edge_local = nullptr;
+  RandomRows vertices;
+  const RandomRows* edges = nullptr;  // [list of edges], in memory of the host
 };
 
 }  // namespace cavs::cuda

@@ -19,12 +19,13 @@ Draw draw_of(const DeviceCall& call, uint32_t key) {
   return draw;
 }
 
-void set_rows(Draw* draw, const Random& random, SampledRows rows) {
+void set_rows(Draw* draw, const Random& random, const UniformAttributes& of) {
   draw->graph_key = random.graph_key;
-  if (rows == SampledRows::kGraph) return;
-  const bool vertices = rows == SampledRows::kVertex;
-  draw->graph = vertices ? random.vertex_graph : random.edge_graph;
-  draw->local = vertices ? random.vertex_local : random.edge_local;
+  if (of.rows == SampledRows::kGraph) return;
+  const bool vertices = of.rows == SampledRows::kVertex;
+  const RandomRows& rows = vertices ? random.vertices : random.edges[of.edges];
+  draw->graph = rows.graph;
+  draw->local = rows.local;
 }
 
 // As DropoutRule of cpu/kernels/random.inl.h: number k of 2^24 keeps its element from `least` on.
@@ -51,7 +52,7 @@ void launch_draw(Library& library, const Stream& stream, const char* name, Draw 
 void uniform(Library& library, const Stream& stream, const DeviceCall& call) {
   const auto& attributes = attributes_of<UniformAttributes>(call);
   Draw draw = draw_of(call, attributes.key);
-  set_rows(&draw, *call.random, attributes.rows);
+  set_rows(&draw, *call.random, attributes);
   launch_draw(library, stream, "uniform", draw);
 }
 
@@ -59,7 +60,7 @@ void dropout(Library& library, const Stream& stream, const DeviceCall& call) {
   if (call.random->training == 0) return copy_rows(library, stream, call);
   const auto& attributes = attributes_of<DropoutAttributes>(call);
   Draw draw = draw_of(call, attributes.key);
-  set_rows(&draw, *call.random, attributes.rows);
+  set_rows(&draw, *call.random, attributes);
   set_rate(&draw, attributes.rate);
   launch_draw(library, stream, "dropout", draw);
 }

@@ -85,7 +85,7 @@ BoundCalls LevelsCode::blank_calls(size_t segment) const {
             return Operand{nullptr, static_cast<int>(ld_of(exe_, layout_, id)),
                            static_cast<int>(exe_.forms[static_cast<size_t>(id)].size)};
           },
-          [](const TableSpec&) { return Table(); }};
+          [](const TableSpec&, const Space&) { return Table(); }};
 }
 
 std::vector<LevelsStep> LevelsCode::steps_without_addresses(size_t segment,
@@ -155,8 +155,8 @@ int64_t LevelsLaunches::launch(int64_t level) {
   if (!prepared_) prepare(level, count);
   if (!possible_) return 0;
   Levels levels;
-  levels.vertices = lists_.find(List::kLevelPtr);
-  levels.edges = lists_.find(List::kLevelEdgePtr);
+  levels.vertices = lists_.find({List::kLevelPtr});
+  levels.edges = lists_.find({List::kLevelEdgePtr});
   levels.first = static_cast<int>(level);
   levels.count = static_cast<int>(count);
   levels.step = sweep_.exe.program.backward ? -1 : 1;

@@ -49,7 +49,7 @@ int64_t rows_of_level(const Schedule& schedule, int64_t level, bool edges) {
 
 int64_t count_narrow(const Program& program, size_t segment, const std::vector<BoundCall>& calls,
                      const Schedule& schedule, int64_t level) {
-  const int64_t first = first_level(program, segment), levels = schedule.num_levels();
+  const int64_t first = first_level(program, segment), levels = schedule.num_batches();
   const int64_t step = program.backward ? -1 : 1;
   int64_t count = 0;
   for (int64_t l = level; l >= first && l < levels; l += step) {
@@ -62,10 +62,16 @@ int64_t count_narrow(const Program& program, size_t segment, const std::vector<B
 LevelsChoice choose_levels(const LevelsCode& code, const Program& program, size_t segment,
                            const Schedule& schedule) {
   LevelsChoice choice;
-  const int64_t first = first_level(program, segment), levels = schedule.num_levels();
+  const int64_t first = first_level(program, segment), levels = schedule.num_batches();
   choice.levels = std::max<int64_t>(0, levels - first);
+  if (schedule.typed) {
+    const int type = type_of(program, program.segments[segment].space);
+    const auto of_type = [type](const Batch& batch) { return batch.type == type; };
+    choice.levels = std::count_if(schedule.batches.begin(), schedule.batches.end(), of_type);
+  }
   if (choice.levels == 0) return choice;
   choice.why_not = persistent_levels() ? code.why_not(segment) : "CAVS_CUDA_PERSISTENT=0";
+  if (schedule.typed) choice.why_not = "vertices have types";
   if (!choice.why_not.empty()) return choice;
   const BoundCalls blank = code.blank_calls(segment);
   bool wide = false;

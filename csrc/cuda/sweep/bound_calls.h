@@ -33,7 +33,7 @@ struct BoundCall {
 // Calls with the operands, tables and random numbers that they point to.
 struct BoundCalls {
   // Binds calls that know their program and instruction. `operand_of` and `table_of` give the
-  // operand of a value, and the table of a TableSpec.
+  // operand of a value, and the table of a TableSpec for rows of a space.
   template <class OperandOf, class TableOf>
   BoundCalls(std::vector<BoundCall> unbound, const Random& numbers, const OperandOf& operand_of,
              const TableOf& table_of)
@@ -55,7 +55,9 @@ struct BoundCalls {
       for (const auto* ids : {&instruction.inputs, &instruction.outputs}) {
         for (const int id : *ids) operands.push_back(operand_of(id));
       }
-      for (const TableSpec& table : instruction.tables) tables.push_back(table_of(table));
+      for (const TableSpec& table : instruction.tables) {
+        tables.push_back(table_of(table, instruction.space));
+      }
     }
   }
   BoundCalls(const BoundCalls&) = delete;

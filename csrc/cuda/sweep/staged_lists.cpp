@@ -15,8 +15,8 @@ namespace {
 class Asked final : public Lists {
  public:
   explicit Asked(std::set<ListId>* lists) : lists_(*lists) {}
-  const int32_t* find(List list, int argument = 0) const override {
-    lists_.insert({list, argument});
+  const int32_t* find(const ListId& id) const override {
+    lists_.insert(id);
     return nullptr;
   }
 
@@ -31,7 +31,10 @@ void add_random(const Attributes& attributes, std::set<ListId>* lists) {
   if (uniform == nullptr) return;
   lists->insert({List::kGraphKeys});
   if (uniform->rows == SampledRows::kVertex) lists->insert({{List::kGraph}, {List::kLocal}});
-  if (uniform->rows == SampledRows::kEdge) lists->insert({{List::kEdgeGraph}, {List::kEdgeLocal}});
+  if (uniform->rows == SampledRows::kEdge) {
+    const int edges = uniform->edges;
+    lists->insert({{List::kEdgeGraph, 0, edges}, {List::kEdgeLocal, 0, edges}});
+  }
 }
 
 struct HostArray {
@@ -40,8 +43,8 @@ struct HostArray {
 };
 
 // A list of the schedule; nothing for the others.
-HostArray array_of(const Schedule& schedule, const ListId& id) {
-  const std::vector<int32_t>* const list = list_of(schedule, id.list, id.argument);
+HostArray array_of(const Program& program, const Schedule& schedule, const ListId& id) {
+  const std::vector<int32_t>* const list = list_of(program, schedule, id);
   if (list == nullptr) return {};
   return {list->data(), static_cast<int64_t>(list->size() * sizeof(int32_t))};
 }
@@ -56,16 +59,17 @@ std::map<int, int64_t> integer_inputs(const Executable& exe, const RowCounts& co
   return elements;
 }
 
-int64_t edges_of_parents(const Program& program, int unique, const RowCounts& counts,
+int64_t edges_of_parents(const Program& program, const ParentList& list, const RowCounts& counts,
                          const Schedule& schedule) {
-  return count_parents(program.uniques[static_cast<size_t>(unique)].base, counts, schedule);
+  const Space& base = program.uniques[static_cast<size_t>(list.unique)].base;
+  return count_parents(base, counts, schedule, list.edges);
 }
 
 // The lists of parents of a unique, with room at `memory`.
-UniqueParents parents_at(std::byte* memory, int unique, const Sweep& sweep) {
-  const int64_t rows = sweep.counts.uniques[static_cast<size_t>(unique)];
+UniqueParents parents_at(std::byte* memory, const ParentList& list, const Sweep& sweep) {
+  const int64_t rows = sweep.counts.uniques[static_cast<size_t>(list.unique)];
   return unique_parents_at(
-      memory, rows, edges_of_parents(sweep.exe.program, unique, sweep.counts, sweep.schedule));
+      memory, rows, edges_of_parents(sweep.exe.program, list, sweep.counts, sweep.schedule));
 }
 
 }  // namespace
@@ -75,15 +79,17 @@ std::set<ListId> lists_read(const Program& program) {
   const Asked asked(&lists);
   // The tables of distinct ids have a place of their own.
   const std::vector<UniqueTable> uniques(program.uniques.size());
-  const std::vector<UniqueParents> parents(program.uniques.size());
+  const ParentTables parents;
   for (const Segment& segment : program.segments) {
-    if (segment.kind == SegmentKind::kLevels) {
+    if (segment.kind == SegmentKind::kLevels && program.num_types == 0) {
       lists.insert({{List::kLevelPtr}, {List::kLevelEdgePtr}});
     }
     for (const Instruction& instruction : segment.instructions) {
       for (const TableSpec& table : instruction.tables) {
-        resolve_table(table, {asked, uniques, parents});
-        if (lists_parents(table.kind)) lists.insert({List::kUniqueParents, table.argument});
+        resolve_table(table, instruction.space, {program, asked, uniques, parents});
+        if (!lists_parents(table.kind)) continue;
+        const int edges = edge_list_of(program, table.members);
+        lists.insert({List::kUniqueParents, table.argument, edges});
       }
       add_random(instruction.attributes, &lists);
     }
@@ -101,14 +107,15 @@ StagedLists::StagedLists(const std::set<ListId>& lists, const Executable& exe,
                          const RowCounts& counts, const Schedule& schedule) {
   const std::map<int, int64_t> inputs = integer_inputs(exe, counts);
   for (const ListId& id : lists) {
-    int64_t size = array_of(schedule, id).bytes;
+    int64_t size = array_of(exe.program, schedule, id).bytes;
     if (id.list == List::kGraphKeys) {
       size = schedule.num_graphs * static_cast<int64_t>(sizeof(int64_t));
     } else if (id.list == List::kInput) {
       size = inputs.at(id.argument) * static_cast<int64_t>(sizeof(int32_t));
     } else if (id.list == List::kUniqueParents) {
       size = unique_parents_bytes(counts.uniques[static_cast<size_t>(id.argument)],
-                                  edges_of_parents(exe.program, id.argument, counts, schedule));
+                                  edges_of_parents(exe.program, {id.argument, id.edges}, counts,
+                                                   schedule));
     }
     offsets_[id] = bytes;
     bytes += align_up(size);
@@ -119,11 +126,12 @@ void StagedLists::write(const Sweep& sweep, std::byte* block) const {
   const Schedule& schedule = sweep.schedule;
   for (const auto& [id, offset] : offsets_) {
     if (id.list == List::kUniqueParents) {
-      UniqueParents lists = parents_at(block + offset, id.argument, sweep);
-      list_parents(sweep.uniques[static_cast<size_t>(id.argument)], schedule, &lists);
+      UniqueParents lists = parents_at(block + offset, {id.argument, id.edges}, sweep);
+      list_parents(sweep.uniques[static_cast<size_t>(id.argument)],
+                   schedule.edges[static_cast<size_t>(id.edges)], &lists);
       continue;
     }
-    HostArray array = array_of(schedule, id);
+    HostArray array = array_of(sweep.exe.program, schedule, id);
     if (id.list == List::kGraphKeys) {
       const auto bytes = schedule.num_graphs * static_cast<int64_t>(sizeof(int64_t));
       array = {sweep.random.graph_key, bytes};
@@ -141,16 +149,16 @@ void DeviceLists::add(const StagedLists& staged, Address address) {
   }
 }
 
-const int32_t* DeviceLists::find(List list, int argument) const {
-  const auto found = addresses_.find({list, argument});
+const int32_t* DeviceLists::find(const ListId& id) const {
+  const auto found = addresses_.find(id);
   return found == addresses_.end() ? nullptr : reinterpret_cast<const int32_t*>(found->second);
 }
 
-std::vector<UniqueParents> DeviceLists::unique_parents(const Sweep& sweep) const {
-  std::vector<UniqueParents> parents(sweep.uniques.size());
-  for (const int u : sweep.exe.parent_lists) {
-    auto* memory = reinterpret_cast<std::byte*>(addresses_.at({List::kUniqueParents, u}));
-    parents[static_cast<size_t>(u)] = parents_at(memory, u, sweep);
+ParentTables DeviceLists::unique_parents(const Sweep& sweep) const {
+  ParentTables parents;
+  for (const ParentList& it : sweep.exe.parent_lists) {
+    const ListId id{List::kUniqueParents, it.unique, it.edges};
+    parents[it] = parents_at(reinterpret_cast<std::byte*>(addresses_.at(id)), it, sweep);
   }
   return parents;
 }

@@ -17,14 +17,6 @@
 
 namespace cavs::cuda {
 
-struct ListId {
-  List list;
-  int argument = 0;
-};
-inline bool operator<(const ListId& a, const ListId& b) {
-  return a.list != b.list ? a.list < b.list : a.argument < b.argument;
-}
-
 // The lists that a program's instructions read.
 std::set<ListId> lists_read(const Program& program);
 
@@ -56,9 +48,9 @@ class DeviceLists final : public Lists {
   void add(const StagedLists& staged, Address address);
 
   // Null where it was not staged.
-  const int32_t* find(List list, int argument = 0) const override;
-  // Of the uniques whose lists of parents the sweep's program reads.
-  std::vector<UniqueParents> unique_parents(const Sweep& sweep) const;
+  const int32_t* find(const ListId& id) const override;
+  // The lists of parents that the sweep's program reads.
+  ParentTables unique_parents(const Sweep& sweep) const;
 
  private:
   std::map<ListId, Address> addresses_;

@@ -24,15 +24,19 @@
 namespace cavs::cuda {
 namespace {
 
-Random random_of(const RandomContext& context, Address state, const DeviceLists& lists) {
+Random random_of(const RandomContext& context, Address state, const DeviceLists& lists,
+                 std::vector<RandomRows>* edges) {
   Random random;
   random.state = reinterpret_cast<const RandomState*>(state);
   random.training = context.training ? 1 : 0;
-  random.graph_key = reinterpret_cast<const long long*>(lists.find(List::kGraphKeys));
-  random.vertex_graph = lists.find(List::kGraph);
-  random.vertex_local = lists.find(List::kLocal);
-  random.edge_graph = lists.find(List::kEdgeGraph);
-  random.edge_local = lists.find(List::kEdgeLocal);
+  random.graph_key = reinterpret_cast<const long long*>(lists.find({List::kGraphKeys}));
+  random.vertices = {lists.find({List::kGraph}), lists.find({List::kLocal})};
+  for (size_t list = 0; list < context.edges.size(); ++list) {
+    const int number = static_cast<int>(list);
+    edges->push_back(
+        {lists.find({List::kEdgeGraph, 0, number}), lists.find({List::kEdgeLocal, 0, number})});
+  }
+  random.edges = edges->data();
   return random;
 }
 
@@ -50,10 +54,10 @@ class Walker {
         lists_(lists),
         library_(library_of(prepared_.open(), program_.dtype, flush_denormals)),
         bound_(
-            code_.calls, random_of(sweep.random, random_place(), lists),
+            code_.calls, random_of(sweep.random, random_place(), lists, &random_edges_),
             [&](int id) { return operand_of(id); },
-            [&](const TableSpec& spec) {
-              const IndexTable table = resolve_table(spec, tables);
+            [&](const TableSpec& spec, const Space& space) {
+              const IndexTable table = resolve_table(spec, space, tables);
               return Table{table.index, table.ptr, table.list, table.part};
             }),
         times_(sweep, stream) {}
@@ -98,20 +102,36 @@ class Walker {
         key.push_back(reinterpret_cast<uint64_t>(list));
       }
     }
-    for (const auto* ptr : {&sweep_.schedule.level_ptr, &sweep_.schedule.level_edge_ptr}) {
-      for (const int32_t row : *ptr) key.push_back(static_cast<uint64_t>(row));
+    for (const Batch& batch : sweep_.schedule.batches) {
+      key.push_back(static_cast<uint64_t>(batch.type));
+      key.push_back(static_cast<uint64_t>(batch.begin));
+      key.push_back(static_cast<uint64_t>(batch.end));
+      for (const EdgeRows& edges : sweep_.schedule.edges) {
+        key.push_back(static_cast<uint64_t>(edges.ptr[batch.begin]));
+        key.push_back(static_cast<uint64_t>(edges.ptr[batch.end]));
+      }
+    }
+    for (const TypeRows& rows : sweep_.schedule.types) {
+      for (const int64_t row : {rows.first, rows.inner, rows.last}) {
+        key.push_back(static_cast<uint64_t>(row));
+      }
+    }
+    for (const EdgeRows& edges : sweep_.schedule.edges) {
+      key.push_back(static_cast<uint64_t>(edges.size()));
     }
     key.push_back(scratch_of(0));
     if (prepared_.random) {
       const Random& random = bound_.random;
       key.push_back(static_cast<uint64_t>(random.training));
       key.push_back(reinterpret_cast<uint64_t>(random.graph_key));
-      for (const int* list :
-           {random.vertex_graph, random.vertex_local, random.edge_graph, random.edge_local}) {
-        key.push_back(reinterpret_cast<uint64_t>(list));
-      }
+      const auto add = [&key](const RandomRows& rows) {
+        key.push_back(reinterpret_cast<uint64_t>(rows.graph));
+        key.push_back(reinterpret_cast<uint64_t>(rows.local));
+      };
+      add(random.vertices);
+      for (const RandomRows& rows : random_edges_) add(rows);
     }
-    key.push_back(persistent_levels() ? reinterpret_cast<uint64_t>(lists_.find(List::kLevelPtr))
+    key.push_back(persistent_levels() ? reinterpret_cast<uint64_t>(lists_.find({List::kLevelPtr}))
                                       : 0);
     return key;
   }
@@ -150,12 +170,13 @@ class Walker {
     for (size_t s = 0; s < program_.segments.size(); ++s) {
       poll();
       const Segment& segment = program_.segments[s];
-      if (segment.kind == SegmentKind::kSums) continue;  // done with the levels before it
+      const SegmentRange turns = taking_turns(program_, s);
+      if (turns.first < s) continue;  // done with the levels before it
       stream_ = &lanes.enter(s);
       place_ = places[s].stream;
       scratch_ = scratch_of(place_);
       if (segment.kind == SegmentKind::kLevels) {
-        walk_levels(s);
+        walk_batches(turns);
       } else {
         for (size_t i = prepared_.first_call(s); i < prepared_.last_call(s); ++i) {
           const Space& space = prepared_.calls[i].instruction->space;
@@ -176,7 +197,7 @@ class Walker {
     const Root& root = sweep_.exe.roots[id];
     const ValueSpec& value = program_.values[static_cast<size_t>(root.value)];
     if (value.role == Role::kInput && value.dtype == DType::kInt32) {
-      operand.data = const_cast<int32_t*>(lists_.find(List::kInput, value.index)) + root.column;
+      operand.data = const_cast<int32_t*>(lists_.find({List::kInput, value.index})) + root.column;
     }
     return operand;
   }
@@ -196,21 +217,32 @@ class Walker {
     return workspace_address() + static_cast<Address>(workspace_.random_offset());
   }
 
-  void walk_levels(size_t s) {
+  // Goes through the batches in order; of these segments each has the batches of its type.
+  void walk_batches(const SegmentRange& turns) {
     const Schedule& schedule = sweep_.schedule;
-    const int64_t levels = schedule.num_levels();
-    const bool inner = program_.segments[s].space.kind == SpaceKind::kInner;
-    std::optional<LevelsLaunches> together = levels_together(s);
-    for (int64_t i = 0; i < levels; ++i) {
-      level_ = program_.backward ? levels - 1 - i : i;
-      if (inner && level_ == 0) continue;  // all leaves, and nothing but leaves
+    std::vector<int> of_type(schedule.types.size(), -1);
+    for (size_t s = turns.first; s < turns.last; ++s) {
+      const Segment& segment = program_.segments[s];
+      if (segment.kind != SegmentKind::kLevels) continue;
+      of_type[static_cast<size_t>(type_of(program_, segment.space))] = static_cast<int>(s);
+    }
+    std::optional<LevelsLaunches> together = levels_together(turns.first);
+    const int64_t count = schedule.num_batches();
+    for (int64_t i = 0; i < count; ++i) {
+      level_ = program_.backward ? count - 1 - i : i;
+      const Batch& batch = schedule.batches[static_cast<size_t>(level_)];
+      if (of_type[static_cast<size_t>(batch.type)] < 0) continue;
+      const auto s = static_cast<size_t>(of_type[static_cast<size_t>(batch.type)]);
+      const bool inner = program_.segments[s].space.kind == SpaceKind::kInner;
+      const int64_t leaves = schedule.types[static_cast<size_t>(batch.type)].inner;
+      if (inner && batch.end <= leaves) continue;  // leaves, which ran before
       poll();
       if (const int64_t done = together ? together->launch(level_) : 0; done > 0) {
         i += done - 1;
         continue;
       }
       for (size_t i = prepared_.first_call(s); i < prepared_.last_call(s, true); ++i) {
-        launch_level(i);
+        launch_batch(i, batch);
       }
     }
     level_ = -1;
@@ -218,7 +250,8 @@ class Walker {
 
   // Nothing where each launch is timed or its states are looked at.
   std::optional<LevelsLaunches> levels_together(size_t s) const {
-    if (!persistent_levels() || sweep_.profile != nullptr || sweep_.first_nan != nullptr) {
+    const bool watched = sweep_.profile != nullptr || sweep_.first_nan != nullptr;
+    if (!persistent_levels() || watched || sweep_.schedule.typed) {
       return std::nullopt;
     }
     std::vector<BoundCall> calls = prepared_.of_levels(bound_.calls, s);
@@ -228,11 +261,11 @@ class Walker {
                                          lists_, *stream_, gate);
   }
 
-  void launch_level(size_t i) {
-    const auto& ptr =
-        prepared_.calls[i].edges ? sweep_.schedule.level_edge_ptr : sweep_.schedule.level_ptr;
-    const auto level = static_cast<size_t>(level_);
-    launch(i, ptr[level], ptr[level + 1], false);
+  void launch_batch(size_t i, const Batch& batch) {
+    if (!prepared_.calls[i].edges) return launch(i, batch.begin, batch.end, false);
+    const int list = edge_list_of(program_, prepared_.calls[i].instruction->space.members);
+    const auto& ptr = sweep_.schedule.edges[static_cast<size_t>(list)].ptr;
+    launch(i, ptr[batch.begin], ptr[batch.end], false);
   }
 
   void launch(size_t i, int64_t begin, int64_t end, bool empty_too) {
@@ -285,6 +318,7 @@ class Walker {
   const bool flush_;
   const DeviceLists& lists_;
   Library& library_;
+  std::vector<RandomRows> random_edges_;  // before what points to it
   const BoundCalls bound_;
   LaunchTimes times_;
   Interrupt interrupt_;

@@ -19,19 +19,26 @@ std::set<ListId> not_staged(const Executable& exe, const Staged& staged) {
   return missing;
 }
 
-int64_t widest(const std::vector<int32_t>& ptr) {
+// Of a batch of the type: the most rows, or edges of a list.
+int64_t widest(const Schedule& schedule, int type, const EdgeRows* edges) {
   int64_t most = 0;
-  for (size_t i = 1; i < ptr.size(); ++i) most = std::max<int64_t>(most, ptr[i] - ptr[i - 1]);
+  for (const Batch& batch : schedule.batches) {
+    if (batch.type != type) continue;
+    most = std::max(most, edges == nullptr ? batch.end - batch.begin
+                                           : edges->ptr[batch.end] - edges->ptr[batch.begin]);
+  }
   return most;
 }
 
 }  // namespace
 
-int64_t most_rows(const Segment& segment, const Instruction& instruction, const RowCounts& counts,
-                  const Schedule& schedule) {
-  const bool edges = instruction.space.kind == SpaceKind::kEdge;
+int64_t most_rows(const Program& program, const Segment& segment, const Instruction& instruction,
+                  const RowCounts& counts, const Schedule& schedule) {
   if (by_levels(segment.kind)) {
-    return widest(edges ? schedule.level_edge_ptr : schedule.level_ptr);
+    const bool edges = instruction.space.kind == SpaceKind::kEdge;
+    const int list = edges ? edge_list_of(program, instruction.space.members) : 0;
+    return widest(schedule, type_of(program, segment.space),
+                  edges ? &schedule.edges[static_cast<size_t>(list)] : nullptr);
   }
   return counts.used(instruction.space);
 }
@@ -46,7 +53,7 @@ CudaWorkspace::CudaWorkspace(const Executable& exe, const RowCounts& counts,
     for (size_t i = program.first_call(s); i < program.last_call(s); ++i) {
       const PreparedCall& call = program.calls[i];
       if (call.kernel == nullptr || call.kernel->scratch_bytes == nullptr) continue;
-      const int64_t rows = most_rows(segment, *call.instruction, counts, schedule);
+      const int64_t rows = most_rows(exe.program, segment, *call.instruction, counts, schedule);
       const size_t bytes =
           call.kernel->scratch_bytes(exe.program, *call.instruction, static_cast<int>(rows));
       scratch = std::max(scratch, static_cast<int64_t>(bytes));

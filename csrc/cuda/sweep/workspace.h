@@ -25,7 +25,7 @@ class CudaWorkspace final : public Workspace {
 };
 
 // Rows that one launch of the instruction works on at most.
-int64_t most_rows(const Segment& segment, const Instruction& instruction, const RowCounts& counts,
-                  const Schedule& schedule);
+int64_t most_rows(const Program& program, const Segment& segment, const Instruction& instruction,
+                  const RowCounts& counts, const Schedule& schedule);
 
 }  // namespace cavs::cuda

@@ -1,0 +1,158 @@
+"""The order of a function's types, and the facts by which batches of graphs are scheduled for it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from typing import NamedTuple
+
+from cavs.core.ir import FunctionIR, Node, ancestors
+from cavs.core.joins import results_of
+from cavs.core.ops._def import EdgeList, SpaceKind, Typed
+from cavs.core.ops.structure import GATHER
+from cavs.core.trace import Trace
+from cavs.core.tracing import SourceLine
+
+_MOST_PERMUTED = 7
+"""Types of which every order is tried."""
+
+
+class Read(NamedTuple):
+    """What vertices of a type read of their children.
+
+    Attributes:
+        edges: the list of edges.
+        slot: the position of the child; None: all of the list.
+        states: the states that are read.
+        types: the types that scatter all of them.
+        where: line of the first gather.
+    """
+
+    edges: EdgeList
+    slot: int | None
+    states: tuple[str, ...]
+    types: frozenset[str]
+    where: SourceLine | None
+
+
+@dataclass(frozen=True)
+class TypeOrder:
+    """How a batch's vertices are numbered, and which run batch by batch.
+
+    Attributes:
+        names: the types, in the order of their rows.
+        given: the types as the user gave them: graphs may number them so.
+        lists: the lists of edges that the function reads by, in the order of their numbers.
+        batched: the types that run batch by batch; the others run before or after all batches.
+        apart: the types whose leaves run before the batches.
+    """
+
+    names: tuple[str, ...]
+    given: tuple[str, ...]
+    lists: tuple[EdgeList, ...]
+    batched: frozenset[str]
+    apart: frozenset[str]
+
+    def numbers(self) -> tuple[object, ...]:
+        """The same in numbers, as schedules are made from: names; the number of each type that was
+        given; (parents, children or -1) of each list; and of each type whether it is batched, and
+        whether its leaves are apart."""
+        number = {name: i for i, name in enumerate(self.names)}
+        return (
+            self.names,
+            tuple(number[name] for name in self.given),
+            tuple((number[a], -1 if b is None else number[b]) for a, b in self.lists),
+            tuple(name in self.batched for name in self.names),
+            tuple(name in self.apart for name in self.names),
+        )
+
+
+def order_of(trace: Trace, apart: Collection[str], all_batched: bool) -> TypeOrder | None:
+    """The order of the types of a function as traced; None for a function without types.
+
+    `apart`: the types whose leaves have a function of their own; `all_batched`: whether also types
+    run batch by batch that gather nothing, or that nobody gathers from.
+    """
+    if not trace.types:
+        return None
+    nodes = ancestors(trace.function.roots())
+    lists = dict.fromkeys(x for node in nodes for x in _lists_of(node))
+    gathering = {x.parents for node in nodes if node.op is GATHER for x in _lists_of(node)}
+    batched = set(trace.types)
+    if not all_batched:
+        batched = gathering & _gathered_types(trace.function, nodes)
+    return TypeOrder(
+        _in_row_order(trace.types, trace.function.scatters),
+        trace.types,
+        tuple(sorted(lists, key=str)),
+        frozenset(batched),
+        frozenset(apart),
+    )
+
+
+def _lists_of(node: Node) -> Sequence[EdgeList]:
+    """The lists of edges that a node has rows for, or is read by."""
+    spaces = (node.space, node.attrs.get("edges"))
+    found: list[EdgeList] = []
+    for space in spaces:
+        if isinstance(space, Typed) and space.kind is SpaceKind.EDGE:
+            found += [x for x in space.members if isinstance(x, EdgeList)]
+    return found
+
+
+def _gathered_types(function: FunctionIR, nodes: Sequence[Node]) -> set[str]:
+    """The types from whose vertices others gather."""
+    found: set[str] = set()
+    for node in nodes:
+        if node.op is GATHER:
+            (edges,) = _lists_of(node)[-1:]
+            scattered = types_of(function.scatters[node.attrs["name"]])
+            found |= scattered if edges.children is None else {edges.children}
+    return found
+
+
+def types_of(state: Node) -> set[str]:
+    """The types that scatter the state."""
+    return {part.space.type for part in results_of(state) if isinstance(part.space, Typed)}
+
+
+def _in_row_order(types: tuple[str, ...], scatters: Mapping[str, Node]) -> tuple[str, ...]:
+    """The types in an order in which those that scatter a state stand together, as far as can be:
+    a state has rows for the types between them too."""
+    states = [types_of(node) for node in scatters.values()]
+
+    def gaps(order: Sequence[str]) -> int:
+        places = [sorted(order.index(name) for name in state) for state in states]
+        return sum(place[-1] - place[0] + 1 - len(place) for place in places)
+
+    if gaps(types) == 0:
+        return types
+    if len(types) <= _MOST_PERMUTED:
+        return min(permutations(types), key=gaps)
+    best = list(types)
+    improved = True
+    while improved:
+        improved = False
+        for i in range(len(best)):
+            for j in range(len(best)):
+                moved = best[:i] + best[i + 1 :]
+                moved.insert(j, best[i])
+                if gaps(moved) < gaps(best):
+                    best, improved = moved, True
+    return tuple(best)
+
+
+def reads_of(trace: Trace) -> list[Read]:
+    """What each type reads of its children."""
+    found: dict[tuple[EdgeList, int | None], list[Node]] = {}
+    for node in ancestors(trace.function.roots()):
+        if node.op is GATHER and (lists := _lists_of(node)):
+            found.setdefault((lists[-1], node.attrs["slot"]), []).append(node)
+    reads = []
+    for (edges, slot), nodes in found.items():
+        states = tuple(dict.fromkeys(node.attrs["name"] for node in nodes))
+        scattered = [types_of(trace.function.scatters[name]) for name in states]
+        types = frozenset(set.intersection(*scattered))
+        reads.append(Read(edges, slot, states, types, nodes[0].where))
+    return reads

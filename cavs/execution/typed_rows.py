@@ -1,0 +1,42 @@
+"""Which vertices and edges of a batch are of which types, one by one: for the oracle and for words
+about single rows. Schedules know the same in C++."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cavs._arrays import Array
+from cavs.core.ops._def import EdgeList, Space, SpaceKind, Typed
+from cavs.scheduler import GraphBatch
+
+
+def types_of(graphs: GraphBatch, names: Sequence[str]) -> list[str]:
+    """The name of each vertex's type, among a function's; in a function without types it has none.
+    """
+    if not names:
+        return [""] * graphs.num_vertices
+    return [names[x] if isinstance(x, int) else x for x in graphs.types or ()]
+
+
+def lists_of(edges: Space) -> list[EdgeList]:
+    """The lists of edges that a space names; none in a function without types."""
+    members = edges.members if isinstance(edges, Typed) else ()
+    return [x for x in members if isinstance(x, EdgeList)]
+
+
+def rows_of(graphs: GraphBatch, names: Sequence[str], rows: Typed) -> Array:
+    """The numbers of the vertices, or edges, that have these rows, ascending; `names`: the types of
+    the function."""
+    types = np.array(types_of(graphs, names), dtype=object)
+    if rows.kind is not SpaceKind.EDGE:
+        return np.flatnonzero([name in rows.members for name in types.tolist()])
+    parents = np.repeat(types, np.diff(graphs.child_ptr)).tolist()
+    children = types[graphs.children].tolist() if graphs.num_edges else []
+    lists = lists_of(rows)
+
+    def has(parent: str, child: str) -> bool:
+        return any(x.parents == parent and x.children in (None, child) for x in lists)
+
+    return np.flatnonzero([has(a, b) for a, b in zip(parents, children, strict=True)])

@@ -1,0 +1,108 @@
+"""Checks of graphs and of input rows for functions of types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cavs._arrays import Array, find_unreadable_child
+from cavs.core.ops._def import Rows, SpaceKind, Typed
+from cavs.core.trace import Trace
+from cavs.core.type_order import TypeOrder, reads_of
+from cavs.errors import GraphError
+from cavs.execution.typed_rows import rows_of
+from cavs.scheduler import GraphBatch, Policy
+
+
+class TypesOfInputs:
+    """Knows which vertices of a batch the inputs have rows for, and what vertices read of their
+    children.
+
+    Args:
+        types: the order of the types.
+        trace: the function.
+        extra: whether a child may be there that nothing reads.
+    """
+
+    def __init__(self, types: TypeOrder, trace: Trace, extra: bool) -> None:
+        self._order = types
+        self._numbers = types.numbers()
+        self._extra = extra
+        self._reads = reads_of(trace)
+        self._specs = list(trace.inputs.values())
+        number = {name: i for i, name in enumerate(types.names)}
+        self._native = tuple(
+            (
+                number[read.edges.parents],
+                -1 if read.edges.children is None else number[read.edges.children],
+                -1 if read.slot is None else read.slot,
+                tuple(number[name] for name in read.types),
+            )
+            for read in self._reads
+        )
+
+    def check(self, graphs: GraphBatch, policy: str | Policy) -> None:
+        """Makes the batch's schedule; looks once at each batch.
+
+        Raises:
+            GraphError: a vertex has a type that the function does not have, a cycle, or a child
+                that nothing reads, or that does not scatter what is read.
+        """
+        graphs.kept(self, lambda: self._look(graphs, policy))
+
+    def rows(self, graphs: GraphBatch) -> Sequence[int]:
+        """How many rows each input has, in the order of the inputs."""
+        return graphs.kept(self, lambda: self._look(graphs, "depth"))
+
+    def _look(self, graphs: GraphBatch, policy: str | Policy) -> list[int]:
+        found = find_unreadable_child(graphs.native, self._numbers, self._native, self._extra)
+        if found is not None:
+            self._refuse(graphs, *found)
+        schedule = graphs.schedule(policy, self._numbers)
+        counts = {
+            name: last - first
+            for name, (first, _, last) in zip(self._order.names, schedule.type_rows, strict=True)
+        }
+        edges = {each: len(schedule.edge_rows(i)["child"]) for i, each in enumerate(self._order.lists)}
+
+        def count(rows: Rows) -> int:
+            if not isinstance(rows, Typed):
+                return graphs.num_graphs
+            known: dict[object, int] = edges if rows.kind is SpaceKind.EDGE else counts
+            return sum(known[member] for member in rows.members)
+
+        return [count(spec.rows) for spec in self._specs]
+
+    def _refuse(self, graphs: GraphBatch, vertex: int, edge: int, number: int) -> None:
+        types = graphs.types
+        assert types is not None
+        graph = int(np.searchsorted(graphs.ptr, vertex, side="right")) - 1
+        first = int(graphs.ptr[graph])
+        child = int(graphs.children[edge])
+        where = f"[graph] graph {graph}, vertex {vertex - first} of type {types[vertex]!r}: expected"
+        if number < 0:
+            reads = [str(r.edges) + ("" if r.slot is None else f" at {r.slot}") for r in self._reads]
+            raise GraphError(
+                f"{where} children that its function gathers, {reads}, got child {child - first} of "
+                f"type {types[child]!r}; gather it, leave it out, or compile with "
+                "extra_children='ignore'"
+            )
+        read = self._reads[number]
+        raise GraphError(
+            f"{where} children that scatter {', '.join(read.states)}, which is gathered at "
+            f"{read.where}, got child {child - first} of type {types[child]!r}; gather from one "
+            "type by of=, or scatter it there too"
+        )
+
+    def places(self, graphs: GraphBatch, rows: Typed) -> Array:
+        """The numbers of the vertices, or edges, that some rows are for, ascending."""
+        return rows_of(graphs, self._order.given, rows)
+
+
+def named_members(rows: Typed) -> str:
+    """The types, or lists of edges, in words."""
+    names = [repr(str(member)) for member in rows.members]
+    if len(names) == 1:
+        return f"type {names[0]}"
+    return f"types {', '.join(names)}"

@@ -1,0 +1,83 @@
+// Batches of typed vertices: which type runs next, from a policy.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "graph/graph_batch.h"
+
+namespace cavs {
+
+// How the next type is chosen among those with ready vertices. With one type they are the same but
+// for kSerial.
+enum class Policy {
+  kDepth,   // level by level, in each level type by type
+  kAgenda,  // the type whose vertices have the least average depth
+  kBound,   // a type whose batch lowers the lower bound of what is left
+  kSerial,  // one vertex at a time, graph by graph
+};
+
+// "depth" (or "batching", as it was called), "agenda", "bound", "serial"; Error(kValue) otherwise.
+Policy policy_from_name(const std::string& name);
+
+// From the number of ready vertices of each type to the type that runs next.
+using ChooseType = std::function<int(const std::vector<int64_t>& ready)>;
+
+// The facts of a function of types by which batches are scheduled for it.
+struct TypeOrder {
+  struct Edges {
+    int parents = 0;    // type of the vertices that have the edges
+    int children = -1;  // type of the children; -1: any
+  };
+  std::vector<std::string> names;  // of the types, by their numbers
+  std::vector<int> given;          // types in the order in which graphs number them
+  std::vector<Edges> lists;        // lists of edges that the function reads by
+  std::vector<char> batched;       // whether the type runs batch by batch; else before or after all
+  std::vector<char> apart;         // whether leaves of the type run before the batches
+
+  size_t count() const { return names.size(); }
+};
+
+// [vertex] its type's number in the order. Error(kGraph) that names graph and vertex where the order
+// has no such type, or where the batch has no types.
+std::vector<int32_t> types_of(const GraphBatch& batch, const TypeOrder& order);
+
+// What vertices of a type read of their children.
+struct ChildRead {
+  TypeOrder::Edges edges;
+  int slot = -1;            // position in the list; -1: all of it
+  std::vector<char> types;  // [type] whether it scatters all that is read
+};
+
+// A child that a function cannot read.
+struct Unreadable {
+  int64_t vertex = 0, edge = 0;  // of the batch
+  int read = -1;  // number of the read whose states the child does not scatter; -1: nothing reads it
+};
+
+// The first child that no read reaches, or that lacks what is read. With `extra`, children that no
+// read reaches are left alone. `types`: of types_of.
+std::optional<Unreadable> find_unreadable(const GraphBatch& batch,
+                                          const std::vector<int32_t>& types, size_t count,
+                                          const std::vector<ChildRead>& reads, bool extra);
+
+struct TypedBatch {
+  int type = 0;
+  std::vector<int32_t> vertices;  // ascending
+};
+
+// The batches of the vertices that run batch by batch, in an order in which children come first.
+// With `choose` the policy is not asked; Error(kValue) where it names a
+// type without ready vertices.
+std::vector<TypedBatch> typed_batches(const GraphBatch& batch, const TypeOrder& order,
+                                      const std::vector<int32_t>& types, Policy policy,
+                                      const ChooseType& choose);
+
+// The least number of batches that any policy needs: the longest chain of each type, added up.
+int64_t least_batches(const GraphBatch& batch, const TypeOrder& order,
+                      const std::vector<int32_t>& types);
+
+}  // namespace cavs
