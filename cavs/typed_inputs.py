@@ -9,7 +9,7 @@ import numpy as np
 from cavs._arrays import Array, find_unreadable_child
 from cavs.core.ops._def import Rows, SpaceKind, Typed
 from cavs.core.trace import Trace
-from cavs.core.type_order import TypeOrder, reads_of
+from cavs.core.type_order import TypeOrder
 from cavs.errors import GraphError
 from cavs.execution.typed_rows import rows_of
 from cavs.scheduler import GraphBatch, Policy
@@ -29,7 +29,7 @@ class TypesOfInputs:
         self._order = types
         self._numbers = types.numbers()
         self._extra = extra
-        self._reads = reads_of(trace)
+        self._reads = trace.children
         self._specs = list(trace.inputs.values())
         number = {name: i for i, name in enumerate(types.names)}
         self._native = tuple(

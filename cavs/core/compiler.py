@@ -33,7 +33,7 @@ from cavs.core.passes.remember_pulls import Remembered
 from cavs.core.program import Output, OutputKind, Program
 from cavs.core.trace import Trace, select_outputs, trace
 from cavs.core.tracing import apart_from_traces, leaves_apart
-from cavs.core.type_order import order_of
+from cavs.core.type_order import order_of, read_states
 from cavs.core.verify import verify
 from cavs.core.vertex import VertexFunction
 from cavs.errors import InputError, TraceError
@@ -95,9 +95,10 @@ class Compiler:
         verify(traced.function.roots(), "trace")
         self.trace = traced
         self._context = Context(self.passes)
-        self.function = run(OF_FUNCTIONS, traced.function, self._context)
+        function = read_states(traced.function) if traced.types else traced.function
+        self.function = run(OF_FUNCTIONS, function, self._context)
         moved = {"hoist", "defer"}.issubset(self.passes)
-        self.types = order_of(traced, self._context.leaves_apart, all_batched=not moved)
+        self.types = order_of(traced, function, self._context.leaves_apart, not moved)
         self._gradients: dict[tuple[_Names, _Names, _Learning], Gradient] = {}
         self._inference: Lowered | None = None
         self._remembering: tuple[Program, list[tuple[Remembered, Program]]] | None = None

@@ -34,6 +34,15 @@ def joined(parts: Iterable[Space]) -> Rows:
     return Typed(found[0].kind, names)
 
 
+def joined_state(name: Name, parts: Sequence[Node]) -> Node:
+    """A state of one type or of several."""
+    if len(parts) == 1:
+        return parts[0]
+    to = joined(x.space for x in parts)
+    rows = [into(name, x, x.space) for x in parts]
+    return Node(JOIN, rows, {"name": name, "to": to}, parts[0].shape, to)
+
+
 def results_of(node: Node) -> Sequence[Node]:
     """The values of single types that a result is joined from, or the result itself."""
     if node.op is not JOIN:

@@ -9,19 +9,19 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
 from cavs._arguments import dtype_name, is_among, printed, shown
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node
-from cavs.core.joins import into, join, joined
+from cavs.core.joins import join, joined, joined_state
 from cavs.core.making import vertex_value
 from cavs.core.names import check_name, check_pull, check_state
 from cavs.core.ops._def import EdgeList, Rows, Shape, SpaceKind, Typed
 from cavs.core.ops.random import UNIFORM, standard_normal
-from cavs.core.ops.structure import GATHER, JOIN, PULL
+from cavs.core.ops.structure import GATHER, PULL
 from cavs.core.reads import Reads, recorded_reads
 from cavs.core.tracing import SourceLine, new_random_key, recording
 from cavs.core.typed_function import TypedFunction
@@ -329,16 +329,35 @@ class Vertex:
             self._pushes[name] = x if edge else vertex_value("push", name, x, (), self._rows)
 
 
+class ChildRead(NamedTuple):
+    """What vertices of a type gather of their children.
+
+    Attributes:
+        edges: the list of edges.
+        slot: the position of the child; None: all of the list.
+        states: the states that are gathered.
+        types: the types that scatter all of them.
+        where: line of the first gather.
+    """
+
+    edges: EdgeList
+    slot: int | None
+    states: tuple[str, ...]
+    types: frozenset[str]
+    where: SourceLine | None
+
+
 @dataclass(frozen=True)
 class Trace:
-    """F as traced: its IR, the inputs that it pulls by name, the attributes that it read, and the
-    names of its types, if it has any, as the user gave them."""
+    """F as traced: its IR, the inputs that it pulls by name and the attributes that it read. If it
+    has types, their names as the user gave them, and what each gathers of children."""
 
     function: FunctionIR
     inputs: dict[Name, InputSpec]
     name: str
     reads: Reads = field(default_factory=Reads)
     types: tuple[str, ...] = ()
+    children: tuple[ChildRead, ...] = ()
 
 
 def trace(function: VertexFunction) -> Trace:
@@ -410,11 +429,25 @@ def _trace_types(function: TypedFunction) -> Trace:
             pushes.setdefault(name, []).append(node)
     _check_pushes(pushes)
     function_ir = FunctionIR(
-        {name: _joined_state(name, parts) for name, parts in states.items()},
+        {name: joined_state(name, parts) for name, parts in states.items()},
         {name: _joined_push(name, parts) for name, parts in pushes.items()},
     )
-    inputs = _inputs_of_types(traced.values())
-    return Trace(function_ir, inputs, type(function).__name__, reads, tuple(functions))
+    inputs, children = _inputs_of_types(traced.values()), _children_of_types(traced)
+    return Trace(function_ir, inputs, type(function).__name__, reads, tuple(functions), children)
+
+
+def _children_of_types(traced: Mapping[str, Vertex]) -> tuple[ChildRead, ...]:
+    found: dict[tuple[EdgeList, int | None], dict[str, Node]] = {}
+    for type, vertex in traced.items():
+        for (name, slot, of), node in vertex._gathers.items():
+            found.setdefault((EdgeList(type, of), slot), {})[name] = node
+    scattered = {type: vertex._scatters or {} for type, vertex in traced.items()}
+    reads = []
+    for (edges, slot), nodes in found.items():
+        types = frozenset(t for t, states in scattered.items() if states.keys() >= nodes.keys())
+        first = next(iter(nodes.values()))
+        reads.append(ChildRead(edges, slot, tuple(nodes), types, first.where))
+    return tuple(reads)
 
 
 def _states_of_types(traced: Mapping[str, Vertex]) -> dict[str, list[Node]]:
@@ -446,14 +479,6 @@ def _states_of_types(traced: Mapping[str, Vertex]) -> dict[str, list[Node]]:
                     "gather and scatter one shape"
                 )
     return found
-
-
-def _joined_state(name: str, parts: Sequence[Node]) -> Node:
-    if len(parts) == 1:
-        return parts[0]
-    rows = [into(name, x, x.space) for x in parts]
-    to = joined(x.space for x in parts)
-    return Node(JOIN, rows, {"name": name, "to": to}, parts[0].shape, to)
 
 
 def _joined_push(name: str, parts: Sequence[Node]) -> Node:

@@ -5,35 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import NamedTuple
 
-from cavs.core.ir import FunctionIR, Node, ancestors
-from cavs.core.joins import results_of
-from cavs.core.ops._def import EdgeList, SpaceKind, Typed
+from cavs.core.ir import FunctionIR, Name, Node, ancestors, is_read, reading_of, state_of
+from cavs.core.joins import joined_state, results_of
+from cavs.core.ops._def import EdgeList, Space, SpaceKind, Typed
 from cavs.core.ops.structure import GATHER
 from cavs.core.trace import Trace
-from cavs.core.tracing import SourceLine
 
 _MOST_PERMUTED = 7
 """Types of which every order is tried."""
-
-
-class Read(NamedTuple):
-    """What vertices of a type read of their children.
-
-    Attributes:
-        edges: the list of edges.
-        slot: the position of the child; None: all of the list.
-        states: the states that are read.
-        types: the types that scatter all of them.
-        where: line of the first gather.
-    """
-
-    edges: EdgeList
-    slot: int | None
-    states: tuple[str, ...]
-    types: frozenset[str]
-    where: SourceLine | None
 
 
 @dataclass(frozen=True)
@@ -68,22 +48,53 @@ class TypeOrder:
         )
 
 
-def order_of(trace: Trace, apart: Collection[str], all_batched: bool) -> TypeOrder | None:
+def read_states(function: FunctionIR) -> FunctionIR:
+    """The joined function without states, and parts of states by type, that nobody gathers."""
+    pushed = {x for node in function.pushes.values() for x in results_of(node)}
+    scattered = {
+        (name, x.space): x for name, node in function.scatters.items() for x in results_of(node)
+    }
+    read: dict[tuple[Name, Space], Node] = {}
+    new = dict.fromkeys(pushed)
+    while new:
+        gathers = [n for n in ancestors(new) if n.op is GATHER]
+        new = {}
+        for reading in dict.fromkeys(map(reading_of, gathers)):
+            for (name, rows), x in scattered.items():
+                if name == state_of(reading) and (name, rows) not in read and is_read(reading, rows):
+                    read[name, rows] = x
+                    new[x] = None
+    scatters = {}
+    for name, node in function.scatters.items():
+        parts = [x for x in results_of(node) if (name, x.space) in read]
+        if len(parts) == len(results_of(node)):
+            scatters[name] = node
+        elif parts:
+            scatters[name] = joined_state(name, parts)
+    return FunctionIR(scatters, function.pushes)
+
+
+def order_of(
+    trace: Trace, function: FunctionIR, apart: Collection[str], all_batched: bool
+) -> TypeOrder | None:
     """The order of the types of a function as traced; None for a function without types.
 
-    `apart`: the types whose leaves have a function of their own; `all_batched`: whether also types
+    `function`: with the states alone that somebody gathers; `apart`: the types whose leaves have a function of their own; `all_batched`: whether also types
     run batch by batch that gather nothing, or that nobody gathers from.
     """
     if not trace.types:
         return None
-    nodes = ancestors(trace.function.roots())
+    nodes = ancestors(function.roots())
     lists = dict.fromkeys(x for node in nodes for x in _lists_of(node))
+    for spec in trace.inputs.values():  # of pulls that nothing needs, too
+        if isinstance(spec.rows, Typed) and spec.rows.kind is SpaceKind.EDGE:
+            lists.update(dict.fromkeys(x for x in spec.rows.members if isinstance(x, EdgeList)))
     gathering = {x.parents for node in nodes if node.op is GATHER for x in _lists_of(node)}
     batched = set(trace.types)
     if not all_batched:
-        batched = gathering & _gathered_types(trace.function, nodes)
+        batched = gathering & _gathered_types(function, nodes)
     return TypeOrder(
-        _in_row_order(trace.types, trace.function.scatters),
+        _in_row_order(trace.types, function.scatters),
         trace.types,
         tuple(sorted(lists, key=str)),
         frozenset(batched),
@@ -141,18 +152,3 @@ def _in_row_order(types: tuple[str, ...], scatters: Mapping[str, Node]) -> tuple
                 if gaps(moved) < gaps(best):
                     best, improved = moved, True
     return tuple(best)
-
-
-def reads_of(trace: Trace) -> list[Read]:
-    """What each type reads of its children."""
-    found: dict[tuple[EdgeList, int | None], list[Node]] = {}
-    for node in ancestors(trace.function.roots()):
-        if node.op is GATHER and (lists := _lists_of(node)):
-            found.setdefault((lists[-1], node.attrs["slot"]), []).append(node)
-    reads = []
-    for (edges, slot), nodes in found.items():
-        states = tuple(dict.fromkeys(node.attrs["name"] for node in nodes))
-        scattered = [types_of(trace.function.scatters[name]) for name in states]
-        types = frozenset(set.intersection(*scattered))
-        reads.append(Read(edges, slot, states, types, nodes[0].where))
-    return reads

@@ -288,7 +288,9 @@ def _graph_of(batch: GraphBatch, first: int, last: int) -> InputGraph:
     ptr = batch.child_ptr[first : last + 1]
     edges = slice(ptr[0], ptr[-1])
     slots = batch.child_slot[edges] if batch.has_holes else None
-    return InputGraph.from_csr(ptr - ptr[0], batch.children[edges] - first, slots)
+    types = batch.types
+    own = None if types is None else types[first:last]
+    return InputGraph.from_csr(ptr - ptr[0], batch.children[edges] - first, slots, own)
 
 
 def _check_keys(keys: Ints | None, num_graphs: int) -> npt.NDArray[np.int64]:

@@ -45,7 +45,7 @@ class PyRun {
   py::list forward(const py::object& params, const py::object& inputs, const py::object& outputs,
                    std::optional<int> threads, const std::vector<int64_t>& versions) {
     const Turn turn(this);
-    py::list results = complete(*outputs_, outputs);
+    py::list results = complete(run_.executable(), *outputs_, outputs);
     // Held here, because the caller's lists may change while the interpreter runs other threads.
     const Device device = run_.executable().backend->device();
     Held held = {read_arrays(params, "runtime", "parameter", false, device),
@@ -67,7 +67,7 @@ class PyRun {
   py::list backward(const PyProgram& program, const py::object& inputs, const py::object& outputs,
                     std::optional<int> threads, bool retain) {
     const Turn turn(this);
-    py::list results = complete(*program.outputs, outputs);
+    py::list results = complete(*program.exe, *program.outputs, outputs);
     const Device device = run_.executable().backend->device();
     const Held held = {{},
                        read_inputs(inputs, "runtime", device),
@@ -162,20 +162,23 @@ class PyRun {
   };
 
   // The caller's arrays, with a new one in place of each None. All are new where `given` is None.
-  py::list complete(const std::vector<OutputSpec>& specs, const py::object& given) const {
+  py::list complete(const Executable& exe, const std::vector<OutputSpec>& specs,
+                    const py::object& given) const {
     const bool none = given.is_none();
     const py::tuple items = none ? py::tuple() : read_items(given, "runtime", "outputs");
     py::list arrays(none ? specs.size() : py::len(items));
     for (size_t i = 0; i < py::len(arrays); ++i) {
       const py::object item = none ? py::none() : py::object(items[i]);
-      arrays[i] = item.is_none() && i < specs.size() ? make_output(specs[i]) : item;
+      arrays[i] = item.is_none() && i < specs.size() ? make_output(exe, specs[i]) : item;
     }
     return arrays;
   }
 
-  py::object make_output(const OutputSpec& spec) const {
+  py::object make_output(const Executable& exe, const OutputSpec& spec) const {
     std::vector<py::ssize_t> shape;
-    if (spec.space.kind != SpaceKind::kNone) shape.push_back(run_.rows(spec.space));
+    if (spec.space.kind != SpaceKind::kNone) {
+      shape.push_back(run_.rows(exe.program, spec.space));
+    }
     shape.insert(shape.end(), spec.shape.begin(), spec.shape.end());
     const Device device = run_.executable().backend->device();
     if (device.kind != DeviceKind::kCpu) {

@@ -63,9 +63,10 @@ std::vector<SweepMemory> plan_sweeps(const Executable& exe, const Executable* ba
              "[runtime] expected the backward program of this program, got another; pass the "
              "program that belongs to it");
   check_schedule(*backward, schedule);
-  const SweepPlan second = plan_backward(*backward, retain, plan, counts, schedule, num_threads);
+  const RowCounts own = counts.of_program(backward->program);
+  const SweepPlan second = plan_backward(*backward, retain, plan, own, schedule, num_threads);
   const Layout& layout = backward->backward_layout(retain);
-  sweeps.push_back(memory_of(*backward, layout, second, counts, schedule));
+  sweeps.push_back(memory_of(*backward, layout, second, own, schedule));
   return sweeps;
 }
 

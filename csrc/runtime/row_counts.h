@@ -15,6 +15,12 @@ struct RowCounts {
 
   // The program must outlive the counts.
   RowCounts(const Program& program, const Schedule& schedule);
+  // For the spaces of a backward program of the same run.
+  RowCounts of_program(const Program& program) const {
+    RowCounts counts = *this;
+    counts.program_ = &program;
+    return counts;
+  }
 
   // Number of rows of the space, as in an array of the caller. For leaves and inner vertices it
   // counts all vertices (of their type), because they keep their numbers.

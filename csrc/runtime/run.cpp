@@ -50,11 +50,11 @@ void Run::finish() {
   state_ = State::kFinished;
 }
 
-int64_t Run::rows(const Space& space) const {
+int64_t Run::rows(const Program& program, const Space& space) const {
   CAVS_CHECK(space.kind != SpaceKind::kUnique || !counts_.uniques.empty(), ErrorKind::kRuntime,
              "[runtime] expected rows of a unique to be asked for after forward(), got a run that "
              "has not begun; call forward() first");
-  return counts_.of(space);
+  return counts_.of_program(program).of(space);
 }
 
 GivenIds Run::ids_of(const UniqueSpec& unique, size_t number, const ArrayLists& arrays) const {
@@ -199,7 +199,7 @@ void Run::forward(const ArrayLists& arrays, int num_threads) {
     forward_plan_ = plan_forward(*exe_, keep_, counts_, schedule_, num_threads);
     forward_arrays_ = arrays;
     profile.plan = watch.lap();
-    execute(*exe_, keep_, exe_->layout(keep_), forward_plan_, arrays, std::move(profile));
+    execute(*exe_, keep_, exe_->layout(keep_), forward_plan_, counts_, arrays, std::move(profile));
   } catch (...) {
     finish();
     throw;
@@ -226,12 +226,13 @@ void Run::backward(std::shared_ptr<const Executable> exe, const ArrayLists& arra
   SweepProfile profile;
   Stopwatch watch;
   profile.backward = true;
-  check_arrays(*exe, counts_, arrays);
+  const RowCounts counts = counts_.of_program(exe->program);
+  check_arrays(*exe, counts, arrays);
   try {
     const SweepPlan plan =
-        plan_backward(*exe, retain, forward_plan_, counts_, schedule_, num_threads);
+        plan_backward(*exe, retain, forward_plan_, counts, schedule_, num_threads);
     profile.plan = watch.lap();
-    execute(*exe, true, exe->backward_layout(retain), plan, arrays, std::move(profile));
+    execute(*exe, true, exe->backward_layout(retain), plan, counts, arrays, std::move(profile));
   } catch (...) {
     if (!retain) finish();
     throw;
@@ -240,7 +241,7 @@ void Run::backward(std::shared_ptr<const Executable> exe, const ArrayLists& arra
 }
 
 void Run::execute(const Executable& exe, bool keep, const Layout& layout, const SweepPlan& plan,
-                  const ArrayLists& arrays, SweepProfile profile) {
+                  const RowCounts& counts, const ArrayLists& arrays, SweepProfile profile) {
   Stopwatch watch;
   arena_->reserve(plan.total);
   place_uniques();
@@ -251,7 +252,7 @@ void Run::execute(const Executable& exe, bool keep, const Layout& layout, const 
   }
   profile.bind = watch.lap();
   const bool checks = check_states_ && !exe.program.backward;
-  exe.backend->run({exe, keep, layout, plan, forward_plan_, schedule_, counts_, arena_->data(),
+  exe.backend->run({exe, keep, layout, plan, forward_plan_, schedule_, counts, arena_->data(),
                     uniques_, parents_, random_, arrays, forward_arrays_,
                     checks ? &first_nan_ : nullptr, profile_ ? &profile : nullptr});
   if (profile_) note_profile(exe.program, std::move(profile));

@@ -44,8 +44,9 @@ class Run {
   // Error(kValue) where the output holds none.
   const int32_t* distinct_ids(const Executable& backward, int output) const;
 
-  // Number of rows of a value of this space. For a unique it is known after forward.
-  int64_t rows(const Space& space) const;
+  // Number of rows of a value of this space of the run's program, or of a backward program of it.
+  // For a unique it is known after forward.
+  int64_t rows(const Program& program, const Space& space) const;
   int64_t peak_bytes() const { return peak_bytes_; }
   const Executable& executable() const { return *exe_; }
 
@@ -72,7 +73,7 @@ class Run {
   void place_uniques();
   void list_parents(const Executable& exe, const SweepPlan& plan);
   void execute(const Executable& exe, bool keep, const Layout& layout, const SweepPlan& plan,
-               const ArrayLists& arrays, SweepProfile profile);
+               const RowCounts& counts, const ArrayLists& arrays, SweepProfile profile);
   void note_profile(const Program& program, SweepProfile profile);
   void finish();
 

@@ -66,10 +66,10 @@ class Step {
     return std::make_shared<Block>(allocator_, std::max<int64_t>(1, bytes));
   }
 
-  ExternalArray make_output(const ValueSpec& spec) {
+  ExternalArray make_output(const Executable& exe, const ValueSpec& spec) {
     ExternalArray array;
     array.dtype = spec.dtype;
-    array.elements = run_.rows(spec.space) * spec.size;
+    array.elements = run_.rows(exe.program, spec.space) * spec.size;
     blocks_.push_back(make_block(array.elements * item_size(spec.dtype)));
     array.data = blocks_.back()->data();
     return array;
@@ -78,7 +78,7 @@ class Step {
   void forward() {
     ArrayLists arrays{given_.params, given_.inputs, {}};
     for (const ValueSpec* spec : outputs_of(*plan_.forward)) {
-      arrays.outputs.push_back(make_output(*spec));
+      arrays.outputs.push_back(make_output(*plan_.forward, *spec));
     }
     run_.forward(arrays, threads_);
     pushed_ = arrays.outputs;
@@ -160,7 +160,7 @@ class Step {
     owners_.resize(specs_.size());
     for (size_t i = 0; i < specs_.size(); ++i) {
       if (arrays.outputs[i].data != nullptr) continue;
-      arrays.outputs[i] = make_output(*specs_[i]);
+      arrays.outputs[i] = make_output(*plan_.backward, *specs_[i]);
       owners_[i] = blocks_.back();
     }
     run_.backward(plan_.backward, arrays, threads_);

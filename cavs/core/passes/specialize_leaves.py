@@ -51,6 +51,8 @@ def specialize_leaves(function: FunctionIR, context: Context) -> FunctionIR:
         return {node.space.of_kind(kind): x for kind, x in parts}
 
     def state(name: Name, node: Node) -> Node:
+        if not any(part in inner for part in results_of(node)):
+            return node
         rows = {space: x for part in results_of(node) for space, x in apart(part).items()}
         parts = [into(name, x, space) for space, x in rows.items()]
         attrs = {"name": name, "to": node.space}
