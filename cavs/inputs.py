@@ -117,9 +117,10 @@ class InputChecker:
             if name in inputs:
                 arrays[name] = self._convert(graphs, spec, inputs[name])
             elif not partial:
+                what = self._describe(graphs, spec)
                 raise InputError(
-                    f"[input] expected {self._describe(graphs, spec)} for {name!r}, got none, though "
-                    f"pulled at {spec.where}; {self._remedy(name)}"
+                    f"[input] expected {what} for {name!r}, got none, though pulled at "
+                    f"{spec.where}; {self._remedy(name)}"
                 )
         return arrays
 

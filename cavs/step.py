@@ -16,6 +16,7 @@ import numpy as np
 from cavs._arguments import is_among, number, shown
 from cavs._native import core
 from cavs.core.ir import Name
+from cavs.core.program import Program
 from cavs.errors import InputError, NonFiniteError, ShapeError
 from cavs.execution.executor import Array, RandomState, read_parameters
 from cavs.execution.native import NativeExecutor
@@ -105,11 +106,12 @@ _MOST_AHEAD = 64  # steps that the host may be ahead of the device
 
 
 class _Plan(NamedTuple):
-    """The plan of a step from one loss: the native plan, the parameters that get gradients with
-    their numbers among the function's, and which of them get a whole gradient."""
+    """The plan of a step from one loss: the native plan and its forward program, the parameters
+    that get gradients with their numbers among the function's, and which of them get a whole
+    gradient."""
 
     native: Any
-    inputs: tuple[Name, ...]
+    forward: Program
     params: list[Parameter]
     numbers: list[int]
     whole: list[bool]
@@ -184,12 +186,12 @@ class NativeSteps:
             executor.device.begin_native()
             try:
                 loss, norm, rows, bounds = plan.native.run(
-                    executor.schedule(graphs, training),
+                    executor.schedule(graphs, plan.forward),
                     graphs.keys,
                     *state,
                     values,
                     versions,
-                    executor.placed([inputs[name] for name in plan.inputs]),
+                    executor.placed([inputs[name] for name in plan.forward.inputs]),
                     gradients,
                     groups,
                     options.scale,
@@ -252,7 +254,7 @@ class NativeSteps:
         params = [compiler.params[i] for i in numbers]
         return _Plan(
             native,
-            forward.inputs,
+            forward,
             params,
             numbers,
             [i in whole for i in numbers],

@@ -64,13 +64,16 @@ class TypesOfInputs:
             name: last - first
             for name, (first, _, last) in zip(self._order.names, schedule.type_rows, strict=True)
         }
-        edges = {each: len(schedule.edge_rows(i)["child"]) for i, each in enumerate(self._order.lists)}
+        edges = {
+            each: len(schedule.edge_rows(i)["child"]) for i, each in enumerate(self._order.lists)
+        }
 
         def count(rows: Rows) -> int:
             if not isinstance(rows, Typed):
                 return graphs.num_graphs
-            known: dict[object, int] = edges if rows.kind is SpaceKind.EDGE else counts
-            return sum(known[member] for member in rows.members)
+            if rows.kind is SpaceKind.EDGE:
+                return sum(edges[each] for each in rows.lists)
+            return sum(counts[str(name)] for name in rows.members)
 
         return [count(spec.rows) for spec in self._specs]
 
@@ -80,12 +83,16 @@ class TypesOfInputs:
         graph = int(np.searchsorted(graphs.ptr, vertex, side="right")) - 1
         first = int(graphs.ptr[graph])
         child = int(graphs.children[edge])
-        where = f"[graph] graph {graph}, vertex {vertex - first} of type {types[vertex]!r}: expected"
+        where = (
+            f"[graph] graph {graph}, vertex {vertex - first} of type {types[vertex]!r}: expected"
+        )
         if number < 0:
-            reads = [str(r.edges) + ("" if r.slot is None else f" at {r.slot}") for r in self._reads]
+            reads = [
+                str(r.edges) + ("" if r.slot is None else f" at {r.slot}") for r in self._reads
+            ]
             raise GraphError(
-                f"{where} children that its function gathers, {reads}, got child {child - first} of "
-                f"type {types[child]!r}; gather it, leave it out, or compile with "
+                f"{where} children that its function gathers, {reads}, got child {child - first} "
+                f"of type {types[child]!r}; gather it, leave it out, or compile with "
                 "extra_children='ignore'"
             )
         read = self._reads[number]

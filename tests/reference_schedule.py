@@ -74,7 +74,12 @@ class ReferenceSchedule(Schedule):
         self.num_graphs = len(batch.ptr) - 1
         self.num_vertices = len(vertices)
         self.num_edges = len(batch.children)
-        self.num_levels = len(tasks)
+        self.num_levels = self.num_batches = self.num_steps = len(tasks)
+        ends = list(accumulate(map(len, tasks), initial=0))
+        self.batches = [(0, begin, end) for begin, end in pairwise(ends)]
+        leaves = [arity == 0 for arity in arities]
+        first = 0 if sorted(leaves, reverse=True) != leaves else sum(leaves)
+        self.type_rows = [(0, first, len(vertices))]
         self.max_arity = max(arities, default=0)
         self.vertex_order = _ints(vertices)
         self.vertex_row = _inverse(vertices)
@@ -106,7 +111,7 @@ class ReferenceSchedule(Schedule):
         spans = pairwise(batch.ptr.tolist())
         self.graph_vertex = _ints([self.vertex_row[v] for span in spans for v in range(*span)])
 
-    def slot(self, k: int) -> IntArray:
+    def slot(self, k: int, list: int = 0) -> IntArray:
         """Maps each vertex row to the vertex row of its k-th child, or -1; [num_vertices]."""
         rows = np.full(self.num_vertices, -1, np.int32)
         edges = self.edge_slot == k

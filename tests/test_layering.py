@@ -46,7 +46,11 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "tensor": (*_BASE, "_missing", "_locks", "_seed", "_arrays", "device", "core.ops", "core"),
     "nn": ("device", *_BASE, "_locks", "_arrays", "core.ops", "core", "tensor"),
     "optim": (*_BASE, "_native", "_arrays", "device", "core", "tensor"),
-    "inputs": ("device", *_BASE, "_arrays", "core", "scheduler", "tensor"),
+    "typed_inputs": ("errors", "_arrays", "core.ops", "core", "scheduler", "execution"),
+    "inputs": (
+        *("device", *_BASE, "_arrays", "core.ops", "core", "scheduler", "tensor"),
+        "typed_inputs",
+    ),
     "call": ("device", "core.ops", "core", "scheduler", "execution"),
     "replay": ("device", "core.ops", "core", "scheduler", "execution", "tensor", "call"),
     "values": ("_arrays", "core.ops", "core", "execution"),
@@ -63,7 +67,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "recording": ("device", "errors", "core", "execution", "tensor", "call", "nonfinite"),
     "step": (*_BASE, "_native", "core", "scheduler", "execution", "tensor", "optim"),
-    "options": (*_BASE, "device", "core"),
+    "options": (*_BASE, "device", "core", "scheduler"),
     "compiled": ("device", "_arrays", "core", "tensor"),
     "summary": ("core", "scheduler", "execution"),
     "inspection": (
@@ -119,7 +123,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         *(*_BASE, "_files", "_signatures", "model", "program"),
         *("saved_objects", "rebuilt_objects", "training"),
     ),
-    "bench": ("errors", "_files", "core.ops", "core", "scheduler", "data", "models"),
+    "bench": ("errors", "_files", "core.ops", "core", "scheduler", "execution", "data", "models"),
     "cli": (
         "device",
         *(

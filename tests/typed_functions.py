@@ -1,5 +1,5 @@
-"""Random functions of types with graphs and inputs for them, from a seed: what the engine is compared
-with the reference on."""
+"""Random functions of types with graphs and inputs for them, from a seed: the engine is compared
+with the reference on them."""
 
 from __future__ import annotations
 
@@ -131,9 +131,7 @@ def draw_case(seed: int, most_types: int = 6) -> Case:
     draw = np.random.default_rng(seed)
     names = [f"t{i}" for i in range(int(draw.integers(1, most_types + 1)))]
     states = ["h", "c", "s"][: int(draw.integers(1, 4))]
-    scatters = {
-        name: tuple(s for s in states if draw.random() < 0.6) for name in names
-    }
+    scatters = {name: tuple(s for s in states if draw.random() < 0.6) for name in names}
     for state in states:  # somebody scatters each
         if not any(state in own for own in scatters.values()):
             name = names[int(draw.integers(len(names)))]
@@ -141,7 +139,9 @@ def draw_case(seed: int, most_types: int = 6) -> Case:
     plans = [_draw_plan(draw, name, names, scatters, states) for name in names]
     if not any(plan.pushes for plan in plans):
         first = plans[0]
-        plans[0] = Plan(first.name, first.gathers, first.scatters, ("y",), first.pulls, first.traits)
+        plans[0] = Plan(
+            first.name, first.gathers, first.scatters, ("y",), first.pulls, first.traits
+        )
     shared, embedding = nn.Linear(SIZE, SIZE), nn.Embedding(IDS, SIZE)
     functions = {plan.name: Drawn(plan, shared, embedding) for plan in plans}
     return Case(cavs.TypedFunction(functions), tuple(plans))
@@ -191,9 +191,7 @@ def draw_graphs(case: Case, seed: int, count: int | None = None) -> cavs.GraphBa
     return cavs.batch(graphs, keys=draw.integers(0, 1000, len(graphs)))
 
 
-def _children(
-    case: Case, draw: np.random.Generator, plan: Plan, types: Sequence[str]
-) -> list[int]:
+def _children(case: Case, draw: np.random.Generator, plan: Plan, types: Sequence[str]) -> list[int]:
     """A child list of which every child is read and scatters what is read of it."""
     if not plan.gathers or not types:
         return []
@@ -212,8 +210,7 @@ def _readable(case: Case, plan: Plan, kinds: Sequence[str]) -> list[bool]:
         reads = [
             g
             for g in plan.gathers
-            if g.of in (None, kind)
-            and g.slot in (None, place if g.of is None else place_of_kind)
+            if g.of in (None, kind) and g.slot in (None, place if g.of is None else place_of_kind)
         ]
         known = set(case.plan(kind).scatters)
         readable.append(bool(reads) and all(known >= set(g.states) for g in reads))

@@ -232,7 +232,7 @@ class Contender:
             ):
                 compiler = model._compiler.in_mode(training)
                 done += program_flops(compiler, ends if training else None, batch, inputs)
-                least += minimal_flops(compiler.function, training, batch, inputs)
+                least += minimal_flops(compiler, training, batch, inputs)
             total += self.units(number)
         return {"flops_per_unit": done / total, "minimal_flops_per_unit": least / total}
 

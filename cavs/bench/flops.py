@@ -9,31 +9,27 @@ import numpy as np
 import cavs
 from cavs.bench.corpora import Array
 from cavs.core.compiler import Compiler
-from cavs.core.ir import FunctionIR, Node, ancestors, without_reshapes
-from cavs.core.ops._def import PARTS_OF_VERTICES, Space, SpaceKind
+from cavs.core.ir import Node, ancestors, without_reshapes
+from cavs.core.ops._def import Space, SpaceKind, Unique
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.matmul import MATMUL
 from cavs.core.ops.shape import RESHAPE
 from cavs.core.ops.structure import EXPAND, GATHER, JOIN, PULL
+from cavs.core.trace import Trace
+from cavs.execution.typed_rows import numbers_of, values_at
 
 
-def rows(space: Space, graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> int:
-    """The number of rows of a value of `space` over a batch."""
-    leaf = np.diff(graphs.child_ptr) == 0
-    counts = {
-        SpaceKind.NONE: 1,
-        SpaceKind.GRAPH: graphs.num_graphs,
-        SpaceKind.VERTEX: graphs.num_vertices,
-        SpaceKind.EDGE: graphs.num_edges,
-        SpaceKind.LEAF: int(leaf.sum()),
-        SpaceKind.INNER: int((~leaf).sum()),
-    }
-    if isinstance(space, SpaceKind):
-        return counts[space]
-    ids = np.stack([inputs[name] for name in space.pulls])
-    if space.base in PARTS_OF_VERTICES:
-        ids = ids[:, leaf if space.base == SpaceKind.LEAF else ~leaf]
-    return len(np.unique(ids, axis=1).T)
+def rows(space: Space, graphs: cavs.GraphBatch, inputs: Mapping[str, Array], trace: Trace) -> int:
+    """The number of rows of a value of `space` over a batch, in programs of a function."""
+    if space == SpaceKind.NONE:
+        return 1
+    if not isinstance(space, Unique):
+        return len(numbers_of(graphs, trace.types, space))
+    arrays = [
+        values_at(graphs, trace.types, inputs[name], trace.inputs[name].rows, space.base)
+        for name in space.pulls
+    ]
+    return len(np.unique(np.stack(arrays), axis=1).T)
 
 
 def program_flops(
@@ -52,12 +48,13 @@ def program_flops(
     else:
         programs = [compiler.training(cotangents[1]), compiler.backward(*cotangents)]
     instructions = [i for p in programs for s in p.segments for i in s.instructions]
-    known = {space: rows(space, graphs, inputs) for space in {i.space for i in instructions}}
+    trace = compiler.trace
+    known = {space: rows(space, graphs, inputs, trace) for space in {i.space for i in instructions}}
     return float(sum(i.flops * known[i.space] for i in instructions))
 
 
 def minimal_flops(
-    function: FunctionIR,
+    compiler: Compiler,
     training: bool,
     graphs: cavs.GraphBatch,
     inputs: Mapping[str, Array],
@@ -70,15 +67,14 @@ def minimal_flops(
     more: for the gradients of both operands, or once more where one of them is an input that takes
     no gradient.
     """
-    order = ancestors(function.roots())
     total = 0.0
-    for node in order:
+    for node in ancestors(compiler.function.roots()):
         if node.op is MATMUL:
-            count = rows(node.space, graphs, inputs)
+            count = rows(node.space, graphs, inputs, compiler.trace)
             if node.space == SpaceKind.EDGE and any(
                 x.op is GATHER for x in map(without_reshapes, node.inputs)
             ):
-                count = min(count, _cells(function, graphs, inputs))
+                count = min(count, _cells(compiler, graphs, inputs))
             times = sum(not _is_input(x) for x in node.inputs) if training else 0
             total += float(node.flops) * count * (1 + times)
     return total
@@ -89,13 +85,14 @@ def _is_input(node: Node) -> bool:
     return without_reshapes(node).op is PULL
 
 
-def _cells(function: FunctionIR, graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> int:
+def _cells(compiler: Compiler, graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> int:
     """The number of different states that are scattered: all leaves with one word have one
     state."""
-    (state, *_) = function.scatters.values()
+    (state, *_) = compiler.function.scatters.values()
     if state.op is not JOIN:
         return graphs.num_vertices
     leaf = state.inputs[0]
     while leaf.op in (IDENTITY, RESHAPE, EXPAND):
         leaf = leaf.inputs[0]
-    return rows(SpaceKind.INNER, graphs, inputs) + rows(leaf.space, graphs, inputs)
+    spaces = (SpaceKind.INNER, leaf.space)
+    return sum(rows(space, graphs, inputs, compiler.trace) for space in spaces)

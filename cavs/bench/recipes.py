@@ -142,7 +142,7 @@ def given_masks(traced: Trace) -> Trace:
                 f"[bench] expected one dropout of each kind, got two ({name}); leave one out"
             )
         assert node.space == SpaceKind.VERTEX  # rows of distinct ids come with the passes
-        inputs[name] = InputSpec(name, node.shape, "float", "vertex", None)
+        inputs[name] = InputSpec(name, node.shape, "float", "vertex", None, node.space)
         mask = ir.source(PULL, node.shape, node.space, name=name)
         new[node] = new[node.inputs[0]] * mask * (1 / (1 - node.attrs["p"]))
     return Trace(traced.function.map(new), inputs, traced.name)

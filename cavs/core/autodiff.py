@@ -116,9 +116,9 @@ class _Reverse:
             node = function.pushes[name]
             self._add(node, ir.source(PUSH_COTANGENT, node.shape, node.space, name=name))
         for reading in readings:
-            node = function.scatters.get(state_of(reading))
-            if node is not None and (node.op is JOIN or is_read(reading, node.space)):
-                self._add(node, _state_cotangent(reading, node))
+            state = function.scatters.get(state_of(reading))
+            if state is not None and (state.op is JOIN or is_read(reading, state.space)):
+                self._add(state, _state_cotangent(reading, state))
 
     def _wanted(self) -> set[Node]:
         """Nodes whose cotangent leads to a parameter, a gathered state or a wanted input."""

@@ -39,8 +39,8 @@ class Reading(Internal):
 
 
 def reading_of(gather: Node) -> Name:
-    """What the cotangents of gathered values are called: in a function without types as the state.
-    """
+    """What the cotangents of gathered values are called: as the state, in a function without
+    types."""
     state, edges = gather.attrs["name"], gather.attrs["edges"]
     return Reading(state, edges) if isinstance(edges, Typed) else state
 
@@ -54,7 +54,7 @@ def is_read(reading: Name, rows: Space) -> bool:
     """Whether any of these rows of vertices are read."""
     if not isinstance(reading, Reading) or not isinstance(rows, Typed):
         return True
-    (edges,) = reading.edges.members
+    (edges,) = reading.edges.lists
     return edges.children is None or edges.children in rows.members
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 from cavs.core import ir
 from cavs.core.ir import Name, Node
@@ -30,8 +29,8 @@ def members(rows: Rows) -> Collection[Rows]:
 def joined(parts: Iterable[Space]) -> Rows:
     """The rows of several types together."""
     found = [space for space in parts if isinstance(space, Typed)]
-    names: Any = tuple(dict.fromkeys(x for space in found for x in space.members))
-    return Typed(found[0].kind, names)
+    names = dict.fromkeys(x for space in found for x in space.members)
+    return Typed(found[0].kind, tuple(names))
 
 
 def joined_state(name: Name, parts: Sequence[Node]) -> Node:

@@ -199,7 +199,7 @@ class Vertex:
         """The input `name` of the whole graph; an array of shape (graphs, *shape)."""
         return self._pull(name, shape, dtype, SpaceKind.GRAPH)
 
-    def _edges(self, call: str, of: str | None) -> Rows:
+    def _edges(self, call: str, of: Any) -> Rows:
         """The edges to children of this type, or to all."""
         if self._type is None:
             if of is not None:
@@ -257,7 +257,7 @@ class Vertex:
         slot: Any = None,
         /,
         *unnamed: NoReturn,
-        of: str | None = None,
+        of: Any = None,
         **sizes: int | Sequence[int],
     ) -> States:
         """The states that the children scattered, by name and size.
@@ -273,13 +273,13 @@ class Vertex:
             raise TraceError(
                 f"[gather] expected a child position >= 0, got {shown(slot)}; count children from 0"
             )
+        if of is not None and self._type is None and not isinstance(of, str):
+            check_state("gather", "of")  # a size: the name of a state
         if not sizes:
             raise TraceError(
                 "[gather] expected at least one state, got none; name it and its size, as in "
                 "gather(h=150)"
             )
-        if of is not None and self._type is None and not isinstance(of, str):
-            check_state("gather", "of")  # a size: the name of a state
         edges, states = self._edges("gather", of), {}
         for name, size in sizes.items():
             check_state("gather", name)
@@ -292,7 +292,7 @@ class Vertex:
             key = (name, slot, of)
             if key not in self._gathers:
                 space = edges if slot is None else self._rows
-                attrs = {"name": name, "slot": slot, "edges": edges}
+                attrs: dict[str, Any] = {"name": name, "slot": slot, "edges": edges}
                 self._gathers[key] = ir.source(GATHER, shape, space, **attrs)
             states[name] = self._gathers[key]
         return States(states)
@@ -408,7 +408,7 @@ def _run_forward(function: VertexFunction, vertex: Vertex) -> None:
         raise
 
 
-def _check_pushes(pushes: Mapping[str, Node]) -> None:
+def _check_pushes(pushes: Mapping[str, Any]) -> None:
     if not pushes:
         raise TraceError("[push] expected at least one output, got none; call v.push(...)")
 

@@ -1,10 +1,11 @@
-"""The order of a function's types, and the facts by which batches of graphs are scheduled for it."""
+"""The order of a function's types, and the facts by which batches are scheduled for it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from typing import Any
 
 from cavs.core.ir import FunctionIR, Name, Node, ancestors, is_read, reading_of, state_of
 from cavs.core.joins import joined_state, results_of
@@ -34,7 +35,7 @@ class TypeOrder:
     batched: frozenset[str]
     apart: frozenset[str]
 
-    def numbers(self) -> tuple[object, ...]:
+    def numbers(self) -> tuple[Any, ...]:
         """The same in numbers, as schedules are made from: names; the number of each type that was
         given; (parents, children or -1) of each list; and of each type whether it is batched, and
         whether its leaves are apart."""
@@ -61,7 +62,11 @@ def read_states(function: FunctionIR) -> FunctionIR:
         new = {}
         for reading in dict.fromkeys(map(reading_of, gathers)):
             for (name, rows), x in scattered.items():
-                if name == state_of(reading) and (name, rows) not in read and is_read(reading, rows):
+                if (
+                    name == state_of(reading)
+                    and (name, rows) not in read
+                    and is_read(reading, rows)
+                ):
                     read[name, rows] = x
                     new[x] = None
     scatters = {}
@@ -79,8 +84,12 @@ def order_of(
 ) -> TypeOrder | None:
     """The order of the types of a function as traced; None for a function without types.
 
-    `function`: with the states alone that somebody gathers; `apart`: the types whose leaves have a function of their own; `all_batched`: whether also types
-    run batch by batch that gather nothing, or that nobody gathers from.
+    Args:
+        trace: the function.
+        function: the same with the states alone that somebody gathers.
+        apart: the types whose leaves have a function of their own.
+        all_batched: whether also types run batch by batch that gather nothing, or that nobody
+            gathers from.
     """
     if not trace.types:
         return None

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from cavs._arguments import instance, integer
 from cavs.errors import GraphError
-from cavs.scheduler import InputGraph
+from cavs.scheduler import InputGraph, Types
 
 
 class PairGraph(InputGraph):
@@ -39,9 +39,9 @@ class PairGraph(InputGraph):
         self._native = InputGraph.from_csr(*_joined(encoder, decoder, self.slots))._native
 
     @classmethod
-    def _from_native(cls, make: Any, *args: Any) -> InputGraph:
+    def _from_native(cls, make: Any, *args: Any, types: Types | None = None) -> InputGraph:
         # What is made of a pair's arrays, such as its reverse, is an input graph like any other.
-        return InputGraph._from_native(make, *args)
+        return InputGraph._from_native(make, *args, types=types)
 
     @property
     def is_decoder(self) -> npt.NDArray[np.float32]:

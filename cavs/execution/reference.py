@@ -16,7 +16,7 @@ from cavs.core.compiler import Compiler
 from cavs.core.ir import FunctionIR, Name, Node, Reading, ancestors, reading_of, state_of
 from cavs.core.joins import results_of
 from cavs.core.ops import structure
-from cavs.core.ops._def import OpDef, Space, SpaceKind, Typed
+from cavs.core.ops._def import OpDef, Space, SpaceKind, Typed, as_rows
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.random import DROPOUT, DROPOUT_BY_ID, UNIFORM
 from cavs.core.ops.reduce import reference_logsumexp, reference_softmax
@@ -82,7 +82,7 @@ class TypeFunction:
         """Makes the gradient from the cotangents of outputs; `wanted`: inputs that get one;
         `readings`: of states by the functions of all types."""
         pushes = [name for name in cotangents if name in self.function.pushes]
-        pulls = {n.attrs["name"]: n.space for n in self.nodes if n.op is structure.PULL}
+        pulls = {n.attrs["name"]: as_rows(n.space) for n in self.nodes if n.op is structure.PULL}
         inputs = {name: rows for name, rows in pulls.items() if name in wanted}
         self.gradient = differentiate(
             self.function, pushes, inputs, readings=readings, located=True

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from cavs._arrays import Array
-from cavs.core.ops._def import EdgeList, Space, SpaceKind, Typed
+from cavs.core.ops._def import PARTS_OF_VERTICES, EdgeList, Rows, Space, SpaceKind, Typed
 from cavs.scheduler import GraphBatch
 
 
 def types_of(graphs: GraphBatch, names: Sequence[str]) -> list[str]:
-    """The name of each vertex's type, among a function's; in a function without types it has none.
-    """
+    """The name of each vertex's type, among a function's, which has none in one without types."""
     if not names:
         return [""] * graphs.num_vertices
     return [names[x] if isinstance(x, int) else x for x in graphs.types or ()]
@@ -40,3 +39,27 @@ def rows_of(graphs: GraphBatch, names: Sequence[str], rows: Typed) -> Array:
         return any(x.parents == parent and x.children in (None, child) for x in lists)
 
     return np.flatnonzero([has(a, b) for a, b in zip(parents, children, strict=True)])
+
+
+def numbers_of(graphs: GraphBatch, names: Sequence[str], rows: Rows) -> Array:
+    """The numbers of the vertices, edges or graphs that are rows, ascending."""
+    if isinstance(rows, Typed):
+        vertices = rows.kind is SpaceKind.EDGE or rows.kind is SpaceKind.VERTEX
+        numbers = rows_of(graphs, names, rows if vertices else rows.of_kind(SpaceKind.VERTEX))
+    else:
+        kind = SpaceKind.VERTEX if rows in PARTS_OF_VERTICES else rows
+        numbers = np.arange(graphs.rows(str(kind)))
+    if rows.kind not in PARTS_OF_VERTICES:
+        return numbers
+    is_leaf = (np.diff(graphs.child_ptr) == 0)[numbers]
+    chosen: Array = numbers[is_leaf if rows.kind is SpaceKind.LEAF else ~is_leaf]
+    return chosen
+
+
+def values_at(
+    graphs: GraphBatch, names: Sequence[str], array: Array, given: Rows, rows: Rows
+) -> Array:
+    """The part of an array with rows `given` that belongs to some of them."""
+    there = numbers_of(graphs, names, rows)
+    found: Array = array[np.searchsorted(numbers_of(graphs, names, given), there)]
+    return found

@@ -136,10 +136,12 @@ class GraphBatch(Structure):
         `InputError` for a policy that does not exist, or that names no type with ready vertices.
         """
         key = policy if types is None else (policy, types)
-        schedule = self._schedules.get(key) if type(policy) is str or types else None
+        known = isinstance(policy, str) or callable(policy)  # else it may have no hash
+        schedule: Schedule | None = self._schedules.get(key) if known else None
         if schedule is None:
             schedule = make_schedule(self._native, policy, types)
             schedule = self._schedules.setdefault(key, schedule)  # another thread may be first
+        assert schedule is not None
         return schedule
 
     def kept(self, key: object, make: Callable[[], _T]) -> _T:
@@ -180,8 +182,9 @@ class GraphBatch(Structure):
         return bool(self._native == other._native) and np.array_equal(self._keys, other._keys)
 
     def __hash__(self) -> int:
-        arrays = [self.ptr, self.child_ptr, self.children, *self._slots(), self._keys]
-        return hash((*(array.tobytes() for array in arrays), *(self.types or ())))
+        arrays = [self.ptr, self.child_ptr, self.children, *self._slots()]
+        types = self.types or ()
+        return hash((*(array.tobytes() for array in arrays), self._keys.tobytes(), *types))
 
     def __repr__(self) -> str:
         return (

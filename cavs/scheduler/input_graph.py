@@ -234,9 +234,7 @@ class InputGraph(Structure):
         return cls(lists_of_nltk(tree, words))
 
     @classmethod
-    def _from_native(
-        cls, make: Any, *args: Any, types: Types | None = None
-    ) -> "InputGraph":
+    def _from_native(cls, make: Any, *args: Any, types: Types | None = None) -> "InputGraph":
         graph = cls.__new__(cls)
         try:
             graph._native = make(*args)

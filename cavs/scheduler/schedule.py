@@ -15,11 +15,11 @@ IntArray = npt.NDArray[np.int32]
 Policy = Callable[[Mapping[str, int]], str]
 """From the number of ready vertices of each type that has some to the type that runs next."""
 
-#: ``depth`` goes level by level, in each level type by type: a vertex is activated together with all
-#: others whose last child is done. ``agenda`` runs the type whose vertices have the least average
-#: depth, ``bound`` one whose batch lowers the lower bound of what is left: the longest chain of each
-#: type, added up. ``serial`` runs one vertex at a time, graph by graph. With one type the first three
-#: are the same.
+#: ``depth`` goes level by level, in each level type by type: a vertex is activated together with
+#: all others whose last child is done. ``agenda`` runs the type whose vertices have the least
+#: average depth, ``bound`` one whose batch lowers the lower bound of what is left: the longest chain
+#: of each type, added up. ``serial`` runs one vertex at a time, graph by graph. With one type the
+#: first three are the same.
 POLICIES = ("depth", "agenda", "bound", "serial")
 _ALIASES = {"batching": "depth"}
 
@@ -63,8 +63,12 @@ class Schedule(Protocol):
     graph_ptr: IntArray  # CSR graph -> its vertex rows,
     graph_vertex: IntArray  #   in the user's order
 
-    def slot(self, k: int) -> IntArray:
-        """Maps each vertex row to the vertex row of its k-th child, or -1; [num_vertices]."""
+    def slot(self, k: int, list: int = 0) -> IntArray:
+        """Maps each vertex row to the vertex row of its k-th child, in a list of edges, or -1;
+        [num_vertices]."""
+
+    def edge_rows(self, list: int) -> dict[str, IntArray]:
+        """The arrays of a list of edges: order, child, parent, slot, ptr, out_ptr, out_edge."""
 
 
 def check_policy(policy: Any, component: str = "schedule") -> Any:

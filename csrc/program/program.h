@@ -171,7 +171,7 @@ struct UniqueSpec {
   int64_t rows = 0;  // not 0: ids are not counted; row i is id i, and the last row is "no input"
   int of = -1;  // not -1: nothing is counted here. The number of the unique whose ids are parts of
                 // the tuples `base`; both are counted among the same rows
-  std::vector<int> members;  // of each input: what its array has rows for, as in Space
+  std::vector<int> members = {};  // of each input: what its array has rows for, as in Space
 };
 
 // The rows of the distinct ids that a table leads to.

@@ -85,6 +85,18 @@ void check_children(const Executable& exe, const Schedule& schedule) {
   }
 }
 
+// Types that run by level must have batches.
+void check_batched(const Executable& exe, const Schedule& schedule) {
+  if (!schedule.typed) return;
+  for (const Segment& segment : exe.program.segments) {
+    if (!by_levels(segment.kind)) continue;
+    const auto type = static_cast<size_t>(type_of(exe.program, segment.space));
+    CAVS_CHECK(schedule.order.batched[type] != 0, ErrorKind::kValue,
+               "[runtime] expected batches of type ", schedule.order.names[type],
+               " in the schedule, got none; make it with the program's order of types");
+  }
+}
+
 bool same_types(const Program& program, const Schedule& schedule) {
   if (!schedule.typed) return program.num_types == 0;
   const auto& lists = schedule.order.lists;
@@ -147,6 +159,7 @@ void check_schedule(const Executable& exe, const Schedule& schedule) {
   CAVS_CHECK(!exe.leaves_first || schedule.num_leaves >= 0, ErrorKind::kValue,
              "[runtime] expected a schedule with all leaves first, got another; compile without "
              "specialize_leaves for this policy");
+  check_batched(exe, schedule);
   check_children(exe, schedule);
 }
 

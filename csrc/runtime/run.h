@@ -47,6 +47,7 @@ class Run {
   // Number of rows of a value of this space of the run's program, or of a backward program of it.
   // For a unique it is known after forward.
   int64_t rows(const Program& program, const Space& space) const;
+  int64_t rows(const Space& space) const { return rows(exe_->program, space); }
   int64_t peak_bytes() const { return peak_bytes_; }
   const Executable& executable() const { return *exe_; }
 

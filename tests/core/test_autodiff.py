@@ -36,7 +36,8 @@ def function_of(forward: Forward) -> FunctionIR:
 
 
 def gradient_of(forward: Forward, pushes: str = "y", inputs: str = "") -> Gradient:
-    return differentiate(function_of(forward), pushes.split(), inputs.split())
+    rows = dict.fromkeys(inputs.split(), SpaceKind.VERTEX)
+    return differentiate(function_of(forward), pushes.split(), rows)
 
 
 def names(gradient: Gradient) -> list[str]:

@@ -12,7 +12,7 @@ from cavs.core.making import to_space
 from cavs.core.ops import OPS
 from cavs.core.ops._def import Operand, SpaceKind, Unique, apply
 from cavs.core.ops.structure import PULL
-from cavs.core.tracing import edge_parents
+from cavs.core.tracing import leaves_apart
 from cavs.errors import DTypeError, ShapeError, TraceError
 
 
@@ -73,7 +73,7 @@ def test_ids_go_between_rows_as_floats_do() -> None:
     on_edges = to_space(ids, SpaceKind.EDGE)
     assert (on_edges.dtype, on_edges.space) == ("int32", SpaceKind.EDGE)
     assert [x.op.name for x in (on_edges, on_edges.inputs[0])] == ["spread", "graph_spread"]
-    assert apply(OPS["spread"], pull(SpaceKind.VERTEX, dtype="int32")).dtype == "int32"
+    assert apply(OPS["spread"], pull(SpaceKind.VERTEX, dtype="int32"), to=SpaceKind.EDGE).dtype == "int32"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_what_is_over_children_takes_edges(name: str) -> None:
     assert apply(OPS[name], edge).space == result
     spread = apply(OPS[name], vertex)
     assert (spread.space, spread.inputs[0].op.name) == (result, "spread")
-    with edge_parents(SpaceKind.INNER):
+    with leaves_apart([""]):
         inner = apply(OPS[name], edge).space
     assert inner == (SpaceKind.EDGE if name == "segment_softmax" else SpaceKind.INNER)
     for other in (Unique(("word",), SpaceKind.VERTEX), SpaceKind.NONE):
@@ -96,8 +96,8 @@ def test_what_is_over_children_takes_edges(name: str) -> None:
 
 def test_what_needs_no_work_is_the_operand() -> None:
     parameter, edge = ir.param(cavs.Parameter(np.ones(3))), pull(SpaceKind.EDGE, 3)
-    assert apply(OPS["spread"], parameter) is parameter
-    assert apply(OPS["spread"], edge) is edge
+    assert apply(OPS["spread"], parameter, to=SpaceKind.EDGE) is parameter
+    assert apply(OPS["spread"], edge, to=SpaceKind.EDGE) is edge
     assert apply(OPS["reduce_rows"], parameter) is parameter
 
 
@@ -105,7 +105,7 @@ def test_symbols_of_sources_have_no_operands() -> None:
     edge = pull(SpaceKind.EDGE, 3)
     count = apply(OPS["num_children"], edge)
     assert (count.inputs, count.shape, count.space) == ((), (), SpaceKind.VERTEX)
-    with edge_parents(SpaceKind.INNER):
+    with leaves_apart([""]):
         assert apply(OPS["num_children"], edge).space == SpaceKind.INNER
     drawn = ops.uniform_like(edge)
     assert (drawn.inputs, drawn.shape, drawn.space) == ((), (3,), SpaceKind.EDGE)

@@ -87,7 +87,7 @@ def test_options_of_methods_are_no_names_of_inputs(owner: Any) -> None:
 
 @pytest.mark.parametrize("method", [Vertex.gather, Vertex.scatter, Vertex.push])
 def test_states_and_outputs_may_have_any_other_name(method: Any) -> None:
-    assert options_beside_inputs(method) == set()
+    assert options_beside_inputs(method) == ({"of"} if method is Vertex.gather else set())
 
     def forward(v: cavs.Vertex) -> None:
         h = v.gather(self=1, name=1, states=1)

@@ -173,7 +173,8 @@ def test_rows_of_results(parents: SpaceKind) -> None:
         assert OPS[name].space([SpaceKind.EDGE], {}, parents) == parents
     assert OPS["expand"].space([WORD], attrs, parents) == SpaceKind.LEAF
     assert OPS["unique_sum"].space([SpaceKind.LEAF], attrs, parents) == WORD
-    assert OPS["spread"].space([parents], {}, parents) == SpaceKind.EDGE
+    to = {"to": SpaceKind.EDGE}
+    assert OPS["spread"].space([parents], to, parents) == SpaceKind.EDGE
     assert OPS["graph_sum"].space([SpaceKind.VERTEX], {}, parents) == SpaceKind.GRAPH
     spaces = [SpaceKind.NONE, SpaceKind.GRAPH, SpaceKind.VERTEX, SpaceKind.EDGE]
     for k, finest in enumerate(spaces):

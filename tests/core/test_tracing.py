@@ -15,7 +15,7 @@ from cavs.core.trace import trace
 from cavs.core.tracing import (
     SourceLine,
     apart_from_traces,
-    edge_parents,
+    leaves_apart,
     here,
     located_at,
     new_random_key,
@@ -126,7 +126,7 @@ def test_threads_trace_apart() -> None:
     [
         apart_from_traces,
         lambda: located_at(SourceLine("f.py", 1)),
-        lambda: edge_parents(SpaceKind.INNER),
+        lambda: leaves_apart([""]),
     ],
     ids=["apart", "located", "parents"],
 )

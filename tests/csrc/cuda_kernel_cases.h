@@ -188,8 +188,9 @@ inline void run_on_device(Case& c, DType dtype, const Places& places) {
   random.state = reinterpret_cast<const device::RandomState*>(uploads.add(&state, sizeof(state)));
   random.training = c.random.training ? 1 : 0;
   random.graph_key = reinterpret_cast<const long long*>(uploads.add(places.key));
-  random.vertex_graph = random.edge_graph = uploads.add(places.graph);
-  random.vertex_local = random.edge_local = uploads.add(places.local);
+  const device::RandomRows rows = {uploads.add(places.graph), uploads.add(places.local)};
+  random.vertices = rows;
+  random.edges = &rows;
   Program program;
   program.dtype = dtype;
   Instruction instruction;
@@ -261,8 +262,9 @@ template <class T, DType dtype = kDType<T>>
 void check_case(Case c, const Places& places = {}) {
   Case on_device = c;
   c.random.graph_key = places.key.data();
-  c.random.vertex_graph = c.random.edge_graph = places.graph.data();
-  c.random.vertex_local = c.random.edge_local = places.local.data();
+  c.random.vertex_graph = places.graph.data();
+  c.random.vertex_local = places.local.data();
+  c.random.edges = {{places.graph.data(), places.local.data()}};
   run_on_cpu(c, dtype);
   run_on_device(on_device, dtype, places);
   compare<T>(c, c.out, on_device.out);

@@ -127,7 +127,7 @@ class FarBackend final : public Backend {
         continue;
       }
       const Schedule& schedule = sweep.schedule;
-      const int64_t levels = schedule.num_levels();
+      const int64_t levels = schedule.num_batches();
       for (int64_t i = 0; i < levels; ++i) {
         const int64_t level = sweep.exe.program.backward ? levels - 1 - i : i;
         for (const auto& call : prepared.segments[s]) {
@@ -175,16 +175,16 @@ class FarBackend final : public Backend {
 
   // The runtime makes no lists of parents for a device whose memory the host does not reach.
   void list_parents_of(const Sweep& sweep) {
-    parents_.assign(uniques_.size(), {});
+    parents_.clear();
     parent_memory_.clear();
-    for (const int number : sweep.exe.parent_lists) {
-      const auto u = static_cast<size_t>(number);
+    for (const ParentList& list : sweep.exe.parent_lists) {
+      const auto u = static_cast<size_t>(list.unique);
       const int64_t rows = uniques_[u].rows;
-      const int64_t edges =
-          count_parents(sweep.exe.program.uniques[u].base, sweep.counts, sweep.schedule);
+      const Space& base = sweep.exe.program.uniques[u].base;
+      const int64_t edges = count_parents(base, sweep.counts, sweep.schedule, list.edges);
       parent_memory_.emplace_back(static_cast<size_t>(unique_parents_bytes(rows, edges)));
-      parents_[u] = unique_parents_at(parent_memory_.back().data(), rows, edges);
-      cavs::list_parents(uniques_[u], sweep.schedule, &parents_[u]);
+      parents_[list] = unique_parents_at(parent_memory_.back().data(), rows, edges);
+      cavs::list_parents(uniques_[u], sweep.schedule.all_edges(), &parents_[list]);
     }
   }
 
@@ -197,10 +197,12 @@ class FarBackend final : public Backend {
         operands.push_back({rows.data, rows.ld, rows.size, rows.padded});
       }
     }
-    const HostLists lists(sweep.schedule);
+    const Program& program = sweep.exe.program;
+    const HostLists lists(program, sweep.schedule);
     std::vector<IndexTable> tables;
     for (const TableSpec& table : instruction.tables) {
-      tables.push_back(resolve_table(table, {lists, uniques_, parents_}));
+      tables.push_back(
+          resolve_table(table, instruction.space, {program, lists, uniques_, parents_}));
     }
     KernelCall call;
     call.num_in = static_cast<int>(instruction.inputs.size());
@@ -221,7 +223,7 @@ class FarBackend final : public Backend {
 
   FarAllocator& allocator_;
   std::vector<UniqueTable> uniques_;
-  std::vector<UniqueParents> parents_;
+  ParentTables parents_;
   std::vector<std::vector<std::byte>> parent_memory_;  // of the lists
 };
 
@@ -235,7 +237,7 @@ struct Problem {
   explicit Problem(unsigned seed)
       : random(seed),
         batch(random_batch(1 + static_cast<int>(seed), 30, random)),
-        schedule(make_schedule(batch, Policy::kBatching)),
+        schedule(make_schedule(batch, Policy::kDepth)),
         e(random_doubles(kWords * kEmbedding, random)),
         w(random_doubles(kHidden * kEmbedding, random)),
         u(random_doubles(kHidden * kHidden, random)),

@@ -59,7 +59,7 @@ struct Problem {
   explicit Problem(unsigned seed)
       : random(seed),
         batch(random_batch(1 + static_cast<int>(seed), 30, random)),
-        schedule(make_schedule(batch, Policy::kBatching)),
+        schedule(make_schedule(batch, Policy::kDepth)),
         e(random_doubles(kWords * kEmbedding, random)),
         w(random_doubles(kHidden * kEmbedding, random)),
         u(random_doubles(kHidden * kHidden, random)),

@@ -45,7 +45,7 @@ struct Batch {
   std::vector<T> x, dh, u, v, bias;
 
   Batch(GraphBatch graphs, int64_t width, std::mt19937& random)
-      : batch(std::move(graphs)), schedule(make_schedule(batch, Policy::kBatching)) {
+      : batch(std::move(graphs)), schedule(make_schedule(batch, Policy::kDepth)) {
     const auto fill = [&](std::vector<T>* values, int64_t count) {
       for (const double value : random_doubles(count, random)) {
         values->push_back(static_cast<T>(value));

@@ -15,6 +15,7 @@
 namespace {
 
 using cavs::Error;
+using cavs::EdgeRows;
 using cavs::GraphBatch;
 using cavs::make_schedule;
 using cavs::ParentRows;
@@ -61,8 +62,9 @@ void test_holes() {
   const GraphBatch both = cavs::concatenate({&plain, &holed});
   CHECK(both.slots == Rows({0, 1, 0, 2}) && cavs::reverse(both).slots.empty());
   CHECK(cavs::concatenate({&plain, &plain}).slots.empty());
-  const Schedule schedule = make_schedule(holed, Policy::kBatching);
-  CHECK(schedule.max_arity == 2 && schedule.num_slots == 3 && schedule.num_leaves == 2);
+  const Schedule schedule = make_schedule(holed, Policy::kDepth);
+  const EdgeRows& edges = schedule.all_edges();
+  CHECK(edges.max_arity == 2 && edges.num_slots == 3 && schedule.num_leaves == 2);
   CHECK(schedule.slot(0) == Rows({-1, -1, -1, 1}) && schedule.slot(1) == Rows({-1, -1, 0, -1}));
   CHECK(schedule.slot(2) == Rows({-1, -1, -1, 2}));
   CHECK(schedule.parents(2).row == Rows({2, 3}) && schedule.parents(2).slot == Rows({1, 0}));
@@ -70,22 +72,23 @@ void test_holes() {
 }
 
 void test_schedule() {
-  const Schedule schedule = make_schedule(small_batch(), Policy::kBatching);
-  CHECK(schedule.num_levels() == 2 && schedule.max_arity == 3);
+  const Schedule schedule = make_schedule(small_batch(), Policy::kDepth);
+  const EdgeRows& edges = schedule.all_edges();
+  CHECK(schedule.num_batches() == 2 && edges.max_arity == 3);
   CHECK(schedule.level_ptr == Rows({0, 3, 5}));
   CHECK(schedule.level_edge_ptr == Rows({0, 0, 4}));
   CHECK(schedule.vertex_order == Rows({0, 3, 4, 1, 2}));
   CHECK(schedule.vertex_row == Rows({0, 3, 4, 1, 2}));
-  CHECK(schedule.child == Rows({0, 1, 2, 1}));
-  CHECK(schedule.parent == Rows({3, 4, 4, 4}));
-  CHECK(schedule.edge_slot == Rows({0, 0, 1, 2}));
-  CHECK(schedule.child_ptr == Rows({0, 0, 0, 0, 1, 4}));
-  CHECK(schedule.out_ptr == Rows({0, 1, 3, 4, 4, 4}));
-  CHECK(schedule.out_edge == Rows({0, 1, 3, 2}));
+  CHECK(edges.child == Rows({0, 1, 2, 1}));
+  CHECK(edges.parent == Rows({3, 4, 4, 4}));
+  CHECK(edges.slot == Rows({0, 0, 1, 2}));
+  CHECK(edges.ptr == Rows({0, 0, 0, 0, 1, 4}));
+  CHECK(edges.out_ptr == Rows({0, 1, 3, 4, 4, 4}));
+  CHECK(edges.out_edge == Rows({0, 1, 3, 2}));
   CHECK(schedule.graph == Rows({0, 2, 2, 0, 2}));
   CHECK(schedule.local == Rows({0, 1, 2, 1, 0}));
-  CHECK(schedule.edge_graph == Rows({0, 2, 2, 2}));
-  CHECK(schedule.edge_local == Rows({0, 0, 1, 2}));
+  CHECK(edges.graph == Rows({0, 2, 2, 2}));
+  CHECK(edges.local == Rows({0, 0, 1, 2}));
   CHECK(schedule.graph_ptr == Rows({0, 2, 2, 5}));
   CHECK(schedule.graph_vertex == Rows({0, 3, 4, 1, 2}));
   CHECK(schedule.slot(0) == Rows({-1, -1, -1, 0, 1}));
@@ -94,12 +97,12 @@ void test_schedule() {
   for (const int slots : {0, 1, 2, 7}) {
     const ParentRows& parents = schedule.parents(slots);
     Rows ptr = {0}, row, slot;
-    for (size_t v = 0; v + 1 < schedule.out_ptr.size(); ++v) {
-      for (int32_t i = schedule.out_ptr[v]; i < schedule.out_ptr[v + 1]; ++i) {
-        const int32_t edge = schedule.out_edge[i];
-        if (slots > 0 && schedule.edge_slot[edge] >= slots) continue;
-        row.push_back(schedule.parent[edge]);
-        if (slots > 0) slot.push_back(schedule.edge_slot[edge]);
+    for (size_t v = 0; v + 1 < edges.out_ptr.size(); ++v) {
+      for (int32_t i = edges.out_ptr[v]; i < edges.out_ptr[v + 1]; ++i) {
+        const int32_t edge = edges.out_edge[i];
+        if (slots > 0 && edges.slot[edge] >= slots) continue;
+        row.push_back(edges.parent[edge]);
+        if (slots > 0) slot.push_back(edges.slot[edge]);
       }
       ptr.push_back(static_cast<int32_t>(row.size()));
     }
@@ -114,9 +117,9 @@ void test_schedule() {
 
 void test_nothing() {
   for (const GraphBatch& batch : {GraphBatch(), cavs::make_graph_batch({0, 0, 0}, {0}, {})}) {
-    for (const Policy policy : {Policy::kBatching, Policy::kSerial}) {
+    for (const Policy policy : {Policy::kDepth, Policy::kSerial}) {
       const Schedule schedule = make_schedule(batch, policy);
-      CHECK(schedule.num_levels() == 0 && schedule.num_vertices == 0);
+      CHECK(schedule.num_batches() == 0 && schedule.num_vertices == 0);
       CHECK(schedule.slot(0).empty());
     }
     CHECK(cavs::reverse(batch).num_graphs() == batch.num_graphs());
@@ -141,14 +144,15 @@ void test_random_graphs() {
     const GraphBatch graph = cavs::graph_from_edges(count, children, parents);
     const GraphBatch batch = cavs::concatenate({&graph, &graph});
     const Rows levels = cavs::vertex_levels(batch);
-    for (const Policy policy : {Policy::kBatching, Policy::kSerial}) {
+    for (const Policy policy : {Policy::kDepth, Policy::kSerial}) {
       const Schedule schedule = make_schedule(batch, policy);
+      const EdgeRows& edges = schedule.all_edges();
       for (int64_t row = 0; row < schedule.num_vertices; ++row) {
         CHECK(schedule.vertex_row[schedule.vertex_order[row]] == row);
         int32_t level = 0;
-        for (int32_t e = schedule.child_ptr[row]; e < schedule.child_ptr[row + 1]; ++e) {
-          CHECK(schedule.child[e] < row);
-          level = std::max(level, levels[schedule.vertex_order[schedule.child[e]]] + 1);
+        for (int32_t e = edges.ptr[row]; e < edges.ptr[row + 1]; ++e) {
+          CHECK(edges.child[e] < row);
+          level = std::max(level, levels[schedule.vertex_order[edges.child[e]]] + 1);
         }
         CHECK(levels[schedule.vertex_order[row]] == level);
       }
@@ -161,8 +165,8 @@ void test_long_chain() {
   std::vector<int64_t> parents(count);
   for (int64_t v = 0; v < count; ++v) parents[v] = v + 1 < count ? v + 1 : -1;
   const GraphBatch chain = cavs::graph_from_parents(parents);
-  CHECK(make_schedule(chain, Policy::kBatching).num_levels() == count);
-  CHECK(make_schedule(cavs::reverse(chain), Policy::kBatching).num_levels() == count);
+  CHECK(make_schedule(chain, Policy::kDepth).num_batches() == count);
+  CHECK(make_schedule(cavs::reverse(chain), Policy::kDepth).num_batches() == count);
   parents[count - 1] = 0;
   CHECK_THROWS(cavs::vertex_levels(cavs::graph_from_parents(parents)), Error, "own descendant");
 }
@@ -175,7 +179,7 @@ void test_errors() {
   CHECK_THROWS(cavs::make_graph_batch({0, 1, 2}, {0, 1, 0}, {0}), Error, "graph 1, vertex 0");
   const GraphBatch cyclic = cavs::make_graph_batch({0, 1, 3}, {0, 0, 1, 2}, {1, 0});
   CHECK_THROWS(make_schedule(cyclic, Policy::kSerial), Error, "graph 1: ");
-  CHECK_THROWS(make_schedule(cyclic, Policy::kBatching), Error, "got vertices 0 -> 1 -> 0");
+  CHECK_THROWS(make_schedule(cyclic, Policy::kDepth), Error, "got vertices 0 -> 1 -> 0");
   CHECK_THROWS(cavs::policy_from_name("magic"), Error, "got magic");
   CHECK_THROWS(make_schedule(small_batch(), Policy::kSerial).slot(-1), Error, "got -1");
   CHECK_THROWS(make_schedule(small_batch(), Policy::kSerial).parents(-1), Error, "got -1");
@@ -185,7 +189,7 @@ void test_slots_from_many_threads() {
   const int count = 64;
   std::vector<int64_t> parents(count + 1, 0);
   parents[0] = -1;
-  Schedule made = make_schedule(cavs::graph_from_parents(parents), Policy::kBatching);
+  Schedule made = make_schedule(cavs::graph_from_parents(parents), Policy::kDepth);
   const Schedule schedule = std::move(made);
   std::vector<std::vector<const Rows*>> seen(4);
   std::vector<std::thread> threads;

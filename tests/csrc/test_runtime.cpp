@@ -21,7 +21,7 @@ struct Problem {
   Doubles e, w, u, dh;
   std::vector<int32_t> words;
 
-  Problem(unsigned seed, int graphs, int vertices, Policy policy = Policy::kBatching)
+  Problem(unsigned seed, int graphs, int vertices, Policy policy = Policy::kDepth)
       : random(seed),
         batch(random_batch(graphs, vertices, random)),
         schedule(make_schedule(batch, policy)),
@@ -228,7 +228,7 @@ void test_many_children() {
   for (int64_t i = 0; i < leaves; ++i) children.push_back(i);
   child_ptr.push_back(leaves);
   p.batch = make_graph_batch({0, leaves + 1}, child_ptr, children);
-  p.schedule = make_schedule(p.batch, Policy::kBatching);
+  p.schedule = make_schedule(p.batch, Policy::kDepth);
   p.dh = random_doubles((leaves + 1) * kHidden, p.random);
   p.words.assign(leaves + 1, 3);
   const Pair pair;

@@ -23,7 +23,7 @@ namespace {
 struct Problem {
   std::mt19937 random{5};
   GraphBatch batch = random_batch(12, 25, random);
-  Schedule schedule = make_schedule(batch, Policy::kBatching);
+  Schedule schedule = make_schedule(batch, Policy::kDepth);
   Doubles e = random_doubles(kWords * kEmbedding, random);
   Doubles w = random_doubles(kHidden * kEmbedding, random);
   Doubles u = random_doubles(kHidden * kHidden, random);

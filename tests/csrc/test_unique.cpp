@@ -31,7 +31,7 @@ void test_unique_tables() {
     }
     std::vector<std::byte> memory(static_cast<size_t>(unique_table_bytes(count)));
     UniqueTable table = unique_table_at(memory.data(), count, 0);
-    build_unique("ids", ids.data(), order.data(), first, last, &table);
+    build_unique("ids", {ids.data(), count, order.data()}, first, last, &table);
     CHECK(table.rows == static_cast<int64_t>(want.size()));
     int64_t u = 0;
     for (const auto& [id, rows] : want) {
@@ -51,14 +51,14 @@ void test_tuples() {
     std::iota(order.begin(), order.end(), 0);
     std::shuffle(order.begin(), order.end(), random);
     std::vector<std::vector<int32_t>> ids(static_cast<size_t>(parts));
-    std::vector<const int32_t*> given;
+    std::vector<GivenIds> given;
     for (auto& part : ids) {
       for (int64_t i = 0; i < count; ++i) part.push_back(static_cast<int32_t>(random() % 5) - 1);
-      given.push_back(part.data());
+      given.push_back({part.data(), count, order.data()});
     }
     std::vector<std::byte> memory(static_cast<size_t>(unique_table_bytes(count)));
     UniqueTable tuples = unique_table_at(memory.data(), count, 0);
-    build_unique_tuples("ids", given, order.data(), first, last, &tuples);
+    build_unique_tuples("ids", given, first, last, &tuples);
     std::map<std::vector<int32_t>, std::vector<int32_t>> want;
     for (int64_t r = first; r < last; ++r) {
       std::vector<int32_t> tuple;
@@ -74,8 +74,8 @@ void test_tuples() {
     std::vector<std::byte> more(static_cast<size_t>(2 * unique_table_bytes(count)));
     UniqueTable part = unique_table_at(more.data(), count, 0);
     UniqueTable among = unique_table_at(more.data() + unique_table_bytes(count), count, 0);
-    build_unique("ids", given[1], order.data(), first, last, &part);
-    list_tuples(tuples, part, given[1], order.data(), true, &among);
+    build_unique("ids", given[1], first, last, &part);
+    list_tuples(tuples, part, &given[1], true, &among);
     CHECK(among.rows == part.rows && among.ptr[among.rows] == tuples.rows);
     for (const auto& [tuple, rows] : want) {
       const int32_t u = tuples.index[rows[0]];
@@ -90,38 +90,39 @@ void test_tuples() {
   UniqueTable none = unique_table_at(nullptr, 0, 0);
   std::vector<std::byte> memory(static_cast<size_t>(unique_table_bytes(0)));
   none = unique_table_at(memory.data(), 0, 0);
-  build_unique_tuples("ids", {nullptr, nullptr}, nullptr, 0, 0, &none);
+  build_unique_tuples("ids", {GivenIds(), GivenIds()}, 0, 0, &none);
   CHECK(none.rows == 0);
 }
 
 void test_lists_of_parents() {
   std::mt19937 random(11);
   const GraphBatch batch = random_batch(20, 30, random);
-  const Schedule schedule = make_schedule(batch, Policy::kBatching);
+  const Schedule schedule = make_schedule(batch, Policy::kDepth);
   std::vector<int32_t> words;
   for (int64_t v = 0; v < batch.num_vertices(); ++v) {
     words.push_back(static_cast<int32_t>(random() % kWords) - 1);
   }
   std::vector<std::byte> memory(static_cast<size_t>(unique_table_bytes(schedule.num_vertices)));
   UniqueTable table = unique_table_at(memory.data(), schedule.num_vertices, 0);
-  build_unique("word", words.data(), schedule.vertex_order.data(), 0, schedule.num_leaves, &table);
+  const GivenIds given = {words.data(), schedule.num_vertices, schedule.vertex_order.data()};
+  build_unique("word", given, 0, schedule.num_leaves, &table);
   std::map<int32_t, std::vector<int32_t>> want;  // by row of the unique
   for (int64_t r = 0; r < schedule.num_leaves; ++r) {
     std::vector<int32_t>& edges = want[table.index[r]];
     for (int64_t e = 0; e < schedule.num_edges; ++e) {
-      if (schedule.child[e] == r) edges.push_back(static_cast<int32_t>(e));
+      if (schedule.all_edges().child[e] == r) edges.push_back(static_cast<int32_t>(e));
     }
   }
-  const int64_t edges = schedule.out_ptr[schedule.num_leaves];
+  const int64_t edges = schedule.all_edges().out_ptr[schedule.num_leaves];
   std::vector<std::byte> lists(static_cast<size_t>(unique_parents_bytes(table.rows, edges)));
   UniqueParents parents = unique_parents_at(lists.data(), table.rows, edges);
-  list_parents(table, schedule, &parents);
+  list_parents(table, schedule.all_edges(), &parents);
   CHECK(parents.ptr[0] == 0 && parents.ptr[table.rows] == edges);
   for (const auto& [u, list] : want) {
     CHECK(std::equal(list.begin(), list.end(), parents.edge + parents.ptr[u],
                      parents.edge + parents.ptr[u + 1]));
     for (int32_t i = parents.ptr[u]; i < parents.ptr[u + 1]; ++i) {
-      CHECK(parents.parent[i] == schedule.parent[parents.edge[i]]);
+      CHECK(parents.parent[i] == schedule.all_edges().parent[parents.edge[i]]);
     }
   }
 }

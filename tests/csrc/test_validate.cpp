@@ -111,7 +111,7 @@ void test_uniques() {
   refused(with({"x", {}, words, 0, 1}), "counted before in unique 'x', got numbers 1 and 0");
   refused(with({"x", {}, vertices, 0, 0}), "got numbers 0 and -1");
   refused(with({"x", {}, words, 8, 0}), "among the same rows");
-  refused(with({"x", {0}, words, 0, -1}), "over vertices, edges or graphs");
+  refused(with({"x", {0}, words, 0, -1, {-1}}), "over vertices, edges or graphs");
   refused(
       [&](Program& p) {
         p.uniques.push_back({"x", {}, words, 0, 0});

@@ -80,7 +80,7 @@ enum : int { kE, kW, kU, kIds, kX, kXw, kGathered, kProduct, kSum, kH, kHOut, kG
 inline Program forward_program() {
   Builder b;
   b.program.dtype = DType::kFloat64;
-  b.program.uniques.push_back({"word", {0}, {SpaceKind::kVertex, -1}, 0, -1});
+  b.program.uniques.push_back({"word", {0}, {SpaceKind::kVertex}, 0, -1, {-1}});
   b.value("E", kNone, kWords * kEmbedding, Role::kParam, 0);
   b.value("W", kNone, kHidden * kEmbedding, Role::kParam, 1);
   b.value("U", kNone, kHidden * kHidden, Role::kParam, 2);

@@ -146,10 +146,11 @@ def test_a_store_refuses_other_numbers_and_keeps_its_keys() -> None:
 
 def test_the_schedule_is_kept() -> None:
     graphs = batch(PAIR)
-    assert graphs.schedule() is graphs.schedule("batching")
+    assert graphs.schedule() is graphs.schedule("depth")
+    assert graphs.schedule("batching") is graphs.schedule("batching")
     assert graphs.schedule("serial") is graphs.schedule("serial")
     assert graphs.schedule("serial") is not graphs.schedule()
-    with pytest.raises(InputError, match=r"expected policy batching or serial, got 'magic'"):
+    with pytest.raises(InputError, match=r"expected policy depth, agenda, bound, serial or a function .*, got 'magic'"):
         graphs.schedule("magic")
 
 

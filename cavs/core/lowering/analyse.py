@@ -95,9 +95,7 @@ def _phases(storage: Storage, switches: Collection[str], apart: Types) -> dict[N
     )
 
 
-def _units(
-    storage: Storage, phases: Mapping[Node, Phase], apart: Types
-) -> dict[Node, Unit]:
+def _units(storage: Storage, phases: Mapping[Node, Phase], apart: Types) -> dict[Node, Unit]:
     """The units, each with the units that it reads."""
     units: dict[Node, Unit] = {}
     for node in storage.order:

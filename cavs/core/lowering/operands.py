@@ -205,7 +205,8 @@ class Reader:
                 table = replace(table, of=of_one.table.of)
                 return Operand(of_one.place, of_one.size, table)
             return Operand(x, x.size, id_table(TableKind.UNIQUE_ROWS, node))
-        kind, place = TableKind.CHILDREN, x
+        kind: TableKind = TableKind.CHILDREN
+        place: Place = x
         if x.op is GATHER and x.attrs["slot"] is None:
             kind, place = TableKind.CHILD_ROWS, self._state(x)
         return Operand(place, x.size, Table(kind, of=of_type(x.space)))

@@ -85,13 +85,18 @@ class Typed:
     """
 
     kind: SpaceKind
-    members: tuple[str, ...] | tuple[EdgeList, ...]
+    members: tuple[str | EdgeList, ...]
 
     @property
     def type(self) -> str:
         """The type of the vertices, or of the parents of the edges, of rows of one member."""
         (member,) = self.members
         return member.parents if isinstance(member, EdgeList) else member
+
+    @property
+    def lists(self) -> tuple[EdgeList, ...]:
+        """The lists of edges; none of vertices."""
+        return tuple(x for x in self.members if isinstance(x, EdgeList))
 
     def of_kind(self, kind: SpaceKind) -> Typed:
         """The rows of another kind of the same types: of edges, those of their parents."""
@@ -123,6 +128,11 @@ class Unique:
         """Distinct ids are rows of no kind."""
 
     @property
+    def type(self) -> str:
+        """The type of the rows that have the ids."""
+        return self.base.type
+
+    @property
     def name(self) -> str:
         """The name in texts."""
         names, base = "+".join(self.pulls), self.base
@@ -138,6 +148,13 @@ Space = SpaceKind | Typed | Unique
 
 Rows = SpaceKind | Typed
 """Rows of vertices, edges or graphs, not of distinct ids."""
+
+
+def as_rows(space: Space) -> Rows:
+    """Rows that are not of distinct ids."""
+    assert not isinstance(space, Unique), space
+    return space
+
 
 _FINENESS = {
     SpaceKind.NONE: 0,
@@ -185,9 +202,7 @@ def rows_of_operands(
     return join_spaces(spaces)
 
 
-def rows_of_parents(
-    spaces: Sequence[Space], attrs: Mapping[str, Any], parents: SpaceKind
-) -> Space:
+def rows_of_parents(spaces: Sequence[Space], attrs: Mapping[str, Any], parents: SpaceKind) -> Space:
     """The rows that have the edges."""
     (edges,) = spaces
     return parents if isinstance(edges, Unique) else edges.of_kind(parents)

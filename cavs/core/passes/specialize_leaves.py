@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node, ancestors
 from cavs.core.joins import into, join, results_of
-from cavs.core.ops._def import PARTS_OF_VERTICES, Space, SpaceKind, Unique
+from cavs.core.ops._def import PARTS_OF_VERTICES, Space, SpaceKind, as_rows
 from cavs.core.ops.structure import GATHER, JOIN
 from cavs.core.passes.context import Context
 
@@ -45,10 +45,11 @@ def specialize_leaves(function: FunctionIR, context: Context) -> FunctionIR:
         """The rows of a result."""
         if node not in inner:
             return {node.space: node}
-        if node.space.kind is SpaceKind.EDGE:
-            return {node.space: inner[node]}
+        rows = as_rows(node.space)
+        if rows.kind is SpaceKind.EDGE:
+            return {rows: inner[node]}
         parts = zip(PARTS_OF_VERTICES, (leaf[node], inner[node]), strict=True)
-        return {node.space.of_kind(kind): x for kind, x in parts}
+        return {rows.of_kind(kind): x for kind, x in parts}
 
     def state(name: Name, node: Node) -> Node:
         if not any(part in inner for part in results_of(node)):
@@ -62,7 +63,7 @@ def specialize_leaves(function: FunctionIR, context: Context) -> FunctionIR:
         rows = {space: x for part in results_of(node) for space, x in apart(part).items()}
         if len(rows) == 1:
             return next(iter(rows.values()))
-        return join(name, node.shape, rows, node.space)
+        return join(name, node.shape, rows, as_rows(node.space))
 
     return FunctionIR(
         {name: state(name, node) for name, node in function.scatters.items()},
@@ -75,7 +76,6 @@ def _by_type(function: FunctionIR) -> dict[str, list[Node]]:
     found: dict[str, list[Node]] = {}
     for node in function.roots():
         for part in results_of(node):
-            assert not isinstance(part.space, Unique)
             found.setdefault(part.space.type, []).append(part)
     return found
 
@@ -84,14 +84,14 @@ def _space(node: Node, inputs: Sequence[Node], rows: SpaceKind) -> Space:
     if node.space.kind is not SpaceKind.VERTEX:
         return node.space
     computed = inputs and all(x.space == SpaceKind.NONE for x in inputs)
-    return SpaceKind.NONE if computed and not node.op.random else node.space.of_kind(rows)
+    return SpaceKind.NONE if computed and not node.op.random else as_rows(node.space).of_kind(rows)
 
 
 def _inner(node: Node, inner: Mapping[Node, Node]) -> Node:
     inputs = [inner[x] for x in node.inputs]
     own = node.space.kind is SpaceKind.VERTEX
     if own or any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
-        space = node.space.of_kind(SpaceKind.INNER) if own else node.space
+        space = as_rows(node.space).of_kind(SpaceKind.INNER) if own else node.space
         return Node(node.op, inputs, node.attrs, node.shape, space, node.dtype, node.where)
     return node
 

@@ -190,4 +190,4 @@ def _why_by_rows(node: Node, ids: Iterable[tuple[Name, Space]]) -> str:
 
 
 def _rows(space: Space) -> str:
-    return _ROWS.get(space, f"{space}s")
+    return f"{space}s" if space.kind is None else _ROWS.get(space.kind, f"{space}s")

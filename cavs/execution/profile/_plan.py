@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from cavs.core.ir import Name
-from cavs.core.ops._def import PARTS_OF_VERTICES, Space, SpaceKind, Unique
+from cavs.core.ops._def import Space, Unique
 from cavs.core.program import Program
+from cavs.core.trace import Trace
 from cavs.execution.executor import Array
 from cavs.execution.native import NativeExecutor
 from cavs.execution.remembered import MOST_AT_ONCE, vertices
+from cavs.execution.typed_rows import numbers_of, values_at
 from cavs.memory import SweepMemory
 from cavs.scheduler import GraphBatch
 
@@ -79,7 +81,8 @@ def plan_parts(
         part = memory.part
         known = ids.get(part.pull)
         # Row `count` belongs to "no input".
-        rows = np.arange(min(part.count + 1, _rows(graphs, part.keys[0].rows.base)))
+        there = numbers_of(graphs, executor.compiler.trace.types, part.keys[0].rows.base)
+        rows = np.arange(min(part.count + 1, len(there)))
         if known is not None:
             rows = np.unique(np.where(known < 0, part.count, known))
         given = dict.fromkeys(program.inputs, rows[:MOST_AT_ONCE])
@@ -98,32 +101,22 @@ def _plan(
     distinct: dict[Space, int] = {}
     for space, base, _, rows in forward.uniques:
         if not isinstance(base, Unique):
-            distinct[space] = rows or count_ids(graphs, space, ids)
+            distinct[space] = rows or count_ids(graphs, space, ids, executor.compiler.trace)
     counts = [distinct[unique.space] for unique in forward.uniques]
     sweeps = executor.plan(forward, backward, graphs, counts, retain)
     return Plan(graphs, list(zip(programs, sweeps, strict=True)), distinct)
 
 
-def count_ids(graphs: GraphBatch, space: Unique, ids: Mapping[Name, Array]) -> int:
+def count_ids(graphs: GraphBatch, space: Unique, ids: Mapping[Name, Array], trace: Trace) -> int:
     """How many distinct ids, or tuples of them, there are. If an input is not known, they count as
     many as the rows that have them."""
-    chosen = _chosen(graphs, space.base)
     if not all(pull in ids for pull in space.pulls):
-        return _rows(graphs, space.base)
-    arrays = [ids[pull] if chosen is None else ids[pull][chosen] for pull in space.pulls]
+        return len(numbers_of(graphs, trace.types, space.base))
+    specs = trace.inputs
+    arrays = [
+        values_at(graphs, trace.types, ids[pull], specs[pull].rows, space.base)
+        for pull in space.pulls
+    ]
     if len(arrays) == 1:
         return len(np.unique(arrays[0]))
     return len(np.unique(np.stack(arrays), axis=1).T)
-
-
-def _rows(graphs: GraphBatch, base: SpaceKind) -> int:
-    chosen = _chosen(graphs, base)
-    return graphs.rows(str(base)) if chosen is None else int(chosen.sum())
-
-
-def _chosen(graphs: GraphBatch, base: SpaceKind) -> Array | None:
-    """Which vertices belong to `base`; None if all do."""
-    if base not in PARTS_OF_VERTICES:
-        return None
-    leaf: Array = np.diff(graphs.child_ptr) == 0
-    return leaf if base == SpaceKind.LEAF else ~leaf

@@ -29,8 +29,8 @@ def test_each_step_is_one_text_and_changes_no_other() -> None:
     numbered = str(values)
     assert "u_iou.weight" in numbered
     assert len(numbered.splitlines()) == len(values.values)
-    program = write(lowering, values, params)
-    assert str(program) == str(write(lowering, values, params))
+    program = write(lowering, values, params, None)
+    assert str(program) == str(write(lowering, values, params, None))
     assert [str(lowering), str(values)] == [before, numbered]
     # One instruction for each step, of the same kernel.
     steps = [step for stretch in lowering.stretches for step in stretch.steps]
