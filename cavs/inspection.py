@@ -60,9 +60,9 @@ class Inspectable(Compiled):
     @property
     def children_read(self) -> int | None:
         """How many children a vertex may have: one more than the last slot that F gathers. None if
-        it may have any number: F gathers all children or none, or was compiled with
-        ``extra_children="ignore"``."""
-        return self._checker.children_read
+        it may have any number: F gathers all children or none, was compiled with
+        ``extra_children="ignore"``, or has types, each of which reads children of its own."""
+        return None if self._compiler.types is not None else self._checker.children_read
 
     @property
     def states(self) -> tuple[str, ...]:

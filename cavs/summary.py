@@ -29,8 +29,10 @@ def parts_of(root: Module, dtype: Any, mode: str) -> list[str]:
 def interface_of(traced: Trace) -> list[str]:
     """The inputs, states and outputs of a function, each with its shape."""
     function = traced.function
-    inputs = [_value(f"{name} {x.dtype}", x.space, x.shape) for name, x in traced.inputs.items()]
-    states = [_value(name, "vertex", x.shape) for name, x in function.scatters.items()]
+    inputs = [
+        _value(f"{name} {x.dtype}", str(x.rows), x.shape) for name, x in traced.inputs.items()
+    ]
+    states = [_value(name, str(x.space), x.shape) for name, x in function.scatters.items()]
     given = [_value(name, str(x.space), x.shape) for name, x in function.pushes.items()]
     return [
         f"  {what + ':':9}{', '.join(found) or 'none'}"

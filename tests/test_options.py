@@ -15,7 +15,11 @@ OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"dtype": "float16"}, DTypeError, r"expected dtype float32 or float64, got 'float16'"),
     ({"passes": ["fuse", "inline"]}, InputError, r"\[compile\] .*simplify.*, got \['inline'\]"),
     ({"executor": "fast"}, InputError, r"expected executor native or reference, got 'fast'"),
-    ({"policy": "best"}, InputError, r"expected policy depth, agenda, bound, serial or a function .*, got 'best'"),
+    (
+        {"policy": "best"},
+        InputError,
+        r"expected policy depth, agenda, bound, serial or a function .*, got 'best'",
+    ),
     ({"device": "gpu"}, InputError, r"expected device 'cpu', 'cuda' or 'cuda:1', got 'gpu'"),
     ({"seed": -1}, InputError, r"integer in 0\.\.2\*\*64-1, got -1"),
     ({"seed": 0.5}, InputError, r"got 0\.5"),

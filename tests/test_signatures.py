@@ -46,9 +46,7 @@ def shown(x: Any) -> str:
 
 def test_help_is_short() -> None:
     text = shown(cavs.compile)
-    assert (
-        "compile(function, *, dtype='float32', outputs=None, passes=None, policy=None" in text
-    )
+    assert "compile(function, *, dtype='float32', outputs=None, passes=None, policy=None" in text
     text = shown(cavs.Model)
     for line in (
         "__call__(self, graphs, /, *unnamed, outputs=None, **inputs)",

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cavs.core.ir import Node, ancestors, without_reshapes
-from cavs.core.ops._def import Space, SpaceKind
+from cavs.core.ops._def import SpaceKind
 from cavs.core.ops.shape import RESHAPE, SLICE
 from cavs.core.ops.structure import CONSTANT, GATHER, PARAM, PULL
 from cavs.core.trace import trace
 from cavs.core.vertex import VertexFunction
 from cavs.data import LabelledTree
 
-COLOURS: dict[Space, str] = {
+COLOURS: dict[SpaceKind | None, str] = {
     SpaceKind.NONE: "#eeeeee",
     SpaceKind.GRAPH: "#e2d6f3",
     SpaceKind.VERTEX: "#d6e6f5",
@@ -73,7 +73,7 @@ def function_picture(function: VertexFunction) -> Picture:
     names = {node: f"n{number}" for number, node in enumerate(nodes)}
     picture = Picture(traced.name)
     for node in nodes:
-        colour = COLOURS.get(node.space, "#ffffff")
+        colour = COLOURS.get(node.space.kind, "#ffffff")
         label = _describe(node, parameters)
         picture.boxes[names[node]] = Box(label, rows[node], colour, rounded=not node.inputs)
         picture.lines += [(names[without_reshapes(x)], names[node]) for x in node.inputs]

@@ -73,9 +73,9 @@ class NativeExecutor:
             form.types,
         )
 
-    def schedule(self, graphs: GraphBatch, program: Program) -> Schedule:
-        """The schedule by which the program runs over a batch."""
-        types = program.types
+    def schedule(self, graphs: GraphBatch, program: Program | None = None) -> Schedule:
+        """The schedule by which the program runs over a batch; None: those of the function."""
+        types = self.compiler.types if program is None else program.types
         return graphs.schedule(self.policy, None if types is None else types.numbers())
 
     def _looked_at(self, program: Program) -> list[Name]:

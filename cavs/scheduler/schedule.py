@@ -17,9 +17,9 @@ Policy = Callable[[Mapping[str, int]], str]
 
 #: ``depth`` goes level by level, in each level type by type: a vertex is activated together with
 #: all others whose last child is done. ``agenda`` runs the type whose vertices have the least
-#: average depth, ``bound`` one whose batch lowers the lower bound of what is left: the longest chain
-#: of each type, added up. ``serial`` runs one vertex at a time, graph by graph. With one type the
-#: first three are the same.
+#: average depth, ``bound`` one whose batch lowers the lower bound of what is left: the longest
+#: chain of each type, added up. ``serial`` runs one vertex at a time, graph by graph. With one type
+#: the first three are the same.
 POLICIES = ("depth", "agenda", "bound", "serial")
 _ALIASES = {"batching": "depth"}
 

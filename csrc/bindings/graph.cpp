@@ -285,8 +285,8 @@ void bind_graph_batch(py::module_& m) {
   array("children", &GraphBatch::children);
 }
 
-// Names, types as graphs number them, (parents, children) of lists of edges, whether types run batch
-// by batch, and whether their leaves run before.
+// Names, types as graphs number them, (parents, children) of lists of edges, whether types run
+// batch by batch, and whether their leaves run before.
 TypeOrder read_order(const py::object& item) {
   const py::tuple fields = read_tuple(item, 5, "schedule", "an order of types");
   TypeOrder order;
@@ -388,8 +388,8 @@ void bind_schedule(py::module_& m) {
              const Unlocked unlocked;
              return std::make_shared<Schedule>(make_schedule(*batch, known));
            }),
-           py::arg("batch").none(false), py::arg("policy") = "depth",
-           py::arg("order") = py::none(), py::arg("choose") = py::none(),
+           py::arg("batch").none(false), py::arg("policy") = "depth", py::arg("order") = py::none(),
+           py::arg("choose") = py::none(),
            "`order`: of a function of types (names, types as graphs number them, lists of edges, "
            "whether types run batch by batch, whether their leaves run before); `choose`: a "
            "function from the ready vertices of each type to the next type's number.")
@@ -400,34 +400,38 @@ void bind_schedule(py::module_& m) {
             edges_of(schedule, list);
             return view(schedule.slot(k, list), self);
           },
-          py::arg("k"), py::arg("list") = 0, "[vertex row]: the vertex row of the k-th child, or -1.")
+          py::arg("k"), py::arg("list") = 0,
+          "[vertex row]: the vertex row of the k-th child, or -1.")
       .def_property_readonly("num_levels", &Schedule::num_batches)
       .def_property_readonly("num_batches", &Schedule::num_batches)
       .def_property_readonly(
-          "num_steps", [](const Schedule& self) { return std::max<size_t>(1, self.step_ptr.size()) - 1; })
-      .def_property_readonly("batches",
-                             [](const Schedule& self) {
-                               py::list batches;
-                               for (const Batch& it : self.batches) {
-                                 batches.append(py::make_tuple(it.type, it.begin, it.end));
-                               }
-                               return batches;
-                             },
-                             "(type, first row, last row + 1) of each batch, in order.")
-      .def_property_readonly("type_rows",
-                             [](const Schedule& self) {
-                               py::list types;
-                               for (const TypeRows& it : self.types) {
-                                 types.append(py::make_tuple(it.first, it.inner, it.last));
-                               }
-                               return types;
-                             },
-                             "(first row, first row that is no leaf, last row + 1) of each type.")
+          "num_steps",
+          [](const Schedule& self) { return std::max<size_t>(1, self.step_ptr.size()) - 1; })
+      .def_property_readonly(
+          "batches",
+          [](const Schedule& self) {
+            py::list batches;
+            for (const Batch& it : self.batches) {
+              batches.append(py::make_tuple(it.type, it.begin, it.end));
+            }
+            return batches;
+          },
+          "(type, first row, last row + 1) of each batch, in order.")
+      .def_property_readonly(
+          "type_rows",
+          [](const Schedule& self) {
+            py::list types;
+            for (const TypeRows& it : self.types) {
+              types.append(py::make_tuple(it.first, it.inner, it.last));
+            }
+            return types;
+          },
+          "(first row, first row that is no leaf, last row + 1) of each type.")
       .def_readonly("num_graphs", &Schedule::num_graphs)
       .def_readonly("num_vertices", &Schedule::num_vertices)
       .def_readonly("num_edges", &Schedule::num_edges)
-      .def_property_readonly(
-          "max_arity", [](const Schedule& self) { return edges_of(self, 0).max_arity; })
+      .def_property_readonly("max_arity",
+                             [](const Schedule& self) { return edges_of(self, 0).max_arity; })
       .def_property_readonly("num_slots",
                              [](const Schedule& self) { return edges_of(self, 0).num_slots; })
       .def(

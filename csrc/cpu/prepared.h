@@ -20,8 +20,8 @@ struct PreparedCall {
   const Instruction* instruction = nullptr;
   KernelFunction function = nullptr;
   std::shared_ptr<const GroupProgram> group;  // of an elementwise group
-  int edges = -1;  // the list of edges, of a segment's vertices, that it runs over; -1: vertices
-  int weight = -1;                            // number of its WeightUse
+  int edges = -1;   // the list of edges, of a segment's vertices, that it runs over; -1: vertices
+  int weight = -1;  // number of its WeightUse
   int weight_operand = -1;
   const std::vector<StateWrite>* state_writes = nullptr;
 };

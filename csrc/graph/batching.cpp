@@ -45,9 +45,9 @@ std::vector<int32_t> types_of(const GraphBatch& batch, const TypeOrder& order) {
       const auto found = std::find_if(known.begin(), known.end(),
                                       [&](const auto& entry) { return entry.first == given; });
       if (found == known.end()) {
-        const auto graph = std::upper_bound(batch.ptr.begin(), batch.ptr.end(),
-                                            static_cast<int32_t>(v)) -
-                           batch.ptr.begin() - 1;
+        const auto graph =
+            std::upper_bound(batch.ptr.begin(), batch.ptr.end(), static_cast<int32_t>(v)) -
+            batch.ptr.begin() - 1;
         fail(ErrorKind::kGraph, "[graph] graph ", graph, ", vertex ",
              static_cast<int64_t>(v) - batch.ptr[static_cast<size_t>(graph)],
              ": expected a type among ", listed(), ", got ", shown_type(given),
@@ -65,7 +65,8 @@ std::optional<Unreadable> find_unreadable(const GraphBatch& batch,
                                           const std::vector<int32_t>& types, size_t count,
                                           const std::vector<ChildRead>& reads, bool extra) {
   const auto concerns = [](const ChildRead& read, int32_t parent, int32_t child) {
-    return read.edges.parents == parent && (read.edges.children < 0 || read.edges.children == child);
+    return read.edges.parents == parent &&
+           (read.edges.children < 0 || read.edges.children == child);
   };
   // [parent's type][child's type] whether a look at the types is enough
   std::vector<char> plain(count * count, 0);
@@ -232,8 +233,8 @@ class Frontier {
   const GraphBatch& batch_;
   const std::vector<int32_t>& types_;
   const size_t kinds_;
-  std::vector<char> runs_;         // [vertex] whether it runs batch by batch
-  std::vector<int32_t> waiting_;   // [vertex] edges to children that have not run
+  std::vector<char> runs_;        // [vertex] whether it runs batch by batch
+  std::vector<int32_t> waiting_;  // [vertex] edges to children that have not run
   std::vector<int32_t> out_ptr_, out_;
   std::vector<int32_t> depth_, order_;
   std::vector<std::vector<int32_t>> ready_;  // [type]
@@ -259,7 +260,8 @@ void Frontier::find_heights() {
     const auto type = static_cast<size_t>(types_[v]);
     height_[v] = ++row[type];
     auto& at = at_[type];
-    if (at.size() <= static_cast<size_t>(height_[v])) at.resize(static_cast<size_t>(height_[v]) + 1);
+    if (at.size() <= static_cast<size_t>(height_[v]))
+      at.resize(static_cast<size_t>(height_[v]) + 1);
     ++at[static_cast<size_t>(height_[v])];
     top_[type] = std::max(top_[type], height_[v]);
   }
@@ -284,8 +286,9 @@ size_t by_bound(const Frontier& frontier) {
   for (size_t t = 0; t < frontier.ready().size(); ++t) {
     if (frontier.ready()[t].empty()) continue;
     const double share = frontier.share_of_longest(t);
-    const bool better = share > best_share || (share == best_share && frontier.average_depth(t) <
-                                                                          frontier.average_depth(best));
+    const bool better =
+        share > best_share ||
+        (share == best_share && frontier.average_depth(t) < frontier.average_depth(best));
     if (better) {
       best = t;
       best_share = share;
@@ -359,7 +362,7 @@ std::vector<TypedBatch> typed_batches(const GraphBatch& batch, const TypeOrder& 
   frontier.open_sources();
   std::vector<TypedBatch> found;
   while (!frontier.done()) {
-    const size_t type = choose                        ? by_choice(frontier, order, choose)
+    const size_t type = choose                     ? by_choice(frontier, order, choose)
                         : policy == Policy::kBound ? by_bound(frontier)
                                                    : by_agenda(frontier);
     found.push_back(frontier.run(type));

@@ -41,8 +41,8 @@ struct TypeOrder {
   size_t count() const { return names.size(); }
 };
 
-// [vertex] its type's number in the order. Error(kGraph) that names graph and vertex where the order
-// has no such type, or where the batch has no types.
+// [vertex] its type's number in the order. Error(kGraph) that names graph and vertex where the
+// order has no such type, or where the batch has no types.
 std::vector<int32_t> types_of(const GraphBatch& batch, const TypeOrder& order);
 
 // What vertices of a type read of their children.
@@ -55,7 +55,8 @@ struct ChildRead {
 // A child that a function cannot read.
 struct Unreadable {
   int64_t vertex = 0, edge = 0;  // of the batch
-  int read = -1;  // number of the read whose states the child does not scatter; -1: nothing reads it
+  int read =
+      -1;  // number of the read whose states the child does not scatter; -1: nothing reads it
 };
 
 // The first child that no read reaches, or that lacks what is read. With `extra`, children that no

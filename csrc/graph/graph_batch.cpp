@@ -295,9 +295,10 @@ GraphBatch concatenate(const std::vector<const GraphBatch*>& batches) {
   check_total(num_graphs, "graphs");
   check_total(num_vertices, "vertices");
   check_total(num_edges, "edges");
-  CAVS_CHECK(typed == nullptr || untyped == nullptr, ErrorKind::kGraph,
-             "[graph] expected types for the vertices of all graphs of a batch or of none, got some "
-             "with and some without; give types to all");
+  CAVS_CHECK(
+      typed == nullptr || untyped == nullptr, ErrorKind::kGraph,
+      "[graph] expected types for the vertices of all graphs of a batch or of none, got some "
+      "with and some without; give types to all");
   GraphBatch batch;
   batch.ptr.reserve(num_graphs + 1);
   batch.edge_ptr.reserve(num_graphs + 1);

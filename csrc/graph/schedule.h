@@ -23,15 +23,15 @@ struct ParentRows {
 // All edges or, in a function of types, those of one list. Edge rows follow their parent vertex, so
 // the edges of a batch are contiguous.
 struct EdgeRows {
-  int64_t max_arity = 0;   // the most edges of a vertex
-  int64_t num_slots = 0;   // 1 + the greatest slot of a child: max_arity, or more with holes
-  bool has_holes = false;  // some child's slot is not its place among the edges of its parent
-  std::vector<int32_t> order;     // [edge row] user's edge
-  std::vector<int32_t> child;     // [edge row] vertex row of the child
-  std::vector<int32_t> parent;    // [edge row] vertex row of the parent
-  std::vector<int32_t> slot;      // [edge row] place among the parent's children
-  std::vector<int32_t> ptr;       // [vertex row + 1] CSR: edge rows of each vertex (contiguous)
-  std::vector<int32_t> out_ptr;   // [vertex row + 1] CSR: edge rows where each vertex is child,
+  int64_t max_arity = 0;         // the most edges of a vertex
+  int64_t num_slots = 0;         // 1 + the greatest slot of a child: max_arity, or more with holes
+  bool has_holes = false;        // some child's slot is not its place among the edges of its parent
+  std::vector<int32_t> order;    // [edge row] user's edge
+  std::vector<int32_t> child;    // [edge row] vertex row of the child
+  std::vector<int32_t> parent;   // [edge row] vertex row of the parent
+  std::vector<int32_t> slot;     // [edge row] place among the parent's children
+  std::vector<int32_t> ptr;      // [vertex row + 1] CSR: edge rows of each vertex (contiguous)
+  std::vector<int32_t> out_ptr;  // [vertex row + 1] CSR: edge rows where each vertex is child,
   std::vector<int32_t> out_edge;  //   ascending
   std::vector<int32_t> graph;     // [edge row] graph
   std::vector<int32_t> local;     // [edge row] index within its graph's edges
@@ -65,9 +65,9 @@ struct Schedule {
                            // are not first
   bool typed = false;      // made for a function of types
   TypeOrder order;         // of that function
-  std::vector<TypeRows> types;   // [type]; without types one of all rows
-  std::vector<EdgeRows> edges;   // [list of edges]; without types one of all edges
-  std::vector<Batch> batches;    // in order
+  std::vector<TypeRows> types;          // [type]; without types one of all rows
+  std::vector<EdgeRows> edges;          // [list of edges]; without types one of all edges
+  std::vector<Batch> batches;           // in order
   std::vector<int32_t> step_ptr;        // [step + 1] batches that do not wait for each other
   std::vector<int32_t> level_ptr;       // without types: [level + 1] first vertex row,
   std::vector<int32_t> level_edge_ptr;  //   and first edge row of each batch
@@ -91,8 +91,8 @@ struct Schedule {
   const ParentRows& parents(int slots, int list = 0) const;
 
   // [vertex row], [edge row] of lists of edges: the place in an array that the user gives for
-  // vertices of these types, or for edges of these lists; -1 for other vertices. Made as slot(k) is.
-  // For lists the numbers of edge rows begin anew in each list, one after the other.
+  // vertices of these types, or for edges of these lists; -1 for other vertices. Made as slot(k)
+  // is. For lists the numbers of edge rows begin anew in each list, one after the other.
   const std::vector<int32_t>& places_of_vertices(const std::vector<int>& types) const;
   const std::vector<int32_t>& places_of_edges(const std::vector<int>& lists, int list) const;
 
@@ -102,8 +102,8 @@ struct Schedule {
   };
   const GraphVertices& vertices_of_graphs(const std::vector<int>& types) const;
 
-  // [type] whether vertices of the type are children in a list of edges: at any slot (-1) or at this
-  // one. Made as slot(k) is.
+  // [type] whether vertices of the type are children in a list of edges: at any slot (-1) or at
+  // this one. Made as slot(k) is.
   const std::vector<char>& types_of_children(int list, int slot) const;
 
   // What a device keeps of the schedule, or of batches that have it, as long as the schedule lives.
@@ -120,10 +120,10 @@ struct Schedule {
   std::unique_ptr<Cache> cache_;
 };
 
-// Without types, a vertex is activated when its last child is done, so its level is 1 + the greatest
-// level of its children, 0 without children; serial makes each vertex a level of its own: graph by
-// graph, and within a graph by increasing level. Raises Error(kGraph) that names graph and vertices
-// on a cycle. No recursion.
+// Without types, a vertex is activated when its last child is done, so its level is 1 + the
+// greatest level of its children, 0 without children; serial makes each vertex a level of its own:
+// graph by graph, and within a graph by increasing level. Raises Error(kGraph) that names graph and
+// vertices on a cycle. No recursion.
 Schedule make_schedule(const GraphBatch& batch, Policy policy);
 
 // For a function of types. The policy, or `choose` in its place, says which type runs next.

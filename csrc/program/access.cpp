@@ -23,9 +23,10 @@ std::vector<Root> resolve_views(const Program& program) {
                  "[program] expected columns ", view.column, "..", view.column + view.size,
                  " of view '", view.name, "' within the ", base.size, " of '", base.name,
                  "', got others; correct its columns");
-      CAVS_CHECK(
-          view.dtype == base.dtype && is_part(program, view.space, base.space), ErrorKind::kValue, "[program] expected view '", view.name,
-          "' to have the dtype and space of '", base.name, "', got others; correct the view");
+      CAVS_CHECK(view.dtype == base.dtype && is_part(program, view.space, base.space),
+                 ErrorKind::kValue, "[program] expected view '", view.name,
+                 "' to have the dtype and space of '", base.name,
+                 "', got others; correct the view");
       root = {view.base, root.column + view.column};
     }
     roots[i] = root;

@@ -27,8 +27,8 @@ void check_members(const Program& program) {
                "; declare the types");
   }
   for (const Members& set : program.member_sets) {
-    const bool sorted = std::adjacent_find(set.begin(), set.end(), std::greater_equal<int>()) ==
-                        set.end();
+    const bool sorted =
+        std::adjacent_find(set.begin(), set.end(), std::greater_equal<int>()) == set.end();
     CAVS_CHECK(!set.empty() && set.front() >= 0 && sorted, ErrorKind::kValue,
                "[program] expected distinct ascending numbers as members, got ", set.size(),
                " others; sort them");
@@ -183,10 +183,10 @@ bool is_unique(const Program& program, int number) {
 
 void check_single(const Program& program, const Space& space, const std::string& name) {
   check_space(program, space, name);
-  CAVS_CHECK(space.members < 0 ||
-                 program.member_sets[static_cast<size_t>(space.members)].size() == 1,
-             ErrorKind::kValue, "[program] expected rows of one type, or of one list of edges, for '",
-             name, "', got several; name one");
+  CAVS_CHECK(
+      space.members < 0 || program.member_sets[static_cast<size_t>(space.members)].size() == 1,
+      ErrorKind::kValue, "[program] expected rows of one type, or of one list of edges, for '",
+      name, "', got several; name one");
 }
 
 void check_members_of(const Program& program, bool edges, int members, const std::string& name) {

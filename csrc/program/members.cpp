@@ -14,8 +14,8 @@ bool has_members(const Program& program, int whole, int part) {
 }
 
 bool is_part(const Program& program, const Space& part, const Space& whole) {
-  const bool kinds = whole.kind == part.kind ||
-                     (whole.kind == SpaceKind::kVertex && is_vertex_rows(part.kind));
+  const bool kinds =
+      whole.kind == part.kind || (whole.kind == SpaceKind::kVertex && is_vertex_rows(part.kind));
   return kinds && whole.unique == part.unique && has_members(program, whole.members, part.members);
 }
 

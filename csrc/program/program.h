@@ -183,12 +183,12 @@ inline Space distinct_rows(const std::vector<UniqueSpec>& uniques, int unique) {
 struct Program {
   DType dtype = DType::kFloat32;
   Device device;
-  bool streams = true;            // whether segments may run at the same time, where a device can
-  bool backward = false;          // levels run from the last to the first
-  int num_types = 0;              // 0: vertices have no types
+  bool streams = true;    // whether segments may run at the same time, where a device can
+  bool backward = false;  // levels run from the last to the first
+  int num_types = 0;      // 0: vertices have no types
   std::vector<EdgeList> edge_lists;  // of a program of types
   std::vector<Members> member_sets;  // that its spaces and tables name
-  std::vector<ValueSpec> values;  // a backward program's first values are all those of `forward`
+  std::vector<ValueSpec> values;     // a backward program's first values are all those of `forward`
   std::vector<Segment> segments;
   std::vector<UniqueSpec> uniques;
   std::vector<int> saved;                  // values that the backward programs read

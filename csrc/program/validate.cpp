@@ -234,9 +234,9 @@ class Validator {
         value.space == expected || (scattered && is_part(program_, expected, value.space));
     CAVS_CHECK(fits && (scattered || owner.role != Role::kOutput || value.space.members < 0),
                ErrorKind::kValue, "[program] expected '", instruction.kernel->name,
-               "' to write rows of '",
-               space_name(expected, program_.uniques), "', got '", value.name, "' with rows of '",
-               space_name(value.space, program_.uniques), "'; write a value of that space");
+               "' to write rows of '", space_name(expected, program_.uniques), "', got '",
+               value.name, "' with rows of '", space_name(value.space, program_.uniques),
+               "'; write a value of that space");
   }
 
   // Rows that are written where a table says. The table must be a permutation and the value an
@@ -279,8 +279,7 @@ class Validator {
   void check_given(const Instruction& instruction, size_t input, const ValueSpec& array) const {
     if (array.space.members < 0) return;
     const TableSpec& table = instruction.tables[input];
-    const bool order =
-        table.kind == TableKind::kVertexOrder || table.kind == TableKind::kEdgeOrder;
+    const bool order = table.kind == TableKind::kVertexOrder || table.kind == TableKind::kEdgeOrder;
     CAVS_CHECK(order && table.members == array.space.members, ErrorKind::kValue,
                "[program] expected '", instruction.kernel->name, "' to read input '", array.name,
                "' in the order of its own rows, got another table; read it so");

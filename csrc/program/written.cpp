@@ -64,8 +64,7 @@ Parts rows_read(const Program& program, const Instruction& instruction, size_t i
       return children < 0 ? all : both(all, {2 * children, 2 * children + 1});
     }
     case TableKind::kUniqueRows:
-      return both(all,
-                  rows_of(program, program.uniques[static_cast<size_t>(table.argument)].base));
+      return both(all, rows_of(program, program.uniques[static_cast<size_t>(table.argument)].base));
     default:
       return all;
   }

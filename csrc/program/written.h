@@ -12,7 +12,8 @@
 namespace cavs {
 
 // Knows leaves from inner vertices, and types, because one value may hold the rows of all of them;
-// any other rows are written together. To be made of a program whose instructions name values that there are.
+// any other rows are written together. To be made of a program whose instructions name values that
+// there are.
 class WrittenValues {
  public:
   WrittenValues(const Program& program, const std::vector<Root>& roots);
@@ -30,7 +31,7 @@ class WrittenValues {
     int segment, instruction;
     int64_t begin, end;  // columns
     std::set<int> rows;  // see rows_of
-    bool scattered;  // row r writes another row
+    bool scattered;      // row r writes another row
   };
   struct Columns {
     int owner;

@@ -62,7 +62,8 @@ void find_child_rows(Executable& exe) {
         if (!slot && table.kind != TableKind::kChild && table.kind != TableKind::kChildRows) {
           continue;
         }
-        const int members = program.values[static_cast<size_t>(instruction.inputs[i])].space.members;
+        const int members =
+            program.values[static_cast<size_t>(instruction.inputs[i])].space.members;
         if (members < 0) continue;
         exe.child_rows.push_back(
             {edge_list_of(program, table.members), slot ? table.argument : -1, members});
@@ -153,9 +154,10 @@ const Layout& Executable::backward_layout(bool retain) const {
 }
 
 void check_schedule(const Executable& exe, const Schedule& schedule) {
-  CAVS_CHECK(same_types(exe.program, schedule), ErrorKind::kValue,
-             "[runtime] expected a schedule for the program's types and lists of edges, got one for "
-             "others; make it with the program's order of types");
+  CAVS_CHECK(
+      same_types(exe.program, schedule), ErrorKind::kValue,
+      "[runtime] expected a schedule for the program's types and lists of edges, got one for "
+      "others; make it with the program's order of types");
   CAVS_CHECK(!exe.leaves_first || schedule.num_leaves >= 0, ErrorKind::kValue,
              "[runtime] expected a schedule with all leaves first, got another; compile without "
              "specialize_leaves for this policy");

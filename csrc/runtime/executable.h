@@ -28,12 +28,12 @@ struct Executable {
   Backend* backend = nullptr;                 // that it is made for
   std::vector<Root> roots;                    // [value]
   std::vector<DynamicTensor>
-      forms;                      // [value] size, dtype and ld; the rows and offset are the run's
-  Layout kept, dropped;           // with and without keeping values that backward reads
+      forms;             // [value] size, dtype and ld; the rows and offset are the run's
+  Layout kept, dropped;  // with and without keeping values that backward reads
   std::vector<ParentList> parent_lists;  // that the program reads
   std::vector<ChildRows> child_rows;     // in a program of types
-  std::vector<int> array_counts;  // least number of params, inputs, outputs
-  bool leaves_first = false;      // has rows of leaves or inner vertices, which must stand apart
+  std::vector<int> array_counts;         // least number of params, inputs, outputs
+  bool leaves_first = false;  // has rows of leaves or inner vertices, which must stand apart
   ProgramSteps steps;
   StateWrites state_writes;
   std::shared_ptr<const Prepared> prepared;  // by the backend

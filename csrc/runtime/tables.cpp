@@ -8,8 +8,9 @@ namespace {
 
 // In the order of List.
 constexpr std::vector<int32_t> Schedule::* kMembers[] = {
-    &Schedule::vertex_order, &Schedule::graph,     &Schedule::graph_ptr, &Schedule::graph_vertex,
-    &Schedule::local,        &Schedule::level_ptr, &Schedule::level_edge_ptr};
+    &Schedule::vertex_order,  &Schedule::graph, &Schedule::graph_ptr,
+    &Schedule::graph_vertex,  &Schedule::local, &Schedule::level_ptr,
+    &Schedule::level_edge_ptr};
 
 // After those, in the same order.
 constexpr std::vector<int32_t> EdgeRows::* kOfEdges[] = {

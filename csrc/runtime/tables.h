@@ -31,9 +31,9 @@ enum class List : uint8_t {
   kOutEdge,
   kEdgeGraph,
   kEdgeLocal,
-  kVertexPlaces,   // argument: number of the members; see Schedule::places_of_vertices
-  kEdgePlaces,     //   the same, of edges
-  kVerticesPtr,    //   the same, of vertices: CSR graph -> its vertices of these types
+  kVertexPlaces,  // argument: number of the members; see Schedule::places_of_vertices
+  kEdgePlaces,    //   the same, of edges
+  kVerticesPtr,   //   the same, of vertices: CSR graph -> its vertices of these types
   kVerticesOfGraph,
   kSlot,         // argument: of which child
   kParentsPtr,   // argument: by how many slots
@@ -80,8 +80,8 @@ class HostLists final : public Lists {
   const Schedule& schedule_;
 };
 
-// The arrays that tables are made of. Those of `uniques`, which are ordered by their numbers, and of
-// `parents` stand in the same memory as the lists.
+// The arrays that tables are made of. Those of `uniques`, which are ordered by their numbers, and
+// of `parents` stand in the same memory as the lists.
 struct TableSources {
   const Program& program;
   const Lists& lists;

@@ -73,7 +73,10 @@ def test_ids_go_between_rows_as_floats_do() -> None:
     on_edges = to_space(ids, SpaceKind.EDGE)
     assert (on_edges.dtype, on_edges.space) == ("int32", SpaceKind.EDGE)
     assert [x.op.name for x in (on_edges, on_edges.inputs[0])] == ["spread", "graph_spread"]
-    assert apply(OPS["spread"], pull(SpaceKind.VERTEX, dtype="int32"), to=SpaceKind.EDGE).dtype == "int32"
+    assert (
+        apply(OPS["spread"], pull(SpaceKind.VERTEX, dtype="int32"), to=SpaceKind.EDGE).dtype
+        == "int32"
+    )
 
 
 @pytest.mark.parametrize(

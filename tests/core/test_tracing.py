@@ -10,13 +10,12 @@ import pytest
 
 import cavs
 from cavs.core.ir import Node
-from cavs.core.ops._def import SpaceKind
 from cavs.core.trace import trace
 from cavs.core.tracing import (
     SourceLine,
     apart_from_traces,
-    leaves_apart,
     here,
+    leaves_apart,
     located_at,
     new_random_key,
     tracing,

@@ -14,8 +14,8 @@
 
 namespace {
 
-using cavs::Error;
 using cavs::EdgeRows;
+using cavs::Error;
 using cavs::GraphBatch;
 using cavs::make_schedule;
 using cavs::ParentRows;

@@ -150,7 +150,10 @@ def test_the_schedule_is_kept() -> None:
     assert graphs.schedule("batching") is graphs.schedule("batching")
     assert graphs.schedule("serial") is graphs.schedule("serial")
     assert graphs.schedule("serial") is not graphs.schedule()
-    with pytest.raises(InputError, match=r"expected policy depth, agenda, bound, serial or a function .*, got 'magic'"):
+    with pytest.raises(
+        InputError,
+        match=r"expected policy depth, agenda, bound, serial or a function .*, got 'magic'",
+    ):
         graphs.schedule("magic")
 
 

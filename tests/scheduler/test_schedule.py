@@ -6,7 +6,7 @@ from typing import get_type_hints
 import numpy as np
 import pytest
 from hypothesis import given
-from reference_schedule import POLICIES, ReferenceSchedule
+from reference_schedule import ReferenceSchedule
 from strategies import batches
 
 from cavs.errors import GraphError, InputError

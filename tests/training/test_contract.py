@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cavs.core.ops._def import SpaceKind
 from cavs.core.trace import InputSpec
 from cavs.training.contract import ID, Pull
 from cavs.training.tasks import MODELS, TASKS, Predicts, Samples
@@ -72,5 +73,5 @@ def test_docs_name_all_tasks_and_models() -> None:
 )
 def test_pulls(pull: Pull, written: str, good: tuple, bad: tuple) -> None:  # type: ignore[type-arg]
     assert pull.written("x", {"size": 3}) == written
-    assert pull.fits(InputSpec("x", *good, None), {"size": 3})
-    assert not pull.fits(InputSpec("x", *bad, None), {"size": 3})
+    assert pull.fits(InputSpec("x", *good, None, SpaceKind.VERTEX), {"size": 3})
+    assert not pull.fits(InputSpec("x", *bad, None, SpaceKind.VERTEX), {"size": 3})

@@ -17,6 +17,7 @@ from cavs.errors import InputError
 from cavs.execution.executor import Array
 from cavs.execution.native import NativeExecutor
 from cavs.execution.profile._plan import Plan, plan_call, plan_parts
+from cavs.execution.typed_rows import numbers_of
 from cavs.scheduler import GraphBatch
 
 
@@ -166,12 +167,15 @@ class _Rows:
     def __init__(self, executor: NativeExecutor, plan: Plan) -> None:
         self._item_size = executor.dtype.itemsize
         self._graphs = plan.graphs
+        self._types = executor.compiler.trace.types
         self._distinct = plan.distinct
 
     def _rows(self, space: Space) -> int:
         if space == SpaceKind.NONE:
             return 1
-        return self._distinct[space] if isinstance(space, Unique) else self._graphs.rows(str(space))
+        if isinstance(space, Unique):
+            return self._distinct[space]
+        return len(numbers_of(self._graphs, self._types, space))
 
     def _bytes(self, output: Output) -> int:
         item_size = 4 if output.kind is OutputKind.IDS else self._item_size

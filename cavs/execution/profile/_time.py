@@ -15,7 +15,7 @@ import numpy as np
 from cavs._arguments import shown
 from cavs._arrays import Array
 from cavs._files import write_atomically
-from cavs.core.ops._def import Space, SpaceKind
+from cavs.core.ops._def import as_rows
 from cavs.core.program import Program
 from cavs.core.report import not_by_id, not_by_id_lines
 from cavs.errors import InputError
@@ -26,6 +26,7 @@ from cavs.execution.profile._memory import MemoryUse, memory_use
 from cavs.execution.profile._plan import plan_call
 from cavs.execution.profile._trace import Timeline, trace
 from cavs.execution.settings import get_num_threads, instruction_set
+from cavs.execution.typed_rows import numbers_of
 from cavs.scheduler import GraphBatch, batch, unbatch
 
 # It adds each row that it reads to one of fewer rows: its time goes into moving rows.
@@ -97,6 +98,8 @@ class Profile:
             line, to the reasons.
         launches: on a GPU, for each direction and number of a segment that goes level by level,
             how many levels go together in one launch without the clocks, and why others do not.
+        num_batches, num_steps: how many batches run one after the other, of one type each, and how
+            many of them must wait for one before. Without types both are the number of levels.
         timelines: the calls of kernels one by one; see :meth:`to_trace`.
     """
 
@@ -109,6 +112,8 @@ class Profile:
     item_size: int
     not_by_id: dict[str, list[str]]
     launches: dict[tuple[str, int], str] = field(default_factory=dict)
+    num_batches: int = 0
+    num_steps: int = 0
     timelines: list[Timeline] = field(default_factory=list, compare=False, repr=False)
 
     def to_trace(self, path: str | os.PathLike[str]) -> None:
@@ -210,7 +215,12 @@ def measure(
         modes["training"] = losses
     found = not_by_id(executor.compiler.in_mode(random.training))
     words, size = _describe(executor, graphs), executor.dtype.itemsize
-    profile = Profile([], {}, {}, {}, {}, words, size, found)
+    schedule = executor.schedule(graphs)
+    profile = Profile(
+        *([], {}, {}, {}, {}, words, size, found),
+        num_batches=schedule.num_batches,
+        num_steps=schedule.num_steps,
+    )
     scheduling = _fastest(repeats, lambda: _schedule(executor, graphs))
     for mode, outputs in modes.items():
         cotangents = None if outputs is None else _ones(executor, graphs, outputs)
@@ -250,7 +260,7 @@ def _schedule(executor: NativeExecutor, graphs: GraphBatch) -> _Timed:
     start = perf_counter()
     made = batch(parts, graphs.keys)
     middle = perf_counter()
-    made.schedule(executor.policy)
+    executor.schedule(made)
     return _Timed({"batch": middle - start, "levels": perf_counter() - middle})
 
 
@@ -261,7 +271,7 @@ def _run(
     random: RandomState,
     cotangents: dict[str, Array] | None,
 ) -> _Timed:
-    graphs.schedule(executor.policy)
+    executor.schedule(graphs)
     start = perf_counter()
     programs, native = executor.profiled(graphs, inputs, random, cotangents)
     wall = perf_counter() - start
@@ -322,21 +332,23 @@ def _records(timed: _Timed, direction: str, name: str) -> Iterator[InstructionPr
 def _ones(
     executor: NativeExecutor, graphs: GraphBatch, outputs: frozenset[str]
 ) -> dict[str, Array]:
-    pushes = executor.compiler.function.pushes
-    of_outputs = (SpaceKind.VERTEX, SpaceKind.EDGE, SpaceKind.GRAPH)
-    rows: dict[Space, int] = {space: graphs.rows(str(space)) for space in of_outputs}
-    return {
-        name: np.ones((rows[pushes[name].space], *pushes[name].shape), executor.dtype)
-        for name in outputs
-    }
+    traced, ones = executor.compiler.trace, {}
+    for name in outputs:
+        node = traced.function.pushes[name]
+        rows = len(numbers_of(graphs, traced.types, as_rows(node.space)))
+        ones[name] = np.ones((rows, *node.shape), executor.dtype)
+    return ones
 
 
 def _describe(executor: NativeExecutor, graphs: GraphBatch) -> str:
     where = f"threads: {get_num_threads()}, {instruction_set()}"
     if executor.device.name != "cpu":
         where = executor.device.name
+    schedule = executor.schedule(graphs)
+    order = f"{schedule.num_batches} levels"
+    if executor.compiler.types is not None:
+        order = f"{schedule.num_batches} batches, {schedule.num_steps} steps"
     return (
         f"{executor.compiler.trace.name} over {graphs.num_graphs} graphs, {graphs.num_vertices} "
-        f"vertices, {graphs.num_edges} edges in {graphs.schedule(executor.policy).num_levels} "
-        f"levels; {executor.dtype}, {where}"
+        f"vertices, {graphs.num_edges} edges in {order}; {executor.dtype}, {where}"
     )

@@ -23,6 +23,7 @@ void set_rows(Draw* draw, const Random& random, const UniformAttributes& of) {
   draw->graph_key = random.graph_key;
   if (of.rows == SampledRows::kGraph) return;
   const bool vertices = of.rows == SampledRows::kVertex;
+  if (!vertices && random.edges == nullptr) return;  // of calls that are bound to nothing
   const RandomRows& rows = vertices ? random.vertices : random.edges[of.edges];
   draw->graph = rows.graph;
   draw->local = rows.local;

@@ -68,8 +68,8 @@ int64_t edges_of_parents(const Program& program, const ParentList& list, const R
 // The lists of parents of a unique, with room at `memory`.
 UniqueParents parents_at(std::byte* memory, const ParentList& list, const Sweep& sweep) {
   const int64_t rows = sweep.counts.uniques[static_cast<size_t>(list.unique)];
-  return unique_parents_at(
-      memory, rows, edges_of_parents(sweep.exe.program, list, sweep.counts, sweep.schedule));
+  return unique_parents_at(memory, rows,
+                           edges_of_parents(sweep.exe.program, list, sweep.counts, sweep.schedule));
 }
 
 }  // namespace
@@ -113,9 +113,9 @@ StagedLists::StagedLists(const std::set<ListId>& lists, const Executable& exe,
     } else if (id.list == List::kInput) {
       size = inputs.at(id.argument) * static_cast<int64_t>(sizeof(int32_t));
     } else if (id.list == List::kUniqueParents) {
-      size = unique_parents_bytes(counts.uniques[static_cast<size_t>(id.argument)],
-                                  edges_of_parents(exe.program, {id.argument, id.edges}, counts,
-                                                   schedule));
+      size = unique_parents_bytes(
+          counts.uniques[static_cast<size_t>(id.argument)],
+          edges_of_parents(exe.program, {id.argument, id.edges}, counts, schedule));
     }
     offsets_[id] = bytes;
     bytes += align_up(size);

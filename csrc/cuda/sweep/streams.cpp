@@ -24,7 +24,10 @@ Range range_of(const Sweep& sweep, int id, bool written) {
   const int64_t item = item_size(sweep.exe.forms[id].dtype);
   const auto begin = reinterpret_cast<uintptr_t>(rows.data);
   if (rows.ld == 0) return {begin, begin + static_cast<uintptr_t>(rows.size * item), written};
-  const int64_t first = sweep.counts.first(space), last = sweep.counts.last(space);
+  const Role role = sweep.exe.program.values[sweep.exe.roots[id].value].role;
+  const bool external = role == Role::kInput || role == Role::kOutput;
+  const int64_t first = external ? 0 : sweep.counts.first(space);
+  const int64_t last = external ? sweep.counts.of(space) : sweep.counts.last(space);
   if (last <= first) return {begin, begin, written};
   return {begin + static_cast<uintptr_t>(first * rows.ld * item),
           begin + static_cast<uintptr_t>(((last - 1) * rows.ld + rows.size) * item), written};
@@ -55,24 +58,27 @@ bool clash(const std::vector<Range>& a, const std::vector<Range>& b) {
 
 class Placer {
  public:
-  explicit Placer(const Sweep& sweep) : segments_(sweep.exe.program.segments) {
-    for (size_t s = 0; s < segments_.size(); ++s) {
-      std::vector<Range> ranges = ranges_of(sweep, segments_[s]);
-      if (segments_[s].kind == SegmentKind::kSums) {  // a part of the levels before it
-        ranges_.back().insert(ranges_.back().end(), ranges.begin(), ranges.end());
+  explicit Placer(const Sweep& sweep) : count_(sweep.exe.program.segments.size()) {
+    const Program& program = sweep.exe.program;
+    for (size_t s = 0; s < count_; ++s) {
+      std::vector<Range> ranges = ranges_of(sweep, program.segments[s]);
+      first_.push_back(taking_turns(program, s).first);
+      if (first_[s] < s) {
+        auto& all = ranges_[first_[s]];
+        all.insert(all.end(), ranges.begin(), ranges.end());
       }
       ranges_.push_back(std::move(ranges));
     }
-    places_.resize(segments_.size());
+    places_.resize(count_);
   }
 
   std::vector<SegmentPlace> place() {
     std::fill(tail_, tail_ + kStreams, -1);
-    for (int s = 0; s < static_cast<int>(segments_.size()); ++s) {
-      if (segments_[static_cast<size_t>(s)].kind == SegmentKind::kSums) {
-        places_[static_cast<size_t>(s)].stream = places_[static_cast<size_t>(s) - 1].stream;
+    for (size_t s = 0; s < count_; ++s) {
+      if (first_[s] < s) {
+        places_[s].stream = places_[first_[s]].stream;
       } else {
-        place_one(s);
+        place_one(static_cast<int>(s));
       }
     }
     return std::move(places_);
@@ -101,7 +107,7 @@ class Placer {
   int latest_clash(int s, int stream) const {
     for (int other = s - 1; other >= 0; --other) {
       const auto o = static_cast<size_t>(other);
-      const bool there = places_[o].stream == stream && segments_[o].kind != SegmentKind::kSums;
+      const bool there = places_[o].stream == stream && first_[o] == o;
       if (there && clash(ranges_[o], ranges_[static_cast<size_t>(s)])) return other;
     }
     return -1;
@@ -122,8 +128,9 @@ class Placer {
     return best;
   }
 
-  const std::vector<Segment>& segments_;
-  std::vector<std::vector<Range>> ranges_;  // [segment]
+  const size_t count_;                      // of segments
+  std::vector<size_t> first_;               // [segment] the first of those that it takes turns with
+  std::vector<std::vector<Range>> ranges_;  // [segment] of all that take turns with it
   std::vector<SegmentPlace> places_;
   int tail_[kStreams];  // the last segment on each stream
 };

@@ -20,8 +20,8 @@ struct SegmentPlace {
 };
 
 // [segment]. Two segments that touch the same memory, one of them to write it, run in their order:
-// so it is enough that the memory plan is right for a sequence. Sums over levels stand with the
-// levels. With `one` all are on stream 0.
+// so it is enough that the memory plan is right for a sequence. Segments that take turns stand
+// together. With `one` all are on stream 0.
 std::vector<SegmentPlace> place_segments(const Sweep& sweep, bool one);
 
 // The streams of a sweep: the caller's, and those beside it, which join it in the end.
