@@ -105,6 +105,11 @@ def _content(model: Model | Program) -> bytes:
             "[save] expected a model as cavs.compile gave it, got what stepwise() made of one; "
             "save the model"
         )
+    if callable(options.policy):
+        raise InputError(
+            f"[save] expected a policy by name, got {shown(options.policy)}; compile with a policy "
+            "of cavs, or save the arrays of state_dict() by safetensors.numpy.save_file"
+        )
     described = Description(model.function)
     named = vars(model).items()
     own = {k: described.value(x, f"model.{k}") for k, x in named if k not in model._made}

@@ -41,7 +41,9 @@ def interface_of(traced: Trace) -> list[str]:
 
 
 def _value(name: str, space: str, shape: tuple[int, ...]) -> str:
-    rows = {"vertex": "vertices", "edge": "edges", "graph": "graphs"}.get(space, space)
+    kind, _, members = space.partition(":")
+    rows = {"vertex": "vertices", "edge": "edges", "graph": "graphs"}.get(kind, kind)
+    rows += f" of {members}" if members else ""
     return f"{name} ({', '.join(map(str, (rows, *shape)))})"
 
 

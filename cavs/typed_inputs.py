@@ -87,11 +87,16 @@ class TypesOfInputs:
             f"[graph] graph {graph}, vertex {vertex - first} of type {types[vertex]!r}: expected"
         )
         if number < 0:
+            own = types[vertex]
+            name = own if isinstance(own, str) else self._order.given[own]
             reads = [
-                str(r.edges) + ("" if r.slot is None else f" at {r.slot}") for r in self._reads
+                str(r.edges) + ("" if r.slot is None else f" at {r.slot}")
+                for r in self._reads
+                if r.edges.parents == name
             ]
+            gathered = f"children that its function gathers, {', '.join(reads)}"
             raise GraphError(
-                f"{where} children that its function gathers, {reads}, got child {child - first} "
+                f"{where} {gathered if reads else 'no children'}, got child {child - first} "
                 f"of type {types[child]!r}; gather it, leave it out, or compile with "
                 "extra_children='ignore'"
             )

@@ -75,6 +75,7 @@ class ReferenceSchedule(Schedule):
         self.num_vertices = len(vertices)
         self.num_edges = len(batch.children)
         self.num_levels = self.num_batches = self.num_steps = len(tasks)
+        self.step_ptr = _ints(range(len(tasks) + 1))
         ends = list(accumulate(map(len, tasks), initial=0))
         self.batches = [(0, begin, end) for begin, end in pairwise(ends)]
         leaves = [arity == 0 for arity in arities]

@@ -180,7 +180,7 @@ class ReferenceTypedSchedule:
         self.graph_ptr = batch.ptr
         self.graph_vertex = self.vertex_row
         self._edges = [self._edges_of(x) for x in order.lists]
-        self.step_ptr = self._steps()
+        self.step_ptr = self._steps(serial=policy == "serial")
         self.num_steps = len(self.step_ptr) - 1
 
     def _fill_rows(self, batches: TypedBatches) -> list[int]:
@@ -234,8 +234,9 @@ class ReferenceTypedSchedule:
             "out_edge": _ints(e for row in rows for e, each in enumerate(child) if each == row),
         }
 
-    def _steps(self) -> IntArray:
-        """A batch begins a step if it reads, by a list of edges, what the step before it has."""
+    def _steps(self, *, serial: bool) -> IntArray:
+        """A batch begins a step if it reads, by a list of edges, what the step before it has; or
+        `serial`, in which one vertex runs at a time."""
         owner = {row: b for b, (_, *span) in enumerate(self.batches) for row in range(*span)}
         starts = [0] if self.batches else []
         for number in range(1, len(self.batches)):
@@ -245,7 +246,7 @@ class ReferenceTypedSchedule:
                 for parent, child in zip(edges["parent"], edges["child"], strict=True)
                 if owner.get(int(parent)) == number
             }
-            if any(b >= starts[-1] for b in read):
+            if serial or any(b >= starts[-1] for b in read):
                 starts.append(number)
         return _ints([*starts, len(self.batches)])
 

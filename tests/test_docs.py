@@ -15,7 +15,7 @@ from cavs.core.passes import PASSES
 from cavs.core.passes.unique_pulls import reasons
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ["concepts.md", "explain.md", "gpu.md"]
+PAGES = ["concepts.md", "explain.md", "gpu.md", "types.md"]
 
 
 def blocks(page: str) -> list[str]:

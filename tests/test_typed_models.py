@@ -86,8 +86,8 @@ def test_reports_name_types_and_count_batches(model: cavs.Model) -> None:
     assert "@char<word]" in text
     assert "vertex:char[3] (output logits)" in model.program
     summary = model.summary(GRAPHS, **X)
-    assert "word int32 vertex:word" in summary
-    assert "h vertex:char (4,)" in summary
+    assert "word int32 (vertices of word)" in summary
+    assert "h (vertices of char, 4)" in summary
     assert "[slot:0@word]" in model.program
 
 
@@ -293,8 +293,8 @@ def test_of_is_for_functions_of_types() -> None:
         ),
         (
             cavs.InputGraph([[], [0], [0, 1]], types=["char"] * 3),
-            r"graph 0, vertex 2 of type 'char': expected children that its function gathers, .* "
-            r"got child 1 of type 'char'",
+            r"graph 0, vertex 2 of type 'char': expected children that its function gathers, "
+            r"char<char at 0, char<word, got child 1 of type 'char'",
         ),
         (
             cavs.InputGraph([[], [0], [1]], types=["char", "word", "word"]),
@@ -311,6 +311,27 @@ def test_graphs_that_do_not_fit_are_refused(
     with pytest.raises(GraphError, match=match) as caught:
         model(graph, word=np.zeros(1, np.int32), **inputs)
     assert str(caught.value).startswith("[graph] ")
+
+
+class Alone(cavs.VertexFunction):
+    def forward(self, v: cavs.Vertex) -> None:
+        v.push(y=v.pull("x", shape=(1,)))
+
+
+def test_a_type_that_reads_no_children_refuses_each() -> None:
+    model = cavs.compile(cavs.TypedFunction(a=Alone(), b=Alone()))
+    graph = cavs.InputGraph([[], [0]], types=[1, 0])
+    match = r"vertex 1 of type 0: expected no children, got child 0 of type 1; gather it, leave it"
+    with pytest.raises(GraphError, match=match):
+        model(graph, x=np.zeros((2, 1)))
+
+
+def test_a_policy_of_the_users_is_not_saved(tmp_path: Path) -> None:
+    model = cavs.compile(lattice(), policy=lambda ready: min(ready))
+    match = r"\[save\] expected a policy by name, got <function .*; compile with a policy of cavs"
+    with pytest.raises(cavs.InputError, match=match):
+        cavs.save(model, tmp_path / "model.safetensors")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_children_that_nothing_reads_may_be_ignored() -> None:

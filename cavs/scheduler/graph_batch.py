@@ -128,21 +128,22 @@ class GraphBatch(Structure):
     def schedule(
         self, policy: str | Policy = "depth", types: tuple[Any, ...] | None = None
     ) -> Schedule:
-        """Return the batch's schedule, built in C++ on first use and kept.
+        """Return the batch's schedule, built in C++ on first use and kept. That of a policy of the
+        user's is kept for this very object: make another object for another policy.
 
         `types`: the order of the types of a function, in numbers; None for a function without
         types, for which a policy of the user's makes no difference. Raises `GraphError` that names
         graph and vertices on a cycle, or a vertex of a type that the function does not have;
         `InputError` for a policy that does not exist, or that names no type with ready vertices.
         """
-        key = policy if types is None else (policy, types)
-        known = isinstance(policy, str) or callable(policy)  # else it may have no hash
-        schedule: Schedule | None = self._schedules.get(key) if known else None
-        if schedule is None:
-            schedule = make_schedule(self._native, policy, types)
-            schedule = self._schedules.setdefault(key, schedule)  # another thread may be first
-        assert schedule is not None
-        return schedule
+        # A policy of the user's may have no hash. It is kept too, so that its number stays its own.
+        key = (policy if isinstance(policy, str) else id(policy), types)
+        found: tuple[object, Schedule] | None = self._schedules.get(key)
+        if found is None:
+            made = (policy, make_schedule(self._native, policy, types))
+            found = self._schedules.setdefault(key, made)  # another thread may be first
+        assert found is not None
+        return found[1]
 
     def kept(self, key: object, make: Callable[[], _T]) -> _T:
         """What `make` gave for this key the first time; facts of the batch are worked out once."""

@@ -60,6 +60,7 @@ class Schedule(Protocol):
     local: IntArray  # [vertex row] -> number within its graph
     edge_graph: IntArray  # [edge row] -> graph
     edge_local: IntArray  # [edge row] -> number within its graph's edges
+    step_ptr: IntArray  # [num_steps + 1] first batch of each step
     graph_ptr: IntArray  # CSR graph -> its vertex rows,
     graph_vertex: IntArray  #   in the user's order
 
@@ -98,10 +99,11 @@ def make_schedule(batch: Any, policy: str | Policy, types: tuple[Any, ...] | Non
 
     def choose(ready: list[int]) -> int:
         named = {name: count for name, count in zip(names, ready, strict=True) if count}
+        ready_types = tuple(named)  # the policy may change the dictionary
         chosen = known(named)
-        if not is_among(chosen, named):
+        if not is_among(chosen, ready_types):
             raise InputError(
-                f"[policy] expected one of the types with ready vertices, {list(named)}, got "
+                f"[policy] expected one of the types with ready vertices, {list(ready_types)}, got "
                 f"{shown(chosen)}; name one of these"
             )
         number: int = names.index(chosen)

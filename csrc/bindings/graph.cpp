@@ -49,14 +49,14 @@ struct Place {
                        describe(got) + "; check its type");
 }
 
-int64_t read_int(py::handle value, const Place& place) {
+int64_t read_int(py::handle value, const Place& place, const char* expected = "an integer") {
   // Any object with __index__ counts as an integer, NumPy's scalars among them.
   auto index = py::reinterpret_borrow<py::object>(value);
   if (!PyLong_CheckExact(value.ptr())) {
     index = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
     if (!index) {
       PyErr_Clear();
-      fail_type(place, "an integer", value);
+      fail_type(place, expected, value);
     }
   }
   int overflow = 0;
@@ -98,6 +98,14 @@ Ints read_ints(py::handle values, const char* what) {
   const bool is_integer = kind == 'i' || kind == 'u' || (kind == 'f' && array.size() == 0);
   if (!is_integer || array.ndim() != 1) fail_type({what}, kExpected, values);
   const auto numbers = py::array_t<int64_t, py::array::c_style | py::array::forcecast>(array);
+  if (kind == 'u' && array.itemsize() == 8) {  // the greater half has become negative
+    const int64_t* const end = numbers.data() + numbers.size();
+    const int64_t* const wrapped =
+        std::find_if(numbers.data(), end, [](int64_t x) { return x < 0; });
+    CAVS_CHECK(wrapped == end, ErrorKind::kGraph, "[graph] ", what,
+               ": expected numbers of 63 bits, got ", static_cast<uint64_t>(*wrapped),
+               "; check the values");
+  }
   return own_ids(numbers.data(), numbers.size());
 }
 
@@ -169,9 +177,9 @@ class GraphStore {
 std::vector<int32_t> read_types(const py::object& types) {
   std::vector<int32_t> found;
   const auto add_number = [&](int64_t number) {
-    CAVS_CHECK(number >= 0 && number < kMostTypes, ErrorKind::kGraph,
-               "[graph] expected types as names, or as numbers of 0..", kMostTypes - 1, ", got ",
-               number, "; correct the types");
+    CAVS_CHECK(number >= 0 && number < kMostTypes, ErrorKind::kGraph, "[graph] vertex ",
+               found.size(), ": type: expected a name, or a number of 0..", kMostTypes - 1,
+               ", got ", number, "; correct the types");
     found.push_back(numbered_type(number));
   };
   if (py::isinstance<py::array>(types)) {
@@ -182,14 +190,17 @@ std::vector<int32_t> read_types(const py::object& types) {
     }
   }
   constexpr const char* kExpected = "a sequence of names or of integers";
-  if (PyUnicode_Check(types.ptr())) fail_type({"types"}, kExpected, types);
+  constexpr const char* kEach = "a name or an integer";
+  const bool text = PyUnicode_Check(types.ptr()) || PyBytes_Check(types.ptr()) ||
+                    PyByteArray_Check(types.ptr());
+  if (text) fail_type({"types"}, kExpected, types);
   for_each_item(types, {"types"}, kExpected, [&](const py::object& item, int64_t vertex) {
     if (PyUnicode_Check(item.ptr())) {
       found.push_back(number_of_type(read_as<std::string>(item, "graph", "text as a type")));
     } else if (PyBool_Check(item.ptr())) {
-      fail_type({"type", vertex}, "a name or an integer", item);
+      fail_type({"type", vertex}, kEach, item);
     } else {
-      add_number(read_int(item, {"type", vertex}));
+      add_number(read_int(item, {"type", vertex}, kEach));
     }
   });
   return found;
@@ -361,8 +372,8 @@ py::object find_unreadable_child(const GraphBatch& batch, const py::object& give
 
 const EdgeRows& edges_of(const Schedule& schedule, int list) {
   CAVS_CHECK(list >= 0 && static_cast<size_t>(list) < schedule.edges.size(), ErrorKind::kValue,
-             "[schedule] expected a list of edges of 0..", schedule.edges.size(), ", got ", list,
-             "; number one that there is");
+             "[schedule] expected a list of edges of 0..", static_cast<int64_t>(schedule.edges.size()) - 1,
+             ", got ", list, "; number one that there is");
   return schedule.edges[static_cast<size_t>(list)];
 }
 

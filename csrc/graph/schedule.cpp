@@ -368,8 +368,9 @@ void order_by_type(const GraphBatch& batch, const std::vector<int32_t>& types,
   if (!leaves_first) schedule->num_leaves = -1;
 }
 
-// Batches that follow each other and do not wait for each other are one step.
-void group_steps(Schedule* schedule) {
+// Batches that follow each other and do not wait for each other are one step, except that `serial`
+// runs one vertex at a time.
+void group_steps(bool serial, Schedule* schedule) {
   schedule->step_ptr.push_back(0);
   std::vector<int32_t> batch_of(static_cast<size_t>(schedule->num_vertices), -1);
   for (size_t b = 0; b < schedule->batches.size(); ++b) {
@@ -389,7 +390,7 @@ void group_steps(Schedule* schedule) {
   };
   int32_t first = 0;
   for (size_t b = 1; b < schedule->batches.size(); ++b) {
-    if (!waits(schedule->batches[b], first)) continue;
+    if (!serial && !waits(schedule->batches[b], first)) continue;
     first = static_cast<int32_t>(b);
     schedule->step_ptr.push_back(first);
   }
@@ -445,7 +446,7 @@ Schedule make_schedule(const GraphBatch& batch, Policy policy, const TypeOrder& 
     fill_edges_of_list(batch, types, list, &schedule);
     fill_out_edges(schedule.num_vertices, &schedule.edges.back());
   }
-  group_steps(&schedule);
+  group_steps(policy == Policy::kSerial, &schedule);
   return schedule;
 }
 

@@ -53,6 +53,13 @@ Access access_of(const Program& program, const Instruction& instruction, size_t 
   }
 }
 
+int64_t columns_read(const Program& program, const Instruction& instruction, size_t input) {
+  const TableSpec& table = instruction.tables[input];
+  const bool slots = table.kind == TableKind::kParentRows && table.argument > 1;
+  const int64_t size = program.values[static_cast<size_t>(instruction.inputs[input])].size;
+  return slots ? table.argument * size : size;
+}
+
 bool lists_parents(TableKind kind) {
   return kind == TableKind::kUniqueParents || kind == TableKind::kUniqueParentRows;
 }

@@ -28,6 +28,10 @@ enum class Access : uint8_t {
 // How an instruction reaches its input `input`.
 Access access_of(const Program& program, const Instruction& instruction, size_t input);
 
+// How many columns an instruction reaches from the first of its input `input`: of one that it reads
+// by PARENT_ROWS, those of all slots, which stand side by side.
+int64_t columns_read(const Program& program, const Instruction& instruction, size_t input);
+
 // Whether a table lists, for each distinct id, the edges to the parents of its rows. Such lists are
 // made only for programs that read them.
 bool lists_parents(TableKind kind);

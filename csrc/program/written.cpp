@@ -123,10 +123,7 @@ WrittenValues::Columns WrittenValues::columns_read(const Program& reader,
                                                    size_t input) const {
   Columns read = columns_of(reader, instruction.inputs[input]);
   read.rows = rows_read(reader, instruction, input);
-  const TableSpec& table = instruction.tables[input];
-  if (table.kind == TableKind::kParentRows && table.argument > 1) {
-    read.end = read.begin + table.argument * (read.end - read.begin);  // values side by side
-  }
+  read.end = read.begin + cavs::columns_read(reader, instruction, input);
   return read;
 }
 

@@ -79,6 +79,33 @@ class MatrixTree(cavs.VertexFunction):
         v.push(score=m.sum())
 
 
+class Apart(cavs.VertexFunction):
+    """The cotangents of its two slots come from different instructions, the second one late."""
+
+    def __init__(self) -> None:
+        self.w = cavs.Parameter(np.full((1, 1), 0.7))
+
+    def forward(self, v: cavs.Vertex) -> None:
+        first, second = v.gather(0, s=(1,)).s, v.gather(1, s=(1,)).s
+        y = ops.matmul(ops.softplus(-second), self.w)
+        v.scatter(s=ops.tanh(y))
+        v.push(y=first + y)
+
+
+@pytest.mark.parametrize("passes", [PASSES, ("read_parents",)])
+def test_a_parent_is_read_when_all_its_slots_are_written(passes: tuple[str, ...]) -> None:
+    core.cuda.set_persistent_levels(True)
+    tree = cavs.InputGraph([[], [0], [0, 1], [1, 0], [3, 2], [2, 4]])
+    gradients = []
+    for device in ("cpu", "cuda"):
+        model = cavs.compile(Apart(), dtype="float64", device=device, passes=passes)
+        for scale in (1.0, -3.0):  # the memory of the first backward holds other values
+            model.zero_grad()
+            (model(tree)["y"] * scale).sum().backward()
+            gradients.append(cavs.Tensor(model.function.w.grad).numpy())
+    np.testing.assert_allclose(gradients[2:], gradients[:2], rtol=1e-12)
+
+
 TREE = cavs.InputGraph([[], [], [0, 1], [2, 1]])
 WIDE = [*([] for _ in range(400)), *([i, i + 200] for i in range(200))]  # levels of 400 and of 200
 WIDE_TREE = cavs.InputGraph([*WIDE, [400]])

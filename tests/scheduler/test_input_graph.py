@@ -247,3 +247,11 @@ def test_a_long_cycle_is_named_in_part() -> None:
     count = 100_000
     with pytest.raises(GraphError, match=r"0 -> 1 -> 2 -> .* -> \.\.\. -> 0, each a child"):
         InputGraph([[(v + 1) % count] for v in range(count)])
+
+
+def test_numbers_too_large_for_64_bits_with_sign_are_no_holes() -> None:
+    children = np.array([2**64 - 1], np.uint64)
+    with pytest.raises(
+        GraphError, match=r"^\[graph\] children: expected numbers of 63 bits, got 1"
+    ):
+        InputGraph.from_csr([0, 0, 1], children)

@@ -100,6 +100,14 @@ class _Numbering:
         }
         self.inputs: list[Name] = []
         self.uniques = list(forward.program.uniques) if forward else []
+        # One type's state may be a part of a state of several.
+        self._join_of = {
+            storage.placed[x]: node
+            for node in storage.sinks.states.values()
+            if node.op is JOIN
+            for x in node.inputs
+            if x in storage.placed
+        }
 
     def count_ids(self, counted: Sequence[tuple[Unique, Space]]) -> None:
         """Finds the pulls whose distinct ids are counted; backward uses those of forward."""
@@ -154,6 +162,9 @@ class _Numbering:
             return self._add(Value(_name(node), *_rows(node), Role.INPUT, number))
         if op is JOIN:
             return self._join(node)
+        if node in self._join_of:
+            self.number(self._join_of[node])
+            return self.number_of[node]
         if node in storage.direct:
             return self._add(Value(_name(node), *_rows(node), Role.OUTPUT, storage.direct[node]))
         for same in (storage.placed, storage.summed):

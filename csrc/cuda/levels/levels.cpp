@@ -49,13 +49,14 @@ StepTouches touches_of(const Executable& exe, const Layout& layout, const Instru
     touches.kind = 1 + 2 * (step.group->width * 8 + step.columns) + (step.edges ? 1 : 0);
   }
   for (size_t i = 0; i < instruction.inputs.size(); ++i) {
-    Touch touch = touch_of(exe, layout, instruction.inputs[i], false);
+    Touch touch = touch_of(exe, layout, instruction.inputs[i],
+                           columns_read(exe.program, instruction, i), false);
     touch.by_element = step.group != nullptr && step.group->reads[i].read == Read::kRow &&
                        !step.group->reads[i].narrow;
     touches.touches.push_back(touch);
   }
   for (const int id : instruction.outputs) {
-    Touch touch = touch_of(exe, layout, id, true);
+    Touch touch = touch_of(exe, layout, id, exe.forms[static_cast<size_t>(id)].size, true);
     touch.by_element = step.group != nullptr;
     touches.touches.push_back(touch);
   }

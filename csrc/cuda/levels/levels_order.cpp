@@ -68,7 +68,8 @@ std::optional<std::vector<int>> earliest_times(const std::vector<Constraint>& co
 
 }  // namespace
 
-Touch touch_of(const Executable& exe, const Layout& layout, int value, bool written) {
+Touch touch_of(const Executable& exe, const Layout& layout, int value, int64_t columns,
+               bool written) {
   const Root& root = exe.roots[static_cast<size_t>(value)];
   const ValueSpec& spec = exe.program.values[static_cast<size_t>(root.value)];
   const RowPlace& place = layout.places[static_cast<size_t>(root.value)];
@@ -78,7 +79,7 @@ Touch touch_of(const Executable& exe, const Layout& layout, int value, bool writ
   Touch touch;
   touch.memory = arena && place.holder >= 0 ? place.holder : root.value;
   touch.begin = (arena ? place.column : 0) + root.column * item;
-  touch.end = touch.begin + form.size * item;
+  touch.end = touch.begin + columns * item;
   touch.distance = ld_of(exe, layout, value) * item;
   touch.written = written;
   return touch;

@@ -25,8 +25,9 @@ struct StepTouches {
   int call = 0;
 };
 
-// The value's rows in a layout.
-Touch touch_of(const Executable& exe, const Layout& layout, int value, bool written);
+// `columns` columns of a value's rows in a layout, from the value's first.
+Touch touch_of(const Executable& exe, const Layout& layout, int value, int64_t columns,
+               bool written);
 
 // Step i runs for a level at times[i], for the next level `rounds` later, and so on; all that runs
 // at one time needs no barrier, and all of one time is done before the next begins. Times that are

@@ -17,8 +17,9 @@ struct Range {
   bool written;
 };
 
-// All rows of a value that are in use; the columns of a view count as whole rows.
-Range range_of(const Sweep& sweep, int id, bool written) {
+// All rows of a value that are in use, with `columns` of the last one; of the others whole rows
+// count, those of a view too.
+Range range_of(const Sweep& sweep, int id, int64_t columns, bool written) {
   const ValueRows rows = rows_of(sweep, id);
   const Space& space = sweep.exe.program.values[static_cast<size_t>(id)].space;
   const int64_t item = item_size(sweep.exe.forms[id].dtype);
@@ -30,19 +31,22 @@ Range range_of(const Sweep& sweep, int id, bool written) {
   const int64_t last = external ? sweep.counts.of(space) : sweep.counts.last(space);
   if (last <= first) return {begin, begin, written};
   return {begin + static_cast<uintptr_t>(first * rows.ld * item),
-          begin + static_cast<uintptr_t>(((last - 1) * rows.ld + rows.size) * item), written};
+          begin + static_cast<uintptr_t>(((last - 1) * rows.ld + columns) * item), written};
 }
 
 std::vector<Range> ranges_of(const Sweep& sweep, const Segment& segment) {
   std::vector<Range> ranges;
   for (const Instruction& instruction : segment.instructions) {
-    for (const int id : instruction.inputs) {
+    for (size_t i = 0; i < instruction.inputs.size(); ++i) {
+      const int id = instruction.inputs[i];
       // Integer inputs stand among what is staged, which nothing writes.
       const ValueSpec& value = sweep.exe.program.values[static_cast<size_t>(id)];
       if (value.role == Role::kInput && value.dtype == DType::kInt32) continue;
-      ranges.push_back(range_of(sweep, id, false));
+      ranges.push_back(range_of(sweep, id, columns_read(sweep.exe.program, instruction, i), false));
     }
-    for (const int id : instruction.outputs) ranges.push_back(range_of(sweep, id, true));
+    for (const int id : instruction.outputs) {
+      ranges.push_back(range_of(sweep, id, sweep.exe.forms[id].size, true));
+    }
   }
   return ranges;
 }
