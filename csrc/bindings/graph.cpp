@@ -191,8 +191,8 @@ std::vector<int32_t> read_types(const py::object& types) {
   }
   constexpr const char* kExpected = "a sequence of names or of integers";
   constexpr const char* kEach = "a name or an integer";
-  const bool text = PyUnicode_Check(types.ptr()) || PyBytes_Check(types.ptr()) ||
-                    PyByteArray_Check(types.ptr());
+  const bool text =
+      PyUnicode_Check(types.ptr()) || PyBytes_Check(types.ptr()) || PyByteArray_Check(types.ptr());
   if (text) fail_type({"types"}, kExpected, types);
   for_each_item(types, {"types"}, kExpected, [&](const py::object& item, int64_t vertex) {
     if (PyUnicode_Check(item.ptr())) {
@@ -372,8 +372,9 @@ py::object find_unreadable_child(const GraphBatch& batch, const py::object& give
 
 const EdgeRows& edges_of(const Schedule& schedule, int list) {
   CAVS_CHECK(list >= 0 && static_cast<size_t>(list) < schedule.edges.size(), ErrorKind::kValue,
-             "[schedule] expected a list of edges of 0..", static_cast<int64_t>(schedule.edges.size()) - 1,
-             ", got ", list, "; number one that there is");
+             "[schedule] expected a list of edges of 0..",
+             static_cast<int64_t>(schedule.edges.size()) - 1, ", got ", list,
+             "; number one that there is");
   return schedule.edges[static_cast<size_t>(list)];
 }
 
