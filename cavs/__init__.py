@@ -42,6 +42,7 @@ from cavs.execution.settings import set_flush_denormals as set_flush_denormals
 from cavs.execution.settings import set_matmul_precision as set_matmul_precision
 from cavs.execution.settings import set_num_threads as set_num_threads
 from cavs.model import Model as Model
+from cavs.policy import learn_policy as learn_policy
 from cavs.program import Program as Program
 from cavs.program import compile as compile
 from cavs.randomness import manual_seed as manual_seed
@@ -49,6 +50,7 @@ from cavs.readout import readout as readout
 from cavs.readout import readout_pairs as readout_pairs
 from cavs.scheduler import GraphBatch as GraphBatch
 from cavs.scheduler import InputGraph as InputGraph
+from cavs.scheduler import LearnedPolicy as LearnedPolicy
 from cavs.scheduler import batch as batch
 from cavs.scheduler import unbatch as unbatch
 from cavs.tensor import Generator as Generator

@@ -11,7 +11,7 @@ import numpy as np
 from cavs._arguments import conversion, printed, shown
 from cavs._arrays import Array, InputForms, NativeDType, NativeSpace, first_outside, foreign_array
 from cavs.core.ir import Name, Node, ancestors
-from cavs.core.ops._def import Typed
+from cavs.core.ops._def import Rows, Typed, Unique
 from cavs.core.trace import InputSpec, Trace, select_outputs
 from cavs.core.tracing import SourceLine
 from cavs.core.type_order import TypeOrder
@@ -48,7 +48,9 @@ class InputChecker:
         In a function of types `children_read` matters only as None or not: whether a child may be
         there that F does not read."""
         self.children_read = children_read
-        self._types = None if types is None else TypesOfInputs(types, trace, children_read is None)
+        self._types = None
+        if types is not None:
+            self._types = TypesOfInputs(types, trace, policy, extra=children_read is None)
         self._policy = policy
         self._specs = trace.inputs
         self.ids = frozenset(name for name, spec in trace.inputs.items() if spec.dtype == "int32")
@@ -73,7 +75,7 @@ class InputChecker:
         """
         found = _as_batch(graphs)
         if self._types is not None:
-            self._types.check(found, self._policy)
+            self._types.check(found)
             return found
         read = self.children_read
         if read is not None and found.schedule(self._policy).num_slots > read:
@@ -179,8 +181,8 @@ class InputChecker:
         expected = (self.rows(graphs, spec), *spec.shape)
         if array.shape != expected:
             remedy = _fitting(array.shape, expected, spec.space)
-            if isinstance(spec.rows, Typed) and len(array) == graphs.rows(spec.space):
-                remedy = _rows_of_types(spec)
+            if isinstance(spec.rows, Typed) and array.shape[:1] == (graphs.rows(spec.space),):
+                remedy = self._rows_of_types(graphs, spec)
             raise ShapeError(
                 f"[input] expected {self._describe(graphs, spec)} for {spec.name!r}, got shape "
                 f"{array.shape}; {remedy}"
@@ -207,16 +209,42 @@ class InputChecker:
         return array
 
     def _check_ids(self, graphs: GraphBatch, spec: InputSpec, ids: Array) -> None:
-        bound = self._bound(spec)
-        row = first_outside(ids, -1, bound)
-        if row < 0:
+        if first_outside(ids, -1, self._bound(spec)) < 0:
             return
-        taken = self._bounds.get(spec.name)
-        where = f", looked up at {taken.where}," if taken and taken.where else ""
-        raise InputError(
-            f"[input] expected ids in -1..{bound - 1} for {spec.name!r}{where or ','} got "
-            f"{ids[row]} at {self._locate(graphs, spec, row)}; correct the ids, -1 stands for none"
-        )
+        taken = self._bounds.get(spec.name) or {spec.rows: _Bound(_NO_BOUND, None)}
+        for rows, bound in taken.items():
+            there = self._rows_there(graphs, spec, rows)
+            row = first_outside(ids if there is None else ids[there], -1, bound.rows)
+            if row < 0:
+                continue
+            row = row if there is None else int(there[row])
+            where = f", looked up at {bound.where}," if bound.where else ""
+            raise InputError(
+                f"[input] expected ids in -1..{bound.rows - 1} for {spec.name!r}{where or ','} got "
+                f"{ids[row]} at {self._locate(graphs, spec, row)}; correct the ids, -1 stands for "
+                "none"
+            )
+
+    def _rows_there(self, graphs: GraphBatch, spec: InputSpec, rows: Rows) -> Array | None:
+        """Which rows of the input stand for vertices, or edges, of some types; None: all."""
+        if self._types is None or rows == spec.rows or not isinstance(rows, Typed):
+            return None
+        assert isinstance(spec.rows, Typed)
+        all_rows = self._types.places(graphs, spec.rows)
+        there: Array = np.searchsorted(all_rows, self._types.places(graphs, rows))
+        return there
+
+    def _rows_of_types(self, graphs: GraphBatch, spec: InputSpec) -> str:
+        """What to do about an array with rows for vertices, or edges, of all types."""
+        assert self._types is not None
+        assert isinstance(spec.rows, Typed)
+        if spec.space == "edge":
+            return "leave out the rows of other edges"
+        (name, *others) = spec.rows.members
+        if others:
+            return "leave out the rows of vertices of other types"
+        given = self._types.as_given(graphs, str(name))
+        return f"pass the rows of these vertices, x[graphs.vertices({given!r})]"
 
     def rows(self, graphs: GraphBatch, spec: InputSpec) -> int:
         """How many rows the input has."""
@@ -236,8 +264,8 @@ class InputChecker:
         return _locate(graphs, spec.space, row)
 
     def _bound(self, spec: InputSpec) -> int:
-        taken = self._bounds.get(spec.name)
-        return taken.rows if taken else 2**31 - 1
+        taken = self._bounds.get(spec.name, {})
+        return min((bound.rows for bound in taken.values()), default=_NO_BOUND)
 
 
 def _as_batch(graphs: Any) -> GraphBatch:
@@ -260,17 +288,6 @@ def _as_array(name: Name, given: Any) -> Array:
     except CavsError as error:
         message = printed(error, str).removeprefix("[input] ")
         raise InputError(f"[input] {name!r}: {message}") from None
-
-
-def _rows_of_types(spec: InputSpec) -> str:
-    """What to do about an array with rows for vertices, or edges, of all types."""
-    if spec.space == "edge":
-        return "leave out the rows of other edges"
-    assert isinstance(spec.rows, Typed)
-    (name, *others) = spec.rows.members
-    if others:
-        return "leave out the rows of vertices of other types"
-    return f"pass the rows of these vertices, x[graphs.vertices({name!r})]"
 
 
 _PLURALS = {"vertex": "vertices", "edge": "edges", "graph": "graphs"}
@@ -298,6 +315,9 @@ def _locate(graphs: GraphBatch, space: str, row: int) -> str:
     return f"graph {graph}, {space} {row - int(ptr[graph])}"
 
 
+_NO_BOUND = 2**31 - 1
+
+
 class _Bound(NamedTuple):
     """How many rows or classes an integer input selects from, and the line of F that selects."""
 
@@ -305,16 +325,18 @@ class _Bound(NamedTuple):
     where: SourceLine | None
 
 
-def _id_bounds(roots: Iterable[Node]) -> dict[Name, _Bound]:
-    """The bounds of all integer inputs that select, by name; of several bounds the least."""
-    bounds: dict[Name, _Bound] = {}
+def _id_bounds(roots: Iterable[Node]) -> dict[Name, dict[Rows, _Bound]]:
+    """The bounds of all integer inputs that select, by name and by the rows that select; of several
+    bounds the least."""
+    bounds: dict[Name, dict[Rows, _Bound]] = {}
     for node in ancestors(roots):
         if node.op.ids_within is None or node.op.ids is None:
             continue
         count, ids = node.inputs[0].shape[node.op.ids_within], node.inputs[node.op.ids]
         while ids.inputs:
             ids = ids.inputs[0]
-        name = ids.attrs["name"]
-        if name not in bounds or count < bounds[name].rows:
-            bounds[name] = _Bound(count, node.where)
+        assert not isinstance(ids.space, Unique)
+        own = bounds.setdefault(ids.attrs["name"], {})
+        if ids.space not in own or count < own[ids.space].rows:
+            own[ids.space] = _Bound(count, node.where)
     return bounds

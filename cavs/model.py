@@ -27,7 +27,7 @@ from cavs.inspection import Inspectable
 from cavs.optim import Optimizer
 from cavs.options import CompileOptions, DType, as_device_and_dtype, asked_outputs
 from cavs.recording import record_call, search_in
-from cavs.scheduler import GraphBatch, InputGraph, Policy
+from cavs.scheduler import GraphBatch, InputGraph, LearnedPolicy, Policy
 from cavs.step import NativeSteps, StepOptions, separate_step
 from cavs.tensor import Parameter, Stream, Tensor, Watch, detecting, is_grad_enabled
 
@@ -187,11 +187,13 @@ class Model(Inspectable):
 
     def _begin(self, children_read: int | None) -> None:
         """Sets up what follows from the compiler and the options."""
-        options = self._options
+        options, types = self._options, self._compiler.types
+        if isinstance(options.policy, LearnedPolicy):
+            options.policy.check(() if types is None else types.names)
         self._checker = InputChecker(
             *(self._compiler.trace, options.dtype, self._policy, children_read),
             find_device(options.device),
-            self._compiler.types,
+            types,
         )
         self._parts: dict[tuple[str, ...], Model] = {}
         self._stepwise: Model | None = None
@@ -393,6 +395,11 @@ class Model(Inspectable):
         """F over the vertices of a graph that grows, with the same parameters and random state:
         known vertices scatter the states that they are given (see ``cavs.core.stepwise``)."""
         self._structure.check()
+        if self._compiler.types is not None:
+            raise InputError(
+                "[unfold] expected a model of a function without types, got one of a "
+                "TypedFunction; grow graphs of one type, or pass whole graphs to the model"
+            )
         if self._stepwise is None:
             options = self._options._replace(rewrite=stepwise)
             self._stepwise = Model(self.function, **options._asdict())

@@ -27,6 +27,7 @@ from cavs.model import Model
 from cavs.program import Program, compile
 from cavs.rebuilt_objects import Damaged, Rebuilt, paths_in
 from cavs.saved_objects import Description, imported
+from cavs.scheduler import LearnedPolicy
 
 FORMAT = "cavs-model"
 FORMAT_VERSION = 1
@@ -105,10 +106,11 @@ def _content(model: Model | Program) -> bytes:
             "[save] expected a model as cavs.compile gave it, got what stepwise() made of one; "
             "save the model"
         )
-    if callable(options.policy):
+    if callable(options.policy) and not isinstance(options.policy, LearnedPolicy):
         raise InputError(
-            f"[save] expected a policy by name, got {shown(options.policy)}; compile with a policy "
-            "of cavs, or save the arrays of state_dict() by safetensors.numpy.save_file"
+            "[save] expected a policy by name, or one that was learned, got "
+            f"{shown(options.policy)}; compile with one of these, or save the arrays of "
+            "state_dict() by safetensors.numpy.save_file"
         )
     described = Description(model.function)
     named = vars(model).items()
@@ -117,7 +119,8 @@ def _content(model: Model | Program) -> bytes:
         {
             "modules": described.modules,
             "own": own,
-            "options": {name: getattr(options, name) for name in _OPTIONS} | {"device": "cpu"},
+            "options": {name: getattr(options, name) for name in _OPTIONS}
+            | {"device": "cpu", "policy": _described(options.policy)},
             "training": _modes(model),
             "random": model.random_state(),
         }
@@ -129,6 +132,10 @@ def _content(model: Model | Program) -> bytes:
         "checksum": checksum(text, described.arrays),
     }
     return to_bytes(described.arrays, metadata)
+
+
+def _described(policy: Any) -> Any:
+    return policy.to_dict() if isinstance(policy, LearnedPolicy) else policy
 
 
 def checksum(text: str, arrays: Mapping[str, Any]) -> str:
@@ -207,7 +214,10 @@ def _damaged(source: Path, error: Exception) -> CheckpointError:
 def _compiled(
     root: Any, own: Mapping[str, Any], described: Mapping[str, Any], device: str
 ) -> Model | Program:
-    model: Any = compile(root, **{**described["options"], "device": device})
+    given = {**described["options"], "device": device}
+    if isinstance(given["policy"], dict):
+        given["policy"] = LearnedPolicy.from_dict(given["policy"])
+    model: Any = compile(root, **given)
     training = described["training"]
     if isinstance(model, Program):
         for name, one in model.models.items():

@@ -22,11 +22,15 @@ class TypesOfInputs:
     Args:
         types: the order of the types.
         trace: the function.
+        policy: of the schedules.
         extra: whether a child may be there that nothing reads.
     """
 
-    def __init__(self, types: TypeOrder, trace: Trace, extra: bool) -> None:
+    def __init__(
+        self, types: TypeOrder, trace: Trace, policy: str | Policy, *, extra: bool
+    ) -> None:
         self._order = types
+        self._policy = policy
         self._numbers = types.numbers()
         self._extra = extra
         self._reads = trace.children
@@ -41,25 +45,28 @@ class TypesOfInputs:
             )
             for read in self._reads
         )
+        rows = tuple(spec.rows for spec in self._specs)
+        self._key = (self._numbers, self._native, extra, rows)  # models alike look once
 
-    def check(self, graphs: GraphBatch, policy: str | Policy) -> None:
+    def check(self, graphs: GraphBatch) -> None:
         """Makes the batch's schedule; looks once at each batch.
 
         Raises:
             GraphError: a vertex has a type that the function does not have, a cycle, or a child
                 that nothing reads, or that does not scatter what is read.
         """
-        graphs.kept(self, lambda: self._look(graphs, policy))
+        self.rows(graphs)
+        graphs.schedule(self._policy, self._numbers)
 
     def rows(self, graphs: GraphBatch) -> Sequence[int]:
         """How many rows each input has, in the order of the inputs."""
-        return graphs.kept(self, lambda: self._look(graphs, "depth"))
+        return graphs.kept(self._key, lambda: self._look(graphs))
 
-    def _look(self, graphs: GraphBatch, policy: str | Policy) -> list[int]:
+    def _look(self, graphs: GraphBatch) -> list[int]:
         found = find_unreadable_child(graphs.native, self._numbers, self._native, self._extra)
         if found is not None:
             self._refuse(graphs, *found)
-        schedule = graphs.schedule(policy, self._numbers)
+        schedule = graphs.schedule(self._policy, self._numbers)
         counts = {
             name: last - first
             for name, (first, _, last) in zip(self._order.names, schedule.type_rows, strict=True)
@@ -106,6 +113,11 @@ class TypesOfInputs:
             f"{read.where}, got child {child - first} of type {types[child]!r}; gather from one "
             "type by of=, or scatter it there too"
         )
+
+    def as_given(self, graphs: GraphBatch, name: str) -> str | int:
+        """The type as the graphs give it: they may number it."""
+        named = any(isinstance(x, str) for x in (graphs.types or ())[:1])
+        return name if named else self._order.given.index(name)
 
     def places(self, graphs: GraphBatch, rows: Typed) -> Array:
         """The numbers of the vertices, or edges, that some rows are for, ascending."""

@@ -86,6 +86,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         *(*_BASE, "_arrays", "core.ops", "core", "scheduler", "tensor", "call", "model"),
         "grown_graphs",
     ),
+    "policy": (*_BASE, "_native", "core", "scheduler", "model"),
     "program": (
         "device",
         *(*_BASE, "_missing", "_seed", "core", "scheduler", "execution", "tensor", "options"),
@@ -120,7 +121,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "rebuilt_objects": ("_arguments", "core", "tensor", "data", "saved_objects"),
     "saving": (
         "device",
-        *(*_BASE, "_files", "_signatures", "model", "program"),
+        *(*_BASE, "_files", "_signatures", "scheduler", "model", "program"),
         *("saved_objects", "rebuilt_objects", "training"),
     ),
     "bench": ("errors", "_files", "core.ops", "core", "scheduler", "execution", "data", "models"),

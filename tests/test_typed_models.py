@@ -328,10 +328,71 @@ def test_a_type_that_reads_no_children_refuses_each() -> None:
 
 def test_a_policy_of_the_users_is_not_saved(tmp_path: Path) -> None:
     model = cavs.compile(lattice(), policy=lambda ready: min(ready))
-    match = r"\[save\] expected a policy by name, got function; compile with a policy of cavs"
+    match = r"\[save\] expected a policy by name, or one that was learned, got function; compile"
     with pytest.raises(cavs.InputError, match=match):
         cavs.save(model, tmp_path / "model.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+class Lookup(cavs.VertexFunction):
+    def __init__(self, count: int) -> None:
+        self.table = nn.Embedding(count, 3)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        v.push(loss=self.table(v.pull("id", dtype="int32")).sum())
+
+
+def test_ids_are_those_of_the_table_of_their_type() -> None:
+    model = cavs.compile(cavs.TypedFunction({"a": Lookup(20), "b": Lookup(5)}))
+    graph = cavs.InputGraph([[], [], []], types=["a", "b", "a"])
+    assert model(graph, id=[19, 4, 0])["loss"].shape == (3,)
+    for ids, most, vertex in [([0, 5, 0], 4, 1), ([0, 0, 20], 19, 2)]:
+        match = rf"expected ids in -1..{most} for 'id'.* got {max(ids)} at graph 0, vertex {vertex}"
+        with pytest.raises(cavs.InputError, match=match):
+            model(graph, id=ids)
+
+
+class Both(cavs.VertexFunction):
+    """Gathers two states, of which each type scatters one: no child has both."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.product = nn.Linear(size, 2)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        found = v.gather(h=(self.size,), c=(self.size,))
+        v.scatter(h=v.pull("x", shape=(self.size,)))
+        v.push(y=self.product(found.h + found.c).sum())
+
+
+class Half(cavs.VertexFunction):
+    def forward(self, v: cavs.Vertex) -> None:
+        v.scatter(c=v.pull("x", shape=(32,)))
+
+
+def test_states_that_no_child_has_together_are_zeros() -> None:
+    model = cavs.compile(cavs.TypedFunction({"a": Both(32), "b": Half()}))
+    graph = cavs.InputGraph([[], []], types=["a", "b"])
+    assert not model(graph, x=np.ones((2, 32)))["y"].numpy().any()
+    with pytest.raises(GraphError, match=r"vertex 1 of type 'a': expected children that scatter h"):
+        model(cavs.InputGraph([[], [0]], types=["b", "a"]), x=np.ones((2, 32)))
+
+
+def test_a_number_is_no_input_of_vertices() -> None:
+    model = cavs.compile(cavs.TypedFunction({"a": Alone()}))
+    with pytest.raises(ShapeError, match=r"a row per vertex of type 'a', for 'x', got shape \(\)"):
+        model(cavs.InputGraph([[]], types=["a"]), x=np.float32(3))
+
+
+def test_graphs_with_types_do_not_grow(model: cavs.Model) -> None:
+    with pytest.raises(cavs.InputError, match=r"^\[unfold\] expected a model of a function with"):
+        model.stepwise()
+
+
+def test_a_function_keeps_its_name() -> None:
+    functions = lattice()
+    with pytest.raises(cavs.TraceError, match=r"expected 'char' to stay the function of this name"):
+        functions.char = Alone()
 
 
 def test_children_that_nothing_reads_may_be_ignored() -> None:

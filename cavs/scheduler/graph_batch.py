@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from cavs._arguments import choice, instance, items
+from cavs._arguments import choice, instance, integer, items, shown
 from cavs._native import core
 from cavs.errors import DTypeError, GraphError, ShapeError
 from cavs.scheduler.conversions import as_array
@@ -136,6 +136,8 @@ class GraphBatch(Structure):
         graph and vertices on a cycle, or a vertex of a type that the function does not have;
         `InputError` for a policy that does not exist, or that names no type with ready vertices.
         """
+        if types is None and callable(policy):
+            policy = "depth"  # what programs without types do under any
         # A policy of the user's may have no hash. It is kept too, so that its number stays its own.
         key = (policy if isinstance(policy, str) else id(policy), types)
         found: tuple[object, Schedule] | None = self._schedules.get(key)
@@ -156,16 +158,25 @@ class GraphBatch(Structure):
         """The numbers of the vertices of a type, as graphs give it, ascending; int32. Rows of its
         inputs and outputs stand in this order.
 
-        Raises `GraphError` where the graphs have no types.
+        Raises `GraphError` where the graphs have no types, or have them as names and a number is
+        asked for, or the other way round; `InputError` for what is neither.
         """
+        if not isinstance(type, str):
+            type = integer("graph", "type", type, least=0)
         types = self.types
         if types is None and self.num_vertices:
             raise GraphError(
                 "[graph] expected graphs with types, got some without; give them, as in "
                 "InputGraph(children, types=[...])"
             )
-        chosen = [v for v, each in enumerate(types or ()) if each == type]
-        return np.array(chosen, np.int32)
+        other = next((x for x in types or () if isinstance(x, str) != isinstance(type, str)), None)
+        if other is not None:
+            raise GraphError(
+                f"[graph] expected a type as the graphs give it, such as {other!r}, got "
+                f"{shown(type)}; ask by a {'name' if isinstance(other, str) else 'number'}, and "
+                "give graphs of one batch types of one kind"
+            )
+        return np.flatnonzero([each == type for each in types or ()]).astype(np.int32)
 
     def reverse(self) -> "GraphBatch":
         """Return the batch with children and parents exchanged; numbers and keys stay, holes go.
@@ -245,7 +256,8 @@ def unbatch(batch: GraphBatch, values: Any = None) -> list[Any]:
     ptr = batch.ptr.tolist()
     spans = list(pairwise(ptr))
     if values is None:
-        return [_graph_of(batch, first, last) for first, last in spans]
+        types = batch.types
+        return [_graph_of(batch, types, first, last) for first, last in spans]
     if not isinstance(getattr(values, "shape", None), tuple):
         values = as_array(values, "unbatch", "values")
     shape = tuple(values.shape)
@@ -288,11 +300,10 @@ def check_children(batch: GraphBatch, most: int) -> None:
     )
 
 
-def _graph_of(batch: GraphBatch, first: int, last: int) -> InputGraph:
+def _graph_of(batch: GraphBatch, types: Any, first: int, last: int) -> InputGraph:
     ptr = batch.child_ptr[first : last + 1]
     edges = slice(ptr[0], ptr[-1])
     slots = batch.child_slot[edges] if batch.has_holes else None
-    types = batch.types
     own = None if types is None else types[first:last]
     return InputGraph.from_csr(ptr - ptr[0], batch.children[edges] - first, slots, own)
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from cavs._arguments import is_among, shown
 from cavs._native import core
 from cavs.errors import InputError
+from cavs.scheduler.learned_policy import LearnedPolicy
 
 IntArray = npt.NDArray[np.int32]
 
@@ -92,10 +93,12 @@ def make_schedule(batch: Any, policy: str | Policy, types: tuple[Any, ...] | Non
     if not callable(known):
         made: Schedule = core.Schedule(batch, known, types)
         return made
-    if types is None:
-        made = core.Schedule(batch)
-        return made
+    assert types is not None
     names = types[0]
+    if isinstance(known, LearnedPolicy):
+        known.check(names)
+        made = core.Schedule(batch, "depth", types, known.native(names))
+        return made
 
     def choose(ready: list[int]) -> int:
         named = {name: count for name, count in zip(names, ready, strict=True) if count}

@@ -20,6 +20,7 @@ void bind_plans(pybind11::module_& m);
 void bind_program(pybind11::module_& m);
 void bind_random(pybind11::module_& m);
 void bind_runtime(pybind11::module_& m);
+void bind_schedule(pybind11::module_& m);
 void bind_step(pybind11::module_& m);
 void bind_words(pybind11::module_& m);
 

@@ -85,6 +85,7 @@ PYBIND11_MODULE(_core, m) {
   cavs::bind_program(m);
   cavs::bind_random(m);
   cavs::bind_runtime(m);
+  cavs::bind_schedule(m);
   cavs::bind_plans(m);
   cavs::bind_optim(m);
   cavs::bind_step(m);

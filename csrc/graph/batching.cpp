@@ -2,10 +2,9 @@
 #include "graph/batching.h"
 
 #include <algorithm>
-#include <limits>
-#include <numeric>
 
 #include "base/error.h"
+#include "graph/frontier.h"
 #include "graph/type_names.h"
 
 namespace cavs {
@@ -112,172 +111,6 @@ std::optional<Unreadable> find_unreadable(const GraphBatch& batch,
 
 namespace {
 
-// What is left of a batch, and what of it can run.
-class Frontier {
- public:
-  Frontier(const GraphBatch& batch, const TypeOrder& order, const std::vector<int32_t>& types)
-      : batch_(batch), types_(types), kinds_(order.count()) {
-    const int64_t count = batch.num_vertices();
-    runs_.resize(static_cast<size_t>(count));
-    for (int64_t v = 0; v < count; ++v) {
-      const auto type = static_cast<size_t>(types[v]);
-      const bool leaf = batch.child_ptr[v] == batch.child_ptr[v + 1];
-      runs_[v] = order.batched[type] && !(leaf && order.apart[type]);
-    }
-    list_parents();
-    find_depths();
-    ready_.resize(kinds_);
-    left_.assign(kinds_, 0);
-    depth_left_.assign(kinds_, 0);
-    for (int64_t v = 0; v < count; ++v) {
-      if (!runs_[v]) continue;
-      ++left_[types[v]];
-      depth_left_[types[v]] += depth_[v];
-    }
-  }
-
-  void find_heights();
-
-  bool done() const {
-    return std::all_of(ready_.begin(), ready_.end(), [](const auto& r) { return r.empty(); });
-  }
-  const std::vector<std::vector<int32_t>>& ready() const { return ready_; }
-  const std::vector<int32_t>& depths() const { return depth_; }
-  bool runs(int64_t v) const { return runs_[v] != 0; }
-  double average_depth(size_t type) const {
-    return static_cast<double>(depth_left_[type]) / static_cast<double>(left_[type]);
-  }
-  // Of the longest chains of the type that are left, the share that begin in the frontier.
-  double share_of_longest(size_t type) const {
-    const auto top = static_cast<size_t>(top_[type]);
-    return static_cast<double>(ready_at_[type][top]) / static_cast<double>(at_[type][top]);
-  }
-  // Longest chains of each type, added up.
-  int64_t bound() const { return std::accumulate(top_.begin(), top_.end(), int64_t{0}); }
-
-  void open_sources() {
-    for (size_t v = 0; v < runs_.size(); ++v) {
-      if (runs_[v] && waiting_[v] == 0) open(static_cast<int32_t>(v));
-    }
-  }
-
-  // Runs all ready vertices of the type, or one vertex.
-  TypedBatch run(size_t type) {
-    TypedBatch batch{static_cast<int>(type), std::move(ready_[type])};
-    ready_[type].clear();
-    std::sort(batch.vertices.begin(), batch.vertices.end());
-    for (const int32_t v : batch.vertices) {
-      --left_[type];
-      depth_left_[type] -= depth_[v];
-      if (height_.empty()) continue;
-      --at_[type][height_[v]];
-      --ready_at_[type][height_[v]];
-    }
-    if (!height_.empty()) {
-      while (top_[type] > 0 && at_[type][static_cast<size_t>(top_[type])] == 0) --top_[type];
-    }
-    for (const int32_t v : batch.vertices) {
-      for (int32_t i = out_ptr_[v]; i < out_ptr_[v + 1]; ++i) {
-        if (--waiting_[out_[i]] == 0) open(out_[i]);
-      }
-    }
-    return batch;
-  }
-
- private:
-  void open(int32_t v) {
-    const auto type = static_cast<size_t>(types_[v]);
-    ready_[type].push_back(v);
-    if (!height_.empty()) ++ready_at_[type][height_[v]];
-  }
-
-  // Between vertices that run: an entry for each edge.
-  void list_parents() {
-    const int64_t count = batch_.num_vertices();
-    waiting_.assign(static_cast<size_t>(count), 0);
-    out_ptr_.assign(static_cast<size_t>(count) + 2, 0);
-    const auto each = [&](const auto& body) {
-      for (int64_t v = 0; v < count; ++v) {
-        if (!runs_[v]) continue;
-        for (int32_t e = batch_.child_ptr[v]; e < batch_.child_ptr[v + 1]; ++e) {
-          if (runs_[batch_.children[e]]) body(static_cast<int32_t>(v), batch_.children[e]);
-        }
-      }
-    };
-    each([&](int32_t v, int32_t child) {
-      ++waiting_[v];
-      ++out_ptr_[child + 2];
-    });
-    std::partial_sum(out_ptr_.begin(), out_ptr_.end(), out_ptr_.begin());
-    out_.resize(static_cast<size_t>(out_ptr_.back()));
-    each([&](int32_t v, int32_t child) { out_[out_ptr_[child + 1]++] = v; });
-    out_ptr_.pop_back();
-  }
-
-  // And the order in which children come before parents.
-  void find_depths() {
-    depth_.assign(runs_.size(), 0);
-    std::vector<int32_t> waiting = waiting_;
-    for (size_t v = 0; v < runs_.size(); ++v) {
-      if (runs_[v] && waiting[v] == 0) order_.push_back(static_cast<int32_t>(v));
-    }
-    for (size_t i = 0; i < order_.size(); ++i) {
-      const int32_t v = order_[i];
-      for (int32_t e = out_ptr_[v]; e < out_ptr_[v + 1]; ++e) {
-        depth_[out_[e]] = std::max(depth_[out_[e]], depth_[v] + 1);
-        if (--waiting[out_[e]] == 0) order_.push_back(out_[e]);
-      }
-    }
-  }
-
-  const GraphBatch& batch_;
-  const std::vector<int32_t>& types_;
-  const size_t kinds_;
-  std::vector<char> runs_;        // [vertex] whether it runs batch by batch
-  std::vector<int32_t> waiting_;  // [vertex] edges to children that have not run
-  std::vector<int32_t> out_ptr_, out_;
-  std::vector<int32_t> depth_, order_;
-  std::vector<std::vector<int32_t>> ready_;  // [type]
-  std::vector<int64_t> left_, depth_left_;   // [type]
-  // Of the bound: the most vertices of its own type on a path from a vertex upwards, itself too.
-  std::vector<int32_t> height_;
-  std::vector<std::vector<int32_t>> at_, ready_at_;  // [type][height] vertices left, and ready
-  std::vector<int32_t> top_;                         // [type] greatest height left
-};
-
-void Frontier::find_heights() {
-  height_.assign(runs_.size(), 0);
-  at_.assign(kinds_, {0});
-  top_.assign(kinds_, 0);
-  std::vector<int32_t> above(runs_.size() * kinds_, 0);  // [vertex][type]
-  for (auto i = order_.rbegin(); i != order_.rend(); ++i) {
-    const int32_t v = *i;
-    int32_t* row = above.data() + static_cast<size_t>(v) * kinds_;
-    for (int32_t e = out_ptr_[v]; e < out_ptr_[v + 1]; ++e) {
-      const int32_t* parent = above.data() + static_cast<size_t>(out_[e]) * kinds_;
-      for (size_t t = 0; t < kinds_; ++t) row[t] = std::max(row[t], parent[t]);
-    }
-    const auto type = static_cast<size_t>(types_[v]);
-    height_[v] = ++row[type];
-    auto& at = at_[type];
-    if (at.size() <= static_cast<size_t>(height_[v]))
-      at.resize(static_cast<size_t>(height_[v]) + 1);
-    ++at[static_cast<size_t>(height_[v])];
-    top_[type] = std::max(top_[type], height_[v]);
-  }
-  for (const auto& at : at_) ready_at_.emplace_back(at.size(), 0);
-}
-
-size_t by_agenda(const Frontier& frontier) {
-  size_t best = frontier.ready().size();
-  for (size_t t = 0; t < frontier.ready().size(); ++t) {
-    if (frontier.ready()[t].empty()) continue;
-    const bool first = best == frontier.ready().size();
-    if (first || frontier.average_depth(t) < frontier.average_depth(best)) best = t;
-  }
-  return best;
-}
-
 // A batch lowers the bound where all longest chains of its type begin in the frontier. Where no
 // type's do, that of which most begin there; among equals the one that comes first on average.
 size_t by_bound(const Frontier& frontier) {
@@ -295,20 +128,6 @@ size_t by_bound(const Frontier& frontier) {
     }
   }
   return best;
-}
-
-size_t by_choice(const Frontier& frontier, const TypeOrder& order, const ChooseType& choose) {
-  std::vector<int64_t> ready;
-  for (const auto& vertices : frontier.ready()) {
-    ready.push_back(static_cast<int64_t>(vertices.size()));
-  }
-  const int chosen = choose(ready);
-  const bool is_ready = chosen >= 0 && static_cast<size_t>(chosen) < ready.size() &&
-                        ready[static_cast<size_t>(chosen)] > 0;
-  CAVS_CHECK(is_ready, ErrorKind::kValue,
-             "[policy] expected the number of a type with ready vertices among ", order.count(),
-             " types, got ", chosen, "; name one of those");
-  return static_cast<size_t>(chosen);
 }
 
 // Stable: within a level, types in their order, vertices in the user's.
@@ -355,26 +174,30 @@ std::vector<TypedBatch> one_by_one(const GraphBatch& batch, const Frontier& fron
 std::vector<TypedBatch> typed_batches(const GraphBatch& batch, const TypeOrder& order,
                                       const std::vector<int32_t>& types, Policy policy,
                                       const ChooseType& choose) {
-  Frontier frontier(batch, order, types);
-  if (!choose && policy == Policy::kSerial) return one_by_one(batch, frontier, types);
-  if (!choose && policy == Policy::kDepth) return by_depth(frontier, types, order.count());
-  if (!choose && policy == Policy::kBound) frontier.find_heights();
-  frontier.open_sources();
+  const bool asks = choose || policy == Policy::kAgenda || policy == Policy::kBound;
+  Frontier frontier(batch, order, types, !choose && policy == Policy::kBound);
+  if (!asks && policy == Policy::kSerial) return one_by_one(batch, frontier, types);
+  if (!asks) return by_depth(frontier, types, order.count());
+  const ChooseType own = policy == Policy::kAgenda ? choose_by_agenda : by_bound;
+  return batches_of(&frontier, choose ? choose : own);
+}
+
+std::vector<TypedBatch> batches_of(Frontier* frontier, const ChooseType& choose) {
   std::vector<TypedBatch> found;
-  while (!frontier.done()) {
-    const size_t type = choose                     ? by_choice(frontier, order, choose)
-                        : policy == Policy::kBound ? by_bound(frontier)
-                                                   : by_agenda(frontier);
-    found.push_back(frontier.run(type));
+  while (!frontier->done()) {
+    const size_t type = choose(*frontier);
+    CAVS_CHECK(type < frontier->ready().size() && !frontier->ready()[type].empty(),
+               ErrorKind::kValue,
+               "[policy] expected the number of a type with ready vertices among ",
+               frontier->ready().size(), " types, got ", type, "; name one of those");
+    found.push_back(frontier->run(type));
   }
   return found;
 }
 
 int64_t least_batches(const GraphBatch& batch, const TypeOrder& order,
                       const std::vector<int32_t>& types) {
-  Frontier frontier(batch, order, types);
-  frontier.find_heights();
-  return frontier.bound();
+  return Frontier(batch, order, types, true).bound();
 }
 
 }  // namespace cavs

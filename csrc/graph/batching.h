@@ -23,8 +23,10 @@ enum class Policy {
 // "depth" (or "batching", as it was called), "agenda", "bound", "serial"; Error(kValue) otherwise.
 Policy policy_from_name(const std::string& name);
 
-// From the number of ready vertices of each type to the type that runs next.
-using ChooseType = std::function<int(const std::vector<int64_t>& ready)>;
+class Frontier;
+
+// From what is ready to the type that runs next.
+using ChooseType = std::function<size_t(const Frontier&)>;
 
 // The facts of a function of types by which batches are scheduled for it.
 struct TypeOrder {
@@ -71,11 +73,14 @@ struct TypedBatch {
 };
 
 // The batches of the vertices that run batch by batch, in an order in which children come first.
-// With `choose` the policy is not asked; Error(kValue) where it names a
-// type without ready vertices.
+// With `choose` the policy is not asked; Error(kValue) where it names a type without ready
+// vertices.
 std::vector<TypedBatch> typed_batches(const GraphBatch& batch, const TypeOrder& order,
                                       const std::vector<int32_t>& types, Policy policy,
                                       const ChooseType& choose);
+
+// The batches of all that is left; the same error.
+std::vector<TypedBatch> batches_of(Frontier* frontier, const ChooseType& choose);
 
 // The least number of batches that any policy needs: the longest chain of each type, added up.
 int64_t least_batches(const GraphBatch& batch, const TypeOrder& order,

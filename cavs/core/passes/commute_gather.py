@@ -66,7 +66,8 @@ def commute_gather(function: FunctionIR, context: Context) -> FunctionIR:
     masked = skip_masked(function.roots(), RowIds()) if skips else ()
     order = ancestors(function.roots())
     products = _products_of_children(order, masked)
-    chosen = _chosen(order, products, function.roots())
+    scatters = function.scatters
+    chosen = [x for x in _chosen(order, products, function.roots()) if _children_of(x, scatters)]
     if not chosen:
         return function
     names = _names(chosen)
@@ -153,23 +154,31 @@ def _scattered(
 ) -> Node:
     """The edge value `node` as a state of all children that it is read from. `known`: edge values
     as values of children, by the rows of these."""
-    order = ancestors([node])
-    gathers = [x for x in order if x.op is GATHER]
-    states = [{x.space: x for x in results_of(scatters[g.attrs["name"]])} for g in gathers]
     parts: dict[Space, Node] = {}
-    for rows in states[0]:
-        if is_read(reading_of(gathers[0]), rows) and all(rows in state for state in states):
-            found = known.setdefault(rows, {})
-            found.update((g, state[rows]) for g, state in zip(gathers, states, strict=True))
-            for x in order:
-                if x not in found:
-                    found[x] = _on_vertices(x, found, rows)
-            parts[rows] = found[node]
+    for rows, states in _children_of(node, scatters).items():
+        found = known.setdefault(rows, {})
+        found.update(states)
+        for x in ancestors([node]):
+            if x not in found:
+                found[x] = _on_vertices(x, found, rows)
+        parts[rows] = found[node]
     if len(parts) == 1:
         return next(iter(parts.values()))
     to = joined(parts)
     rows_of_parts = [into(name, x, rows) for rows, x in parts.items()]
     return Node(JOIN, rows_of_parts, {"name": name, "to": to}, node.shape, to)
+
+
+def _children_of(node: Node, scatters: Mapping[Name, Node]) -> dict[Space, dict[Node, Node]]:
+    """The rows of children that scatter all that an edge value is computed from: of these, the
+    state that each gather reads."""
+    gathers = [x for x in ancestors([node]) if x.op is GATHER]
+    states = [{x.space: x for x in results_of(scatters[g.attrs["name"]])} for g in gathers]
+    return {
+        rows: {g: state[rows] for g, state in zip(gathers, states, strict=True)}
+        for rows in states[0]
+        if is_read(reading_of(gathers[0]), rows) and all(rows in state for state in states)
+    }
 
 
 def _on_vertices(node: Node, found: Mapping[Node, Node], rows: Space) -> Node:

@@ -28,6 +28,13 @@ GroupOperand operand_of(const TableSpec& table, int ld) {
   return operand;
 }
 
+// Whether another program can stage the list: a backward program may have more sets of members.
+bool is_known(const ListId& id, const Program& program) {
+  const bool of_members = id.list == List::kVertexPlaces || id.list == List::kEdgePlaces ||
+                          id.list == List::kVerticesPtr || id.list == List::kVerticesOfGraph;
+  return !of_members || static_cast<size_t>(id.argument) < program.member_sets.size();
+}
+
 }  // namespace
 
 CudaProgram::CudaProgram(OpenGpu& open, const Executable& exe)
@@ -48,7 +55,12 @@ CudaProgram::CudaProgram(OpenGpu& open, const Executable& exe)
     }
   }
   first_calls_.push_back(calls.size());
-  if (exe.forward) cuda_program(*exe.forward).expect(own_lists_);
+  if (!exe.forward) return;
+  std::set<ListId> known;
+  for (const ListId& id : own_lists_) {
+    if (is_known(id, exe.forward->program)) known.insert(id);
+  }
+  cuda_program(*exe.forward).expect(known);
 }
 
 std::set<ListId> CudaProgram::lists(bool keep) const {

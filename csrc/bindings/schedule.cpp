@@ -1,0 +1,247 @@
+// Schedules, and the policies by which they are made; arrays go out as read-only views.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "bindings/array_view.h"
+#include "bindings/bindings.h"
+#include "bindings/read.h"
+#include "bindings/unlocked.h"
+#include "graph/frontier.h"
+#include "graph/learned_policy.h"
+#include "graph/schedule.h"
+
+namespace py = pybind11;
+
+namespace cavs {
+namespace {
+
+// Names, types as graphs number them, (parents, children) of lists of edges, whether types run
+// batch by batch, and whether their leaves run before.
+TypeOrder read_order(const py::object& item) {
+  const py::tuple fields = read_tuple(item, 5, "schedule", "an order of types");
+  TypeOrder order;
+  order.names = read_as<std::vector<std::string>>(fields[0], "schedule", "names of types");
+  order.given = read_as<std::vector<int>>(fields[1], "schedule", "numbers of types");
+  const auto count = static_cast<int>(order.names.size());
+  const auto check = [&](int type, int least) {
+    CAVS_CHECK(type >= least && type < count, ErrorKind::kValue, "[schedule] expected types below ",
+               count, ", got ", type, "; correct the order");
+  };
+  for (const int type : order.given) check(type, 0);
+  for (const py::handle list : read_items(fields[2], "schedule", "lists of edges")) {
+    const auto types = read_as<std::pair<int, int>>(list, "schedule", "two types");
+    check(types.first, 0);
+    check(types.second, -1);
+    order.lists.push_back({types.first, types.second});
+  }
+  for (auto* flags : {&order.batched, &order.apart}) {
+    const py::handle given = flags == &order.batched ? fields[3] : fields[4];
+    for (const bool flag : read_as<std::vector<bool>>(given, "schedule", "truth values")) {
+      flags->push_back(flag ? 1 : 0);
+    }
+    CAVS_CHECK(flags->size() == order.names.size(), ErrorKind::kValue,
+               "[schedule] expected a truth value for each of ", count, " types, got ",
+               flags->size(), "; correct the order");
+  }
+  return order;
+}
+
+std::shared_ptr<Schedule> make_typed(const GraphBatch& batch, const std::string& policy,
+                                     const py::object& given, const py::object& choose) {
+  const TypeOrder order = read_order(given);
+  if (py::isinstance<LearnedPolicy>(choose)) {
+    const auto& learned = choose.cast<const LearnedPolicy&>();
+    const Unlocked unlocked;
+    return std::make_shared<Schedule>(make_schedule(batch, Policy::kBound, order, learned));
+  }
+  if (!choose.is_none()) {  // keeps the interpreter's lock
+    const auto ask = [&choose](const Frontier& frontier) {
+      py::list counts;
+      for (const auto& vertices : frontier.ready()) counts.append(vertices.size());
+      return read_as<size_t>(choose(counts), "policy", "the number of a type");
+    };
+    return std::make_shared<Schedule>(make_schedule(batch, Policy::kBound, order, ask));
+  }
+  const Policy known = policy_from_name(policy);
+  const Unlocked unlocked;
+  return std::make_shared<Schedule>(make_schedule(batch, known, order));
+}
+
+// The vertex, the edge and the number of the read of the first child that cannot be read; or None.
+py::object find_unreadable_child(const GraphBatch& batch, const py::object& given,
+                                 const py::object& given_reads, bool extra) {
+  const TypeOrder order = read_order(given);
+  std::vector<ChildRead> reads;
+  for (const py::handle item : read_items(given_reads, "schedule", "reads")) {
+    const py::tuple fields = read_tuple(item, 4, "schedule", "a read");
+    ChildRead read;
+    read.edges.parents = read_as<int>(fields[0], "schedule", "the type of parents");
+    read.edges.children = read_as<int>(fields[1], "schedule", "the type of children");
+    read.slot = read_as<int>(fields[2], "schedule", "the position of a child");
+    read.types.assign(order.count(), 0);
+    for (const int type : read_as<std::vector<int>>(fields[3], "schedule", "types")) {
+      CAVS_CHECK(type >= 0 && static_cast<size_t>(type) < order.count(), ErrorKind::kValue,
+                 "[schedule] expected types below ", order.count(), ", got ", type,
+                 "; correct the reads");
+      read.types[static_cast<size_t>(type)] = 1;
+    }
+    reads.push_back(std::move(read));
+  }
+  std::optional<Unreadable> found;
+  {
+    const Unlocked unlocked;
+    found = find_unreadable(batch, types_of(batch, order), order.count(), reads, extra);
+  }
+  if (!found) return py::none();
+  return py::make_tuple(found->vertex, found->edge, found->read);
+}
+
+const EdgeRows& edges_of(const Schedule& schedule, int list) {
+  CAVS_CHECK(list >= 0 && static_cast<size_t>(list) < schedule.edges.size(), ErrorKind::kValue,
+             "[schedule] expected a list of edges of 0..",
+             static_cast<int64_t>(schedule.edges.size()) - 1, ", got ", list,
+             "; number one that there is");
+  return schedule.edges[static_cast<size_t>(list)];
+}
+
+py::tuple learn(const std::vector<std::shared_ptr<GraphBatch>>& batches, const py::object& given,
+                uint64_t seed) {
+  const TypeOrder order = read_order(given);
+  std::vector<const GraphBatch*> each;
+  for (const auto& batch : batches) each.push_back(batch.get());
+  const Learned learned = [&] {
+    const Unlocked unlocked;
+    return learn_policy(each, order, seed);
+  }();
+  py::dict table;
+  for (const auto& [state, type] : learned.policy.table) table[py::tuple(py::cast(state))] = type;
+  return py::make_tuple(table, learned.batches, learned.episodes);
+}
+
+}  // namespace
+
+void bind_schedule(py::module_& m) {
+  py::class_<LearnedPolicy>(m, "LearnedPolicy", "A table from states to types, in numbers.")
+      .def(py::init([](const std::map<std::vector<int32_t>, int32_t>& table) {
+             return LearnedPolicy{table};
+           }),
+           py::arg("table"));
+  m.def("learn_policy", &learn, py::arg("batches"), py::arg("order"), py::arg("seed"),
+        "(table, batches that the policy makes, episodes) of a policy learned on some batches.");
+  m.def("find_unreadable_child", &find_unreadable_child, py::arg("batch"), py::arg("order"),
+        py::arg("reads"), py::arg("extra"),
+        "(vertex, edge, number of the read or -1) of the first child that a function of types "
+        "cannot read, or None. A read: type of parents, type of children or -1, position or -1, "
+        "types that scatter what is read.");
+  py::class_<Schedule, std::shared_ptr<Schedule>> schedule(
+      m, "Schedule", "A batch's vertices renumbered level by level, as flat int32 arrays.");
+  schedule
+      .def(py::init([](const std::shared_ptr<GraphBatch>& batch, const std::string& policy,
+                       const py::object& order, const py::object& choose) {
+             if (!order.is_none()) return make_typed(*batch, policy, order, choose);
+             const Policy known = policy_from_name(policy);
+             const Unlocked unlocked;
+             return std::make_shared<Schedule>(make_schedule(*batch, known));
+           }),
+           py::arg("batch").none(false), py::arg("policy") = "depth", py::arg("order") = py::none(),
+           py::arg("choose") = py::none(),
+           "`order`: of a function of types (names, types as graphs number them, lists of edges, "
+           "whether types run batch by batch, whether their leaves run before); `choose`: a "
+           "function from the ready vertices of each type to the next type's number.")
+      .def(
+          "slot",
+          [](const py::object& self, int k, int list) {
+            const auto& schedule = self.cast<Schedule&>();
+            edges_of(schedule, list);
+            return view(schedule.slot(k, list), self);
+          },
+          py::arg("k"), py::arg("list") = 0,
+          "[vertex row]: the vertex row of the k-th child, or -1.")
+      .def_property_readonly("num_levels", &Schedule::num_batches)
+      .def_property_readonly("num_batches", &Schedule::num_batches)
+      .def_property_readonly(
+          "num_steps",
+          [](const Schedule& self) { return std::max<size_t>(1, self.step_ptr.size()) - 1; })
+      .def_property_readonly(
+          "batches",
+          [](const Schedule& self) {
+            py::list batches;
+            for (const Batch& it : self.batches) {
+              batches.append(py::make_tuple(it.type, it.begin, it.end));
+            }
+            return batches;
+          },
+          "(type, first row, last row + 1) of each batch, in order.")
+      .def_property_readonly(
+          "type_rows",
+          [](const Schedule& self) {
+            py::list types;
+            for (const TypeRows& it : self.types) {
+              types.append(py::make_tuple(it.first, it.inner, it.last));
+            }
+            return types;
+          },
+          "(first row, first row that is no leaf, last row + 1) of each type.")
+      .def_readonly("num_graphs", &Schedule::num_graphs)
+      .def_readonly("num_vertices", &Schedule::num_vertices)
+      .def_readonly("num_edges", &Schedule::num_edges)
+      .def_property_readonly("max_arity",
+                             [](const Schedule& self) { return edges_of(self, 0).max_arity; })
+      .def_property_readonly("num_slots",
+                             [](const Schedule& self) { return edges_of(self, 0).num_slots; })
+      .def(
+          "edge_rows",
+          [](const py::object& self, int list) {
+            const EdgeRows& edges = edges_of(self.cast<Schedule&>(), list);
+            py::dict found;
+            found["order"] = view(edges.order, self);
+            found["child"] = view(edges.child, self);
+            found["parent"] = view(edges.parent, self);
+            found["slot"] = view(edges.slot, self);
+            found["ptr"] = view(edges.ptr, self);
+            found["out_ptr"] = view(edges.out_ptr, self);
+            found["out_edge"] = view(edges.out_edge, self);
+            return found;
+          },
+          py::arg("list"), "The arrays of a list of edges.");
+  const auto array = [&schedule](const char* name, std::vector<int32_t> Schedule::* member) {
+    schedule.def_property_readonly(name, [member](const py::object& self) {
+      return view(self.cast<Schedule&>().*member, self);
+    });
+  };
+  array("level_ptr", &Schedule::level_ptr);
+  array("level_edge_ptr", &Schedule::level_edge_ptr);
+  array("step_ptr", &Schedule::step_ptr);
+  array("vertex_order", &Schedule::vertex_order);
+  array("vertex_row", &Schedule::vertex_row);
+  array("graph", &Schedule::graph);
+  array("local", &Schedule::local);
+  array("graph_ptr", &Schedule::graph_ptr);
+  array("graph_vertex", &Schedule::graph_vertex);
+  const auto of_edges = [&schedule](const char* name, std::vector<int32_t> EdgeRows::* member) {
+    schedule.def_property_readonly(name, [member](const py::object& self) {
+      return view(edges_of(self.cast<Schedule&>(), 0).*member, self);
+    });
+  };
+  of_edges("edge_order", &EdgeRows::order);
+  of_edges("child", &EdgeRows::child);
+  of_edges("parent", &EdgeRows::parent);
+  of_edges("edge_slot", &EdgeRows::slot);
+  of_edges("child_ptr", &EdgeRows::ptr);
+  of_edges("out_ptr", &EdgeRows::out_ptr);
+  of_edges("out_edge", &EdgeRows::out_edge);
+  of_edges("edge_graph", &EdgeRows::graph);
+  of_edges("edge_local", &EdgeRows::local);
+}
+
+}  // namespace cavs
