@@ -123,6 +123,7 @@ def test_the_table_is_shown() -> None:
         "ready, most first  runs next",
         "word, char         char",
         "word               word",
+        "anything else      the first",
     ]
     assert policy({"char": 1, "word": 2}) == "char"
     assert policy({"char": 2, "word": 2}) == "char"  # not in the table: as many, so the first type

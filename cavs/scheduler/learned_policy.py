@@ -48,11 +48,11 @@ class LearnedPolicy:
         return dict(self.rows).get(state, state[0])
 
     def __str__(self) -> str:
-        states = [", ".join(state) for state, _ in self.rows]
-        width = max(map(len, ["ready, most first", *states]))
-        lines = [f"{'ready, most first':{width}}  runs next"]
-        lines += [f"{s:{width}}  {t}" for s, (_, t) in zip(states, self.rows, strict=True)]
-        return "\n".join(lines)
+        lines = [("ready, most first", "runs next")]
+        lines += [(", ".join(state), chosen) for state, chosen in self.rows]
+        lines += [("anything else", "the first")]
+        width = max(len(state) for state, _ in lines)
+        return "\n".join(f"{state:{width}}  {chosen}" for state, chosen in lines)
 
     def to_json(self) -> str:
         """The policy as text, for :meth:`from_json`."""
