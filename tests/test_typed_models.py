@@ -391,7 +391,7 @@ def test_graphs_with_types_do_not_grow(model: cavs.Model) -> None:
 
 def test_a_function_keeps_its_name() -> None:
     functions = lattice()
-    with pytest.raises(cavs.TraceError, match=r"expected 'char' to stay the function of this name"):
+    with pytest.raises(cavs.TraceError, match=r"expected 'char' to stay the function of this type"):
         functions.char = Alone()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from cavs._arguments import mapping, shown
+from cavs._arguments import mapping
 from cavs.core.names import check_name
 from cavs.core.vertex import Above, Module, VertexFunction, attributes, check_function, walk
 from cavs.errors import TraceError
@@ -50,14 +50,6 @@ class NamedFunctions(Module):
                 "these"
             )
         return functions[name]
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in vars(self).get("_functions", ()):
-            raise TraceError(
-                f"[{self._component}] expected {name!r} to stay the function of this name, got "
-                f"{shown(value)}; make a new {type(self).__name__}"
-            )
-        super().__setattr__(name, value)
 
     def functions(self) -> dict[str, VertexFunction]:
         """The vertex functions by name."""

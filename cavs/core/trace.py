@@ -79,6 +79,10 @@ _INPUT_SPACES: dict[SpaceKind, InputSpace] = {
 }
 
 
+_MOST_POSITIONS = 4096
+"""Each position is an operand of its own; a number in a damaged file may ask for very many."""
+
+
 @dataclass(frozen=True)
 class InputSpec:
     """An external input that F pulls.
@@ -272,6 +276,11 @@ class Vertex:
         if slot is not None and (type(slot) is not int or slot < 0):
             raise TraceError(
                 f"[gather] expected a child position >= 0, got {shown(slot)}; count children from 0"
+            )
+        if slot is not None and slot >= _MOST_POSITIONS:
+            raise TraceError(
+                f"[gather] expected a child position below {_MOST_POSITIONS}, got {slot}; gather "
+                "all children, without a position"
             )
         if of is not None and self._type is None and not isinstance(of, str):
             check_state("gather", "of")  # a size: the name of a state

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from cavs._arguments import shown
 from cavs.core.named_functions import NamedFunctions
 from cavs.core.vertex import VertexFunction
 from cavs.errors import TraceError
@@ -37,3 +39,11 @@ class TypedFunction(NamedFunctions, VertexFunction):
                     f"[types] expected the function of one type as {name!r}, got one of several "
                     "types; give all types to one cavs.TypedFunction"
                 )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in vars(self).get("_functions", ()):
+            raise TraceError(
+                f"[types] expected {name!r} to stay the function of this type, got "
+                f"{shown(value)}; make another cavs.TypedFunction"
+            )
+        super().__setattr__(name, value)

@@ -67,7 +67,7 @@ class LSTMLanguageModel(cavs.VertexFunction):
         return 2 * self.num_layers * self.hidden_size
 
     def forward(self, v: cavs.Vertex) -> None:
-        names = [f"{kind}{layer}" for layer in range(self.num_layers) for kind in "hc"]
+        names = [f"{kind}{layer}" for layer in range(len(self.u)) for kind in "hc"]
         carried = ops.split(v.pull_graph("state", self.state_size) * v.pull("first"), len(names))
         before = v.gather(0, **dict.fromkeys(names, self.hidden_size))
         x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))

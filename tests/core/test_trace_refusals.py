@@ -215,6 +215,11 @@ MISUSES: dict[str, Misuse] = {
         TraceError,
         r"\[gather\] expected at least one state",
     ),
+    "gather-far": (
+        lambda s, v: v.gather(4096, h=3),
+        TraceError,
+        r"child position below 4096, got 4096, .*; gather all children",
+    ),
     "gather-slot": (lambda s, v: v.gather(-1, h=3), TraceError, r"child position >= 0, got -1"),
     "gather-size": (
         lambda s, v: v.gather(h=(3, 0)),

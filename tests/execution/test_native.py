@@ -314,3 +314,29 @@ def test_memory_is_predicted(
             for _ in range(2 if retain else 1):
                 waiting.backward({k: np.ones_like(y) for k, y in out.items()}, retain=retain)
     assert planned == pytest.approx(runs[0].peak_bytes, rel=0.1)
+
+
+def test_a_serial_schedule_passes_over_levels_of_leaves() -> None:
+    # The compiler makes no such pair, but the engine takes any program with any schedule.
+    model = cavs.compile(cavs.models.ChildSumTreeLSTM(7, 4, 5, 3), seed=1)
+    graphs = cavs.batch([cavs.InputGraph([[], [], [], [2, -1, 2], [], [3, 3, -1, 4, 2], [2, 3]])])
+    inputs = {"word": np.arange(7, dtype=np.int32) % 7, "label": np.zeros(7, np.int32)}
+    found = []
+    for policy in ("depth", "serial"):
+        model._executor.policy = policy  # type: ignore[attr-defined]
+        model.zero_grad()
+        loss = model(graphs, **inputs)["loss"].sum()
+        loss.backward()
+        found.append(
+            [
+                loss.numpy(),
+                *(
+                    cavs.Tensor(p.grad).numpy()
+                    for p in model.parameters()
+                    if isinstance(p.grad, np.ndarray)
+                ),
+            ]
+        )
+    assert len(found[0]) > 5
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)

@@ -146,3 +146,15 @@ def test_dropout_is_of_all_that_goes_up() -> None:
     for number, other in enumerate(others):
         assert not np.allclose(other, dropped)
         assert not any(np.allclose(other, before) for before in others[:number])
+
+
+def test_a_loop_of_a_forward_is_not_asked_for() -> None:
+    # As in a damaged file.
+    function = LSTMLanguageModel(7, 4)
+    function.num_layers = 10**12
+    with pytest.raises(cavs.ShapeError, match=r"\[split\] expected an integer size in 0"):
+        cavs.compile(function)
+    tree = cavs.models.NaryTreeLSTM(7, 4, 5, 3)
+    tree.arity = 10**12
+    with pytest.raises(cavs.TraceError, match=r"\[gather\] expected a child position below 4096"):
+        cavs.compile(tree)
