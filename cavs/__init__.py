@@ -15,7 +15,7 @@ from cavs._signatures import shorten as _shorten
 from cavs.core import ops as ops
 from cavs.core.ops._pytorch import instead_of as _instead_of
 from cavs.core.symbol import Symbol as Symbol
-from cavs.core.trace import Vertex as Vertex
+from cavs.core.traced_vertex import Vertex as Vertex
 from cavs.core.typed_function import TypedFunction as TypedFunction
 from cavs.core.vertex import Module as Module
 from cavs.core.vertex import VertexFunction as VertexFunction

@@ -12,7 +12,8 @@ from cavs._arguments import conversion, printed, shown
 from cavs._arrays import Array, InputForms, NativeDType, NativeSpace, first_outside, foreign_array
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.ops._def import Rows, Typed, Unique
-from cavs.core.trace import InputSpec, Trace, select_outputs
+from cavs.core.trace import Trace, select_outputs
+from cavs.core.traced_vertex import InputSpec
 from cavs.core.tracing import SourceLine
 from cavs.core.type_order import TypeOrder
 from cavs.device import Device, device_of, host, is_on_host
@@ -55,6 +56,7 @@ class InputChecker:
         self._specs = trace.inputs
         self.ids = frozenset(name for name, spec in trace.inputs.items() if spec.dtype == "int32")
         self.count = len(trace.inputs)
+        self._number = {name: i for i, name in enumerate(trace.inputs)}
         self._trace = trace
         self._bounds = _id_bounds(trace.function.roots())
         self._dtype = np.dtype(dtype)
@@ -211,8 +213,8 @@ class InputChecker:
     def _check_ids(self, graphs: GraphBatch, spec: InputSpec, ids: Array) -> None:
         if first_outside(ids, -1, self._bound(spec)) < 0:
             return
-        taken = self._bounds.get(spec.name) or {spec.rows: _Bound(_NO_BOUND, None)}
-        for rows, bound in taken.items():
+        everywhere = (spec.rows, _Bound(_NO_BOUND, None))  # some types may select nothing by them
+        for rows, bound in (*self._bounds.get(spec.name, {}).items(), everywhere):
             there = self._rows_there(graphs, spec, rows)
             row = first_outside(ids if there is None else ids[there], -1, bound.rows)
             if row < 0:
@@ -250,7 +252,7 @@ class InputChecker:
         """How many rows the input has."""
         if self._types is None:
             return graphs.rows(spec.space)
-        return self._types.rows(graphs)[list(self._specs).index(spec.name)]
+        return self._types.rows(graphs)[self._number[spec.name]]
 
     def _describe(self, graphs: GraphBatch, spec: InputSpec) -> str:
         shape = (self.rows(graphs, spec), *spec.shape)

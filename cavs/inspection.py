@@ -14,7 +14,7 @@ from cavs.compiled import Compiled
 from cavs.core import report
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name
-from cavs.core.trace import InputSpec
+from cavs.core.traced_vertex import InputSpec
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.execution.executor import Executor, RandomState
 from cavs.execution.native import NativeExecutor

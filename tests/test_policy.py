@@ -80,7 +80,7 @@ def test_what_is_learned_is_better_than_agenda_and_near_the_bound(
 
 def test_the_policy_is_the_schedule_of_its_own_choices(learned: cavs.LearnedPolicy) -> None:
     fresh = lattices(7, 8)
-    table = dict(learned.rows)
+    table = dict(learned.table)
 
     def by_hand(ready: Any) -> str:
         state = tuple(sorted(ready, key=lambda t: (-ready[t], learned.types.index(t))))
@@ -178,11 +178,11 @@ def test_a_policy_of_another_program_is_refused(types: Sequence[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "rows", [((("char", "verb"), "char"),), ((("char",), "word"),), ((("char", "char"), "char"),)]
+    "table", [((("char", "verb"), "char"),), ((("char",), "word"),), ((("char", "char"), "char"),)]
 )
-def test_rows_that_are_none_are_refused(rows: Any) -> None:
+def test_rows_that_are_none_are_refused(table: Any) -> None:
     with pytest.raises(InputError, match=r"^\[policy\] expected states of types among char, word"):
-        cavs.LearnedPolicy(("char", "word"), rows)
+        cavs.LearnedPolicy(("char", "word"), table)
 
 
 @pytest.mark.parametrize(
@@ -191,8 +191,8 @@ def test_rows_that_are_none_are_refused(rows: Any) -> None:
         "",
         "{}",
         "[]",
-        '{"types": 3, "rows": []}',
-        '{"types": ["a"], "rows": [[["a"]]]}',
+        '{"types": 3, "table": []}',
+        '{"types": ["a"], "table": [[["a"]]]}',
         "[" * 99999,
     ],
 )

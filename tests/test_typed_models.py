@@ -352,6 +352,21 @@ def test_ids_are_those_of_the_table_of_their_type() -> None:
             model(graph, id=ids)
 
 
+class Ignoring(cavs.VertexFunction):
+    def forward(self, v: cavs.Vertex) -> None:
+        v.pull("id", dtype="int32")
+        v.push(loss=v.pull("x", shape=()))
+
+
+@pytest.mark.parametrize("wrong", [-2, 2**32 + 3])
+def test_ids_that_a_type_does_not_look_up_are_ids_all_the_same(wrong: int) -> None:
+    model = cavs.compile(cavs.TypedFunction({"a": Lookup(20), "b": Ignoring()}))
+    graph = cavs.InputGraph([[], []], types=["a", "b"])
+    assert model(graph, id=[19, 7], x=[1.0])["loss"].shape == (2,)
+    with pytest.raises(cavs.InputError, match=rf"got {wrong} at graph 0, vertex 1"):
+        model(graph, id=[0, wrong], x=[1.0])
+
+
 class Both(cavs.VertexFunction):
     """Gathers two states, of which each type scatters one: no child has both."""
 

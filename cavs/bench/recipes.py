@@ -14,7 +14,8 @@ from cavs.core import ir
 from cavs.core.ops._def import SpaceKind
 from cavs.core.ops.loss import EMBEDDING
 from cavs.core.ops.structure import PULL
-from cavs.core.trace import InputSpec, Trace
+from cavs.core.trace import Trace
+from cavs.core.traced_vertex import InputSpec
 from cavs.errors import InputError
 
 PLAIN, SST = "plain", "sst"

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from cavs._arguments import mapping
 from cavs.core.names import check_name
+from cavs.core.user_code import user_line
 from cavs.core.vertex import Above, Module, VertexFunction, attributes, check_function, walk
 from cavs.errors import TraceError
 
@@ -22,8 +23,6 @@ class NamedFunctions(Module):
     def __init__(self, functions: Mapping[str, VertexFunction]) -> None:
         """Raises TraceError where there is no function, one is no vertex function, or a name is no
         identifier or begins with an underscore."""
-        from cavs.core.trace import user_line  # which knows functions of types
-
         component = self._component
         given: Mapping[str, Any] = mapping(component, "functions", functions, TraceError)
         if not given:

@@ -9,7 +9,8 @@ from cavs.core.ir import Node
 from cavs.core.ops._def import Shape, SpaceKind
 from cavs.core.ops.elementwise import where
 from cavs.core.ops.structure import PULL
-from cavs.core.trace import InputSpec, Trace
+from cavs.core.trace import Trace
+from cavs.core.traced_vertex import InputSpec
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from cavs.core.ir import FunctionIR, Name, Node, ancestors, is_read, reading_of, state_of
 from cavs.core.joins import joined_state, results_of
-from cavs.core.ops._def import EdgeList, Space, SpaceKind, Typed
+from cavs.core.ops._def import EdgeList, Space, Typed
 from cavs.core.ops.structure import GATHER
 from cavs.core.trace import Trace
 
@@ -96,8 +96,8 @@ def order_of(
     nodes = ancestors(function.roots())
     lists = dict.fromkeys(x for node in nodes for x in _lists_of(node))
     for spec in trace.inputs.values():  # of pulls that nothing needs, too
-        if isinstance(spec.rows, Typed) and spec.rows.kind is SpaceKind.EDGE:
-            lists.update(dict.fromkeys(x for x in spec.rows.members if isinstance(x, EdgeList)))
+        if isinstance(spec.rows, Typed):
+            lists.update(dict.fromkeys(spec.rows.lists))
     gathering = {x.parents for node in nodes if node.op is GATHER for x in _lists_of(node)}
     batched = set(trace.types)
     if not all_batched:
@@ -114,11 +114,7 @@ def order_of(
 def _lists_of(node: Node) -> Sequence[EdgeList]:
     """The lists of edges that a node has rows for, or is read by."""
     spaces = (node.space, node.attrs.get("edges"))
-    found: list[EdgeList] = []
-    for space in spaces:
-        if isinstance(space, Typed) and space.kind is SpaceKind.EDGE:
-            found += [x for x in space.members if isinstance(x, EdgeList)]
-    return found
+    return [x for space in spaces if isinstance(space, Typed) for x in space.lists]
 
 
 def _gathered_types(function: FunctionIR, nodes: Sequence[Node]) -> set[str]:
@@ -126,13 +122,13 @@ def _gathered_types(function: FunctionIR, nodes: Sequence[Node]) -> set[str]:
     found: set[str] = set()
     for node in nodes:
         if node.op is GATHER:
-            (edges,) = _lists_of(node)[-1:]
-            scattered = types_of(function.scatters[node.attrs["name"]])
+            (edges,) = node.attrs["edges"].lists
+            scattered = scattering_types(function.scatters[node.attrs["name"]])
             found |= scattered if edges.children is None else {edges.children}
     return found
 
 
-def types_of(state: Node) -> set[str]:
+def scattering_types(state: Node) -> set[str]:
     """The types that scatter the state."""
     return {part.space.type for part in results_of(state) if isinstance(part.space, Typed)}
 
@@ -140,7 +136,7 @@ def types_of(state: Node) -> set[str]:
 def _in_row_order(types: tuple[str, ...], scatters: Mapping[str, Node]) -> tuple[str, ...]:
     """The types in an order in which those that scatter a state stand together, as far as can be:
     a state has rows for the types between them too."""
-    states = [types_of(node) for node in scatters.values()]
+    states = [scattering_types(node) for node in scatters.values()]
 
     def gaps(order: Sequence[str]) -> int:
         places = [sorted(order.index(name) for name in state) for state in states]

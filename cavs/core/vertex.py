@@ -11,7 +11,7 @@ from cavs.core.tracing import here
 from cavs.errors import InputError, TraceError
 
 if TYPE_CHECKING:
-    from cavs.core.trace import Vertex
+    from cavs.core.traced_vertex import Vertex
 
 
 _Self = TypeVar("_Self", bound="Module")

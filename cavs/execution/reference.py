@@ -27,7 +27,7 @@ from cavs.device import Device, device_of, host
 from cavs.errors import CavsRuntimeError, ShapeError
 from cavs.execution.executor import Array, Gradients, NanState, RandomState
 from cavs.execution.philox import GRAPH_LOCAL, uniform, uniform_by_id
-from cavs.execution.typed_rows import lists_of, rows_of, types_of
+from cavs.execution.typed_rows import lists_of, names_of_types, rows_of
 from cavs.scheduler import GraphBatch
 
 Values = dict[Node, Array]
@@ -130,7 +130,7 @@ class ReferenceRun:
         self.order = _children_first(graphs)
         self.child_slot = graphs.child_slot
         self.graph_of = np.repeat(np.arange(graphs.num_graphs), np.diff(graphs.ptr))
-        self.types = types_of(graphs, trace.types)
+        self.types = names_of_types(graphs, trace.types)
         self.values: list[Values] = [{} for _ in range(graphs.num_vertices)]
         self.states: dict[Name, dict[int, Array]] = {name: {} for name in self.joined.scatters}
         self._places: dict[Space, Array] = {}

@@ -12,7 +12,7 @@ from cavs.core.ops._def import PARTS_OF_VERTICES, EdgeList, Rows, Space, SpaceKi
 from cavs.scheduler import GraphBatch
 
 
-def types_of(graphs: GraphBatch, names: Sequence[str]) -> list[str]:
+def names_of_types(graphs: GraphBatch, names: Sequence[str]) -> list[str]:
     """The name of each vertex's type, among a function's, which has none in one without types."""
     if not names:
         return [""] * graphs.num_vertices
@@ -21,22 +21,20 @@ def types_of(graphs: GraphBatch, names: Sequence[str]) -> list[str]:
 
 def lists_of(edges: Space) -> list[EdgeList]:
     """The lists of edges that a space names; none in a function without types."""
-    members = edges.members if isinstance(edges, Typed) else ()
-    return [x for x in members if isinstance(x, EdgeList)]
+    return list(edges.lists) if isinstance(edges, Typed) else []
 
 
 def rows_of(graphs: GraphBatch, names: Sequence[str], rows: Typed) -> Array:
     """The numbers of the vertices, or edges, that have these rows, ascending; `names`: the types of
     the function."""
-    types = np.array(types_of(graphs, names), dtype=object)
+    types = np.array(names_of_types(graphs, names), dtype=object)
     if rows.kind is not SpaceKind.EDGE:
         return np.flatnonzero([name in rows.members for name in types.tolist()])
     parents = np.repeat(types, np.diff(graphs.child_ptr)).tolist()
     children = types[graphs.children].tolist() if graphs.num_edges else []
-    lists = lists_of(rows)
 
     def has(parent: str, child: str) -> bool:
-        return any(x.parents == parent and x.children in (None, child) for x in lists)
+        return any(x.parents == parent and x.children in (None, child) for x in rows.lists)
 
     return np.flatnonzero([has(a, b) for a, b in zip(parents, children, strict=True)])
 

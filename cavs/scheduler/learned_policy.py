@@ -20,36 +20,36 @@ class LearnedPolicy:
     et al., ICML 2023). ``print`` shows its table.
 
     A state that is not in the table runs the type with the most ready vertices. Policies are equal
-    if their types and rows are.
+    if their types and tables are.
 
     Attributes:
         types: the types of the function that it was learned for; of as many ready vertices, the
             type that stands first counts as more.
-        rows: of each state the types with ready vertices, those with most first, and the type that
+        table: of each state the types with ready vertices, those with most first, and the type that
             runs next.
     """
 
     types: tuple[str, ...]
-    rows: tuple[tuple[State, str], ...]
+    table: tuple[tuple[State, str], ...]
 
     def __post_init__(self) -> None:
         known = set(self.types)
-        for state, chosen in self.rows:
+        for state, chosen in self.table:
             fits = len(set(state)) == len(state) and known.issuperset(state)
             if not fits or chosen not in state:
                 raise InputError(
                     f"[policy] expected states of types among {', '.join(self.types)}, each with "
-                    f"one of its own, got {shown(chosen)} for {shown(state)}; correct the row"
+                    f"one of its own, got {shown(chosen)} for {shown(state)}; correct the table"
                 )
 
     def __call__(self, ready: Mapping[str, int]) -> str:
         """The type that runs next, from the number of ready vertices of each type that has some."""
         state = tuple(sorted(ready, key=lambda name: (-ready[name], self.types.index(name))))
-        return dict(self.rows).get(state, state[0])
+        return dict(self.table).get(state, state[0])
 
     def __str__(self) -> str:
         lines = [("ready, most first", "runs next")]
-        lines += [(", ".join(state), chosen) for state, chosen in self.rows]
+        lines += [(", ".join(state), chosen) for state, chosen in self.table]
         lines += [("anything else", "the first")]
         width = max(len(state) for state, _ in lines)
         return "\n".join(f"{state:{width}}  {chosen}" for state, chosen in lines)
@@ -73,7 +73,7 @@ class LearnedPolicy:
 
     def to_dict(self) -> dict[str, Any]:
         """The policy in lists and texts."""
-        return {"types": list(self.types), "rows": [[list(s), chosen] for s, chosen in self.rows]}
+        return {"types": list(self.types), "table": [[list(s), chosen] for s, chosen in self.table]}
 
     @classmethod
     def from_dict(cls, found: Any) -> LearnedPolicy:
@@ -82,13 +82,13 @@ class LearnedPolicy:
         Raises:
             InputError: it is of no policy.
         """
-        whole = isinstance(found, dict) and set(found) == {"types", "rows"}
-        if not whole or not _are_names(found["types"]) or not isinstance(found["rows"], list):
+        whole = isinstance(found, dict) and set(found) == {"types", "table"}
+        if not whole or not _are_names(found["types"]) or not isinstance(found["table"], list):
             raise _no_policy(found)
-        for row in found["rows"]:
+        for row in found["table"]:
             if not (isinstance(row, list) and len(row) == 2 and _are_names(row[0])):
                 raise _no_policy(row)
-        rows = tuple((tuple(state), chosen) for state, chosen in found["rows"])
+        rows = tuple((tuple(state), chosen) for state, chosen in found["table"])
         return cls(tuple(found["types"]), rows)
 
     def check(self, types: Collection[str]) -> None:
@@ -103,7 +103,7 @@ class LearnedPolicy:
     def native(self, names: Sequence[str]) -> Any:
         """The policy for C++; `names`: the types by their numbers there."""
         number = {name: i for i, name in enumerate(names)}
-        table = {tuple(number[name] for name in s): number[t] for s, t in self.rows}
+        table = {tuple(number[name] for name in s): number[t] for s, t in self.table}
         return core.LearnedPolicy(table)
 
 

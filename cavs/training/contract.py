@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import cavs
-from cavs.core.trace import InputSpec, Trace, trace
+from cavs.core.trace import Trace, trace
+from cavs.core.traced_vertex import InputSpec
 from cavs.errors import InputError
 from cavs.training._fields import is_whole
 from cavs.training.user_model import UserModel

@@ -2,6 +2,7 @@
 #include "graph/batching.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 #include "graph/frontier.h"
@@ -130,23 +131,21 @@ size_t by_bound(const Frontier& frontier) {
   return best;
 }
 
-// Stable: within a level, types in their order, vertices in the user's.
-std::vector<TypedBatch> by_depth(const Frontier& frontier, const std::vector<int32_t>& types,
-                                 size_t kinds) {
+// Level by level; within a level types in their order, vertices in the user's.
+std::vector<TypedBatch> by_depth(const Frontier& frontier, const std::vector<int32_t>& types) {
   const auto& depths = frontier.depths();
-  int32_t deepest = -1;
-  for (size_t v = 0; v < depths.size(); ++v) {
-    if (frontier.runs(static_cast<int64_t>(v))) deepest = std::max(deepest, depths[v]);
+  const auto place = [&](int32_t v) { return std::pair(depths[v], types[v]); };
+  std::vector<int32_t> order;
+  for (size_t v = 0; v < types.size(); ++v) {
+    if (frontier.runs(static_cast<int64_t>(v))) order.push_back(static_cast<int32_t>(v));
   }
-  std::vector<TypedBatch> all(static_cast<size_t>(deepest + 1) * kinds), found;
-  for (size_t v = 0; v < depths.size(); ++v) {
-    if (!frontier.runs(static_cast<int64_t>(v))) continue;
-    const size_t place = static_cast<size_t>(depths[v]) * kinds + static_cast<size_t>(types[v]);
-    all[place].type = types[v];
-    all[place].vertices.push_back(static_cast<int32_t>(v));
-  }
-  for (TypedBatch& batch : all) {
-    if (!batch.vertices.empty()) found.push_back(std::move(batch));
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int32_t a, int32_t b) { return place(a) < place(b); });
+  std::vector<TypedBatch> found;
+  for (size_t i = 0; i < order.size(); ++i) {
+    const bool first = i == 0 || place(order[i - 1]) != place(order[i]);
+    if (first) found.push_back({types[order[i]], {}});
+    found.back().vertices.push_back(order[i]);
   }
   return found;
 }
@@ -177,7 +176,7 @@ std::vector<TypedBatch> typed_batches(const GraphBatch& batch, const TypeOrder& 
   const bool asks = choose || policy == Policy::kAgenda || policy == Policy::kBound;
   Frontier frontier(batch, order, types, !choose && policy == Policy::kBound);
   if (!asks && policy == Policy::kSerial) return one_by_one(batch, frontier, types);
-  if (!asks) return by_depth(frontier, types, order.count());
+  if (!asks) return by_depth(frontier, types);
   const ChooseType own = policy == Policy::kAgenda ? choose_by_agenda : by_bound;
   return batches_of(&frontier, choose ? choose : own);
 }
@@ -193,11 +192,6 @@ std::vector<TypedBatch> batches_of(Frontier* frontier, const ChooseType& choose)
     found.push_back(frontier->run(type));
   }
   return found;
-}
-
-int64_t least_batches(const GraphBatch& batch, const TypeOrder& order,
-                      const std::vector<int32_t>& types) {
-  return Frontier(batch, order, types, true).bound();
 }
 
 }  // namespace cavs

@@ -82,8 +82,4 @@ std::vector<TypedBatch> typed_batches(const GraphBatch& batch, const TypeOrder& 
 // The batches of all that is left; the same error.
 std::vector<TypedBatch> batches_of(Frontier* frontier, const ChooseType& choose);
 
-// The least number of batches that any policy needs: the longest chain of each type, added up.
-int64_t least_batches(const GraphBatch& batch, const TypeOrder& order,
-                      const std::vector<int32_t>& types);
-
 }  // namespace cavs

@@ -120,8 +120,10 @@ const std::vector<int32_t>& Schedule::places_of_edges(const std::vector<int>& li
   for (int32_t& place : by_edge) {
     if (place == 0) place = next++;
   }
+  const std::vector<int32_t>& order = edges[static_cast<size_t>(list)].order;
   std::vector<int32_t> places;
-  for (const int32_t edge : edges[static_cast<size_t>(list)].order) places.push_back(by_edge[edge]);
+  places.reserve(order.size());
+  for (const int32_t edge : order) places.push_back(by_edge[edge]);
   return cache_->edge_places.emplace(std::pair(lists, list), std::move(places)).first->second;
 }
 
@@ -332,8 +334,10 @@ void order_by_type(const GraphBatch& batch, const std::vector<int32_t>& types,
   const auto is_leaf = [&](int32_t v) { return batch.child_ptr[v] == batch.child_ptr[v + 1]; };
   std::vector<char> in_batch(static_cast<size_t>(count), 0);
   std::vector<std::vector<int32_t>> rest(schedule->order.count());
-  for (const TypedBatch& each : batches) {
-    for (const int32_t v : each.vertices) in_batch[v] = 1;
+  std::vector<std::vector<size_t>> batches_of(schedule->order.count());  // [type] their numbers
+  for (size_t i = 0; i < batches.size(); ++i) {
+    batches_of[static_cast<size_t>(batches[i].type)].push_back(i);
+    for (const int32_t v : batches[i].vertices) in_batch[v] = 1;
   }
   for (int64_t v = 0; v < count; ++v) {
     if (!in_batch[v]) rest[types[v]].push_back(static_cast<int32_t>(v));
@@ -352,8 +356,7 @@ void order_by_type(const GraphBatch& batch, const std::vector<int32_t>& types,
       return begin;
     };
     add(rest[t]);
-    for (size_t i = 0; i < batches.size(); ++i) {
-      if (batches[i].type != static_cast<int>(t)) continue;
+    for (const size_t i : batches_of[t]) {
       const int64_t begin = add(batches[i].vertices);
       schedule->batches[i] = {static_cast<int>(t), begin, static_cast<int64_t>(rows.size())};
     }

@@ -61,8 +61,8 @@ struct Schedule {
   ~Schedule();
 
   int64_t num_graphs = 0, num_vertices = 0, num_edges = 0;
-  int64_t num_leaves = 0;  // vertices without children: the first rows of each type; -1 where they
-                           // are not first
+  int64_t num_leaves = 0;  // vertices without children, which are the first rows; -1 where leaves
+                           // come behind other vertices. With types: 0, or -1 if so in some type
   bool typed = false;      // made for a function of types
   TypeOrder order;         // of that function
   std::vector<TypeRows> types;          // [type]; without types one of all rows

@@ -11,15 +11,13 @@ RowCounts::RowCounts(const Program& program, const Schedule& schedule)
       edges(schedule.num_edges),
       graphs(schedule.num_graphs),
       program_(&program),
-      types_(schedule.types) {
-  for (const EdgeRows& list : schedule.edges) edge_counts_.push_back(list.size());
-}
+      schedule_(&schedule) {}
 
-int64_t RowCounts::of(const Space& space) const {
+int64_t RowCounts::of(const Program& program, const Space& space) const {
   const auto sum = [&](const auto& count) {
     int64_t total = 0;
-    for (const int member : program_->member_sets[static_cast<size_t>(space.members)]) {
-      total += count(static_cast<size_t>(member));
+    for (const int member : program.member_sets[static_cast<size_t>(space.members)]) {
+      total += count(member);
     }
     return total;
   };
@@ -30,10 +28,13 @@ int64_t RowCounts::of(const Space& space) const {
     case SpaceKind::kLeaf:
     case SpaceKind::kInner:
       if (space.members < 0) return vertices;
-      return sum([&](size_t type) { return types_[type].last - types_[type].first; });
+      return sum([&](int type) {
+        const TypeRows& rows = schedule_->types[static_cast<size_t>(type)];
+        return rows.last - rows.first;
+      });
     case SpaceKind::kEdge:
       if (space.members < 0) return edges;
-      return sum([&](size_t list) { return edge_counts_[list]; });
+      return sum([&](int list) { return edges_of(list); });
     case SpaceKind::kGraph:
       return graphs;
     case SpaceKind::kUnique:
@@ -47,7 +48,7 @@ TypeRows RowCounts::hull(const Space& space) const {
   TypeRows hull;
   bool any = false;
   for (const int type : program_->member_sets[static_cast<size_t>(space.members)]) {
-    const TypeRows& rows = types_[static_cast<size_t>(type)];
+    const TypeRows& rows = schedule_->types[static_cast<size_t>(type)];
     if (rows.first == rows.last) continue;
     if (!any) hull = rows;
     any = true;

@@ -13,7 +13,7 @@ struct RowCounts {
   int64_t vertices = 0, leaves = 0, edges = 0, graphs = 0;
   std::vector<int64_t> uniques;
 
-  // The program must outlive the counts.
+  // Both must outlive the counts.
   RowCounts(const Program& program, const Schedule& schedule);
   // For the spaces of a backward program of the same run.
   RowCounts of_program(const Program& program) const {
@@ -24,7 +24,9 @@ struct RowCounts {
 
   // Number of rows of the space, as in an array of the caller. For leaves and inner vertices it
   // counts all vertices (of their type), because they keep their numbers.
-  int64_t of(const Space& space) const;
+  int64_t of(const Space& space) const { return of(*program_, space); }
+  // Of a space of another program of the same run.
+  int64_t of(const Program& program, const Space& space) const;
   // Rows first(space)..last(space) - 1 are in use. Rows of several types have those of the types
   // between them too.
   int64_t first(const Space& space) const;
@@ -33,14 +35,13 @@ struct RowCounts {
   // Numbers of rows are below this.
   int64_t span(const Space& space) const { return space.members < 0 ? of(space) : last(space); }
   // Edges of a list; of all without types.
-  int64_t edges_of(int list) const { return edge_counts_[static_cast<size_t>(list)]; }
+  int64_t edges_of(int list) const { return schedule_->edges[static_cast<size_t>(list)].size(); }
 
  private:
   TypeRows hull(const Space& space) const;
 
   const Program* program_;
-  std::vector<TypeRows> types_;       // [type]
-  std::vector<int64_t> edge_counts_;  // [list of edges]
+  const Schedule* schedule_;
 };
 
 }  // namespace cavs

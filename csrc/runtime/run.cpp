@@ -54,7 +54,7 @@ int64_t Run::rows(const Program& program, const Space& space) const {
   CAVS_CHECK(space.kind != SpaceKind::kUnique || !counts_.uniques.empty(), ErrorKind::kRuntime,
              "[runtime] expected rows of a unique to be asked for after forward(), got a run that "
              "has not begun; call forward() first");
-  return counts_.of_program(program).of(space);
+  return counts_.of(program, space);
 }
 
 GivenIds Run::ids_of(const UniqueSpec& unique, size_t number, const ArrayLists& arrays) const {

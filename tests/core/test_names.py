@@ -12,7 +12,7 @@ import pytest
 import cavs
 from cavs import ops
 from cavs.core.names import OPTIONS
-from cavs.core.trace import Vertex
+from cavs.core.traced_vertex import Vertex
 from cavs.errors import TraceError
 
 GRAPHS = cavs.batch([cavs.InputGraph([[], [], [0, 1]]), cavs.InputGraph([[], [0]])])

@@ -1,7 +1,6 @@
 """The engine's schedule for a function of types: it equals the reference, and is as it must be."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -15,123 +14,29 @@ from reference_typed_schedule import (
     type_names,
 )
 from strategies import input_graphs
+from typed_schedules import (
+    ANY_POLICY,
+    LATTICE_ORDER,
+    LATTICES,
+    OF_FIRST_LIST,
+    POLICY,
+    Case,
+    assert_equal,
+    assert_same,
+    batch_of_vertex,
+    cases,
+    edges_of,
+    lattice,
+    letters,
+    made,
+    order_of,
+    with_types,
+)
 
 from cavs.core.ops._def import EdgeList
 from cavs.core.type_order import TypeOrder
 from cavs.errors import GraphError, InputError
-from cavs.scheduler import GraphBatch, InputGraph, Policy, Schedule, batch
-
-POLICIES = ("depth", "agenda", "bound", "serial")
-POLICY = pytest.mark.parametrize("policy", POLICIES)
-ANY_POLICY = st.sampled_from(POLICIES)
-NAMES = ("char", "word", "place", "phrase", "sentence")
-FIELDS = list(get_type_hints(ReferenceTypedSchedule))
-#: What a schedule says of its first list of edges, and the name of the same in `edge_rows`.
-OF_FIRST_LIST = {
-    "edge_order": "order",
-    "child": "child",
-    "parent": "parent",
-    "edge_slot": "slot",
-    "child_ptr": "ptr",
-    "out_ptr": "out_ptr",
-    "out_edge": "out_edge",
-}
-
-Case = tuple[GraphBatch, TypeOrder]
-
-
-def order_of(
-    *names: str,
-    lists: tuple[EdgeList, ...] = (),
-    batched: tuple[str, ...] | None = None,
-    apart: tuple[str, ...] = (),
-) -> TypeOrder:
-    """Types that graphs number as they stand here; all run batch by batch where nothing is said."""
-    in_batches = names if batched is None else batched
-    return TypeOrder(names, names, lists, frozenset(in_batches), frozenset(apart))
-
-
-@st.composite
-def orders(draw: st.DrawFn) -> TypeOrder:
-    """Of 1 to 5 types, numbered otherwise than they were given, with any lists of edges."""
-    names = draw(st.permutations(NAMES))[: draw(st.integers(1, len(NAMES)))]
-    pairs = [EdgeList(a, b) for a in names for b in (None, *names)]
-    some = st.sets(st.sampled_from(names)).map(frozenset)
-    return TypeOrder(
-        names=tuple(names),
-        given=tuple(draw(st.permutations(names))),
-        lists=tuple(draw(st.lists(st.sampled_from(pairs), max_size=6, unique=True))),
-        batched=draw(st.just(frozenset(names)) | some),
-        apart=draw(some),
-    )
-
-
-@st.composite
-def cases(draw: st.DrawFn) -> Case:
-    """A batch of graphs of any shape whose vertices have types by name, and an order; not every
-    type need have vertices."""
-    order = draw(orders())
-    there = draw(st.lists(st.sampled_from(order.names), min_size=1, unique=True))
-    graphs = []
-    for graph in draw(st.lists(input_graphs(), max_size=4)):
-        count = graph.num_vertices
-        types = draw(st.lists(st.sampled_from(there), min_size=count, max_size=count))
-        graphs.append(InputGraph(graph.children, types=types))
-    return batch(graphs), order
-
-
-def made(graphs: GraphBatch, policy: str | Policy, order: TypeOrder) -> Any:
-    """The engine's schedule."""
-    return graphs.schedule(policy, order.numbers())
-
-
-def with_types(graphs: GraphBatch, types: list[Any] | None) -> GraphBatch:
-    """The same graphs with other types, or without."""
-    first = np.repeat(graphs.ptr[:-1], np.diff(graphs.edge_ptr))
-    arrays = graphs.ptr, graphs.child_ptr, graphs.children - first
-    return GraphBatch.from_csr(*arrays, graphs.keys, graphs.child_slot, types)
-
-
-def assert_array_equal(actual: Any, wanted: Any, name: str) -> None:
-    np.testing.assert_array_equal(actual, wanted, err_msg=name)
-    if isinstance(wanted, np.ndarray):
-        assert (actual.dtype, actual.shape) == (np.int32, wanted.shape), name
-        assert not actual.flags.writeable, name
-
-
-def assert_equal(schedule: Schedule, expected: ReferenceTypedSchedule, lists: int) -> None:
-    for name in FIELDS:
-        assert_array_equal(getattr(schedule, name), getattr(expected, name), name)
-    for number in range(lists):
-        actual, wanted = schedule.edge_rows(number), expected.edge_rows(number)
-        assert list(actual) == list(wanted)
-        for name, array in wanted.items():
-            assert_array_equal(actual[name], array, f"{name} of list {number}")
-        for k in range(wanted["slot"].max(initial=-1) + 3):
-            slot = schedule.slot(k, number)
-            assert_array_equal(slot, expected.slot(k, number), f"slot {k} of list {number}")
-
-
-def assert_same(schedule: Schedule, expected: Schedule, lists: int) -> None:
-    for name in FIELDS:
-        np.testing.assert_array_equal(getattr(schedule, name), getattr(expected, name), name)
-    for number in range(lists):
-        for name, array in expected.edge_rows(number).items():
-            np.testing.assert_array_equal(schedule.edge_rows(number)[name], array, name)
-
-
-def batch_of_vertex(schedule: Any) -> dict[int, int]:
-    """The number of the batch in which each vertex runs that runs batch by batch."""
-    found = {}
-    for number, (_, begin, end) in enumerate(schedule.batches):
-        found.update(dict.fromkeys(schedule.vertex_order[begin:end].tolist(), number))
-    return found
-
-
-def edges_of(graphs: GraphBatch) -> list[tuple[int, int]]:
-    """Parent and child of each edge."""
-    parents = np.repeat(np.arange(graphs.num_vertices), np.diff(graphs.child_ptr))
-    return list(zip(parents.tolist(), graphs.children.tolist(), strict=True))
+from cavs.scheduler import GraphBatch, InputGraph, Schedule, batch
 
 
 @POLICY
@@ -301,30 +206,6 @@ def test_what_is_said_of_edges_is_of_the_first_list(case: Case) -> None:
 # Lattices
 
 
-LATTICE_TYPES = ("char", "word")
-
-
-def lattice(count: int, words: tuple[tuple[int, int], ...] = ()) -> InputGraph:
-    """Characters in a row, and words: each from behind a character to a later one. Characters come
-    first."""
-    children = [[place - 1] if place else [] for place in range(count)]
-    for number, (begin, end) in enumerate(words):
-        children[end].append(count + number)
-        children.append([begin])
-    return InputGraph(children, types=["char"] * count + ["word"] * len(words))
-
-
-#: Five characters with three words that end at the last, and three sentences of two characters.
-LATTICES = batch([lattice(5, ((0, 4), (1, 4), (2, 4))), *[lattice(2)] * 3])
-LATTICE_LISTS = (EdgeList("char", "char"), EdgeList("char", "word"), EdgeList("word", None))
-LATTICE_ORDER = order_of(*LATTICE_TYPES, lists=LATTICE_LISTS)
-
-
-def letters(schedule: Schedule) -> str:
-    """The types of the batches, in order: c and w."""
-    return "".join(LATTICE_TYPES[number][0] for number, *_ in schedule.batches)
-
-
 @pytest.mark.parametrize(
     ("policy", "batches"),
     [
@@ -414,105 +295,6 @@ def test_a_chain_of_50_000_of_two_types(policy: str) -> None:
     schedule = made(batch([chain]), policy, order_of("a", "b", lists=lists))
     assert schedule.num_batches == schedule.num_steps == count
     np.testing.assert_array_equal(schedule.vertex_order, [*order[::2], *order[1::2]])
-
-
-# Policies of the user
-
-
-@given(case=cases(), picks=st.lists(st.integers(0, len(NAMES) - 1), min_size=1))
-def test_a_policy_is_asked_with_what_is_ready_and_followed(case: Case, picks: list[int]) -> None:
-    graphs, order = case
-
-    def recording(asked: list[tuple[dict[str, int], str]]) -> Policy:
-        def policy(ready: Mapping[str, int]) -> str:
-            pick = picks[len(asked) % len(picks)]
-            chosen = sorted(ready)[pick % len(ready)]
-            asked.append((dict(ready), chosen))
-            return chosen
-
-        return policy
-
-    asked: list[tuple[dict[str, int], str]] = []
-    expected: list[tuple[dict[str, int], str]] = []
-    schedule = made(graphs, recording(asked), order)
-    reference = ReferenceTypedSchedule(graphs, recording(expected), order)
-    assert asked == expected
-    assert all(0 not in ready.values() for ready, _ in asked)
-    assert [order.names[number] for number, *_ in schedule.batches] == [name for _, name in asked]
-    assert [end - begin for _, begin, end in schedule.batches] == [r[name] for r, name in asked]
-    assert_equal(schedule, reference, len(order.lists))
-
-
-@pytest.mark.parametrize("wrong", ["word", "verb", "", None, 0, ["char"]], ids=repr)
-def test_a_policy_that_names_no_ready_type_is_refused(wrong: Any) -> None:
-    text = r"^\[policy\] expected one of the types with ready vertices, \['char'\], got .*; name"
-    with pytest.raises(InputError, match=text):
-        made(LATTICES, lambda ready: wrong, LATTICE_ORDER)
-
-
-@pytest.mark.parametrize("name", ["word", "verb"])
-def test_a_policy_that_adds_to_what_is_ready_is_refused(name: str) -> None:
-    def adds(ready: Any) -> str:
-        ready[name] = 1
-        return name
-
-    with pytest.raises(InputError, match=r"^\[policy\] expected .*, got"):
-        made(LATTICES, adds, LATTICE_ORDER)
-
-
-def test_an_error_of_a_policy_comes_through() -> None:
-    def fails(ready: Mapping[str, int]) -> str:
-        raise LookupError("no rule")
-
-    with pytest.raises(LookupError, match=r"^no rule$"):
-        made(LATTICES, fails, LATTICE_ORDER)
-
-
-def test_a_policy_that_failed_is_asked_again() -> None:
-    answers = iter(["verb"])
-
-    def policy(ready: Mapping[str, int]) -> str:
-        return next(answers, min(ready))
-
-    graphs = batch([lattice(2)])
-    with pytest.raises(InputError, match="got 'verb'"):
-        made(graphs, policy, LATTICE_ORDER)
-    assert letters(made(graphs, policy, LATTICE_ORDER)) == "cc"
-
-
-def test_a_policy_may_be_an_object_without_a_hash() -> None:
-    @dataclass
-    class Last:  # `==` of its own takes its hash away
-        asked: int = 0
-
-        def __call__(self, ready: Mapping[str, int]) -> str:
-            self.asked += 1
-            return max(ready)
-
-    policy = Last()
-    assert letters(made(batch([lattice(3, ((0, 2),))]), policy, LATTICE_ORDER)) == "cwcc"
-    assert policy.asked == 4
-
-
-def test_an_unknown_policy_is_refused() -> None:
-    with pytest.raises(InputError, match=r"^\[schedule\] expected policy depth, .*, got 'magic'"):
-        made(LATTICES, "magic", LATTICE_ORDER)
-
-
-def test_batching_is_depth_by_its_old_name() -> None:
-    assert_same(
-        made(LATTICES, "batching", LATTICE_ORDER), made(LATTICES, "depth", LATTICE_ORDER), 3
-    )
-
-
-@pytest.mark.parametrize("policy", [*POLICIES, min], ids=str)
-def test_the_schedule_is_kept_by_policy_and_order(policy: Any) -> None:
-    graphs = batch([lattice(2)])
-    schedule = made(graphs, policy, LATTICE_ORDER)
-    assert made(graphs, policy, order_of(*LATTICE_TYPES, lists=LATTICE_LISTS)) is schedule
-    assert made(graphs, policy, order_of(*LATTICE_TYPES)) is not schedule
-    assert made(graphs, max, LATTICE_ORDER) is not schedule
-    assert graphs.schedule(policy) is not schedule
 
 
 # Refusals
