@@ -10,14 +10,17 @@ import numpy as np
 
 from cavs._arguments import instance, is_among, shown
 from cavs.device import device_of
-from cavs.errors import DTypeError, GraphError, InputError, ShapeError
-from cavs.scheduler import GraphBatch
+from cavs.errors import DTypeError, GraphError, InputError
+from cavs.scheduler import GraphBatch, rows_by_graph
 from cavs.tensor import Tensor, record, sole_cotangent
 
 KINDS = ("sum", "mean", "max", "root")
 
 
-def readout(graphs: GraphBatch, x: Tensor, kind: str = "root") -> Tensor:
+Of = str | int | Sequence[str | int] | None
+
+
+def readout(graphs: GraphBatch, x: Tensor, kind: str = "root", of: Of = None) -> Tensor:
     """Reduces a value of the vertices to one of the graphs; gradients flow back.
 
     Args:
@@ -26,6 +29,7 @@ def readout(graphs: GraphBatch, x: Tensor, kind: str = "root") -> Tensor:
         kind: ``sum``, ``mean`` or ``max`` over the vertices of each graph, zeros for a graph
             without any; equal maxima share the gradient evenly. ``root``: the value of the only
             vertex without parents.
+        of: the type, or types, whose vertices `x` has rows for; None: all vertices.
 
     Returns:
         (graphs, ...).
@@ -33,7 +37,7 @@ def readout(graphs: GraphBatch, x: Tensor, kind: str = "root") -> Tensor:
     Raises:
         InputError: another kind, or no GraphBatch and Tensor; ShapeError: `x` has not a row for
         each vertex; DTypeError: the mean of integers; GraphError: a graph does not have exactly
-        one root; names it.
+        one root, or one of another type than `of`; names it.
     """
     instance("readout", "graphs", graphs, GraphBatch, "a cavs.GraphBatch")
     given: Any = x
@@ -43,17 +47,13 @@ def readout(graphs: GraphBatch, x: Tensor, kind: str = "root") -> Tensor:
         raise InputError(
             f"[readout] expected one of {', '.join(KINDS)}, got {shown(kind)}; choose one of these"
         )
-    if x.shape[:1] != (graphs.num_vertices,):
-        raise ShapeError(
-            f"[readout] expected a row for each of {graphs.num_vertices} vertices, got shape "
-            f"{x.shape}; pass an output of these graphs"
-        )
+    ptr = rows_by_graph(graphs, "readout", x.shape, of)
     if kind == "root":
-        return _take(x, only_roots(graphs))
-    sizes = np.diff(graphs.ptr)
+        return _take(x, _rows_of_roots(graphs, of))
+    sizes = np.diff(ptr)
     owner = np.repeat(np.arange(graphs.num_graphs), sizes)
     if kind == "max":
-        return _max(graphs, x, owner)
+        return _max(x, owner, sizes)
     if kind == "mean" and x.dtype.kind != "f":
         raise DTypeError(
             f"[readout] expected floats for the mean, got {x.dtype}; convert them with astype"
@@ -71,12 +71,14 @@ def readout(graphs: GraphBatch, x: Tensor, kind: str = "root") -> Tensor:
     )[0]
 
 
-def readout_pairs(graphs: GraphBatch, x: Tensor, kind: str = "root") -> tuple[Tensor, Tensor]:
+def readout_pairs(
+    graphs: GraphBatch, x: Tensor, kind: str = "root", of: Of = None
+) -> tuple[Tensor, Tensor]:
     """The values of the left and of the right graphs of pairs, as `cavs.data.PairDataset` batches
     them: graphs 0, 2, 4, ... are on the left, 1, 3, 5, ... on the right.
 
     Args:
-        graphs, x, kind: as of :func:`readout`.
+        graphs, x, kind, of: as of :func:`readout`.
 
     Returns:
         Two tensors (pairs, ...).
@@ -84,7 +86,7 @@ def readout_pairs(graphs: GraphBatch, x: Tensor, kind: str = "root") -> tuple[Te
     Raises:
         GraphError: an odd number of graphs; and the errors of :func:`readout`.
     """
-    values = readout(graphs, x, kind)
+    values = readout(graphs, x, kind, of)
     if len(values) % 2:
         raise GraphError(
             f"[readout] expected two graphs for each pair, got {len(values)} graphs; make the "
@@ -108,6 +110,23 @@ def only_roots(graphs: GraphBatch) -> Any:
     return roots
 
 
+def _rows_of_roots(graphs: GraphBatch, of: Of) -> Any:
+    """The row of each graph's root, among those of the vertices of some types."""
+    roots = only_roots(graphs)
+    if of is None:
+        return roots
+    vertices = graphs.vertices(of)
+    other = np.flatnonzero(~np.isin(roots, vertices))
+    if len(other):
+        graph = int(other[0])
+        types: Any = graphs.types
+        raise GraphError(
+            f"[readout] expected a root of type {shown(of)} in graph {graph}, got one of type "
+            f"{types[roots[graph]]!r}; use sum, mean or max"
+        )
+    return np.searchsorted(vertices, roots)
+
+
 def _take(x: Tensor, numbers: Any) -> Tensor:
     shape, dtype, device = x.shape, x.dtype, device_of(x._values)
     rows = device.asarray(numbers)
@@ -122,15 +141,15 @@ def _take(x: Tensor, numbers: Any) -> Tensor:
     return record([values], [x], backward, name="readout")[0]
 
 
-def _max(graphs: GraphBatch, x: Tensor, owner: Any) -> Tensor:
+def _max(x: Tensor, owner: Any, sizes: Any) -> Tensor:
     data = x._values
     device = device_of(data)
     rows = device.asarray(owner)
     least = -math.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    top = device.full((graphs.num_graphs, *x.shape[1:]), least, x.dtype)
+    top = device.full((len(sizes), *x.shape[1:]), least, x.dtype)
     device.max_at(top, rows, data)
     with device.here():
-        top[device.asarray(np.flatnonzero(np.diff(graphs.ptr) == 0))] = 0
+        top[device.asarray(np.flatnonzero(sizes == 0))] = 0
 
     def backward(dys: Sequence[Any]) -> list[Any]:
         mask = (data == top[rows]).astype(data.dtype)

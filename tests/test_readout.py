@@ -55,7 +55,7 @@ def test_errors() -> None:
     x = cavs.Tensor(np.zeros((6, 2)))
     with pytest.raises(InputError, match=r"expected one of sum, mean, max, root, got 'min'"):
         cavs.readout(GRAPHS, x, "min")
-    with pytest.raises(ShapeError, match=r"each of 6 vertices, got shape \(5, 2\)"):
+    with pytest.raises(ShapeError, match=r"each vertex of the batch .6 rows., got shape \(5, 2\)"):
         cavs.readout(GRAPHS, cavs.Tensor(np.zeros((5, 2))))
     forest = cavs.batch([cavs.InputGraph([[]]), cavs.InputGraph([[], []])])
     with pytest.raises(GraphError, match="expected one vertex without parents in graph 1, got 2"):
@@ -75,3 +75,41 @@ def test_mean_of_integers_is_refused() -> None:
     graphs = cavs.batch([cavs.InputGraph([[], [], [0, 1]])])
     with pytest.raises(cavs.DTypeError, match="expected floats for the mean, got int32"):
         cavs.readout(graphs, np.int32([1, 5, 2]), "mean")
+
+
+TYPED = cavs.batch(
+    [
+        cavs.InputGraph([[], [], [0, 1]], types=["a", "b", "a"]),
+        cavs.InputGraph([[1], []], types=["a", "b"]),
+        cavs.InputGraph([[]], types=["a"]),
+    ]
+)
+
+
+@pytest.mark.parametrize("kind", ["sum", "mean", "max"])
+@pytest.mark.parametrize("of", ["a", "b", ["b", "a"]])
+def test_rows_of_types(kind: str, of: str | list[str]) -> None:
+    vertices = TYPED.vertices(of)
+    values = np.random.default_rng(1).normal(size=(6, 2))
+    x = cavs.Tensor(values[vertices], requires_grad=True)
+    y = cavs.readout(TYPED, x, kind, of=of)
+    for graph, own in enumerate(cavs.unbatch(TYPED, values[vertices], of=of)):
+        expected = getattr(own, kind)(axis=0) if len(own) else np.zeros(2)
+        np.testing.assert_allclose(y.data[graph], expected)
+    y.sum().backward()
+    if kind == "sum":
+        np.testing.assert_array_equal(x.grad, np.ones((len(vertices), 2)))
+
+
+def test_roots_of_a_type() -> None:
+    x = cavs.Tensor(np.arange(4.0), requires_grad=True)  # of vertices 0, 2, 3 and 5
+    y = cavs.readout(TYPED, x, of="a")
+    np.testing.assert_array_equal(y.data, [1, 2, 3])
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, [0, 1, 1, 1])
+    with pytest.raises(GraphError, match="a root of type 'b' in graph 0, got one of type 'a'"):
+        cavs.readout(TYPED, cavs.Tensor(np.zeros(2)), of="b")
+    with pytest.raises(ShapeError, match=r"each vertex of type 'a' or 'b' of the batch .6 rows"):
+        cavs.readout(TYPED, x, "sum", of=["a", "b"])
+    with pytest.raises(ShapeError, match="or name its types by of="):
+        cavs.readout(TYPED, x, "sum")

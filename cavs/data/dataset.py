@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +21,16 @@ from cavs._arguments import (
 )
 from cavs._arrays import Array, first_outside, foreign_array, rows_of_samples
 from cavs.data._repr import Printed, listed_inputs
+from cavs.data.graph_rows import GraphRows, Of, Space, rows_by_name
 from cavs.errors import InputError, ShapeError
 from cavs.scheduler import GraphBatch, GraphStore, InputGraph
 
-Space = Literal["vertex", "edge", "graph"]
+_VERTICES, _EDGES = GraphRows("vertex"), GraphRows("edge")
 
 
 @dataclass(frozen=True)
 class _Field:
-    space: Space
+    rows: GraphRows
     values: Array
 
 
@@ -42,10 +43,15 @@ class Dataset(Printed):
         graph 0's vertices first. The convention for ids and labels is int32 with -1 for "none".
       edge: inputs with one row per edge, in the order of the child lists.
       graph: inputs with one row per graph.
+      of: inputs of vertices, or edges, that have rows for those of some types only, as functions
+        of types pull them: by name a type or a list of types; for edges a pair, or a list of
+        pairs, of the parent's type and the child's (None: any), such as
+        ``of={"word": "word", "tag": ["char", "word"], "distance": ("char", "word")}``.
 
     Raises:
       ShapeError: an array whose length is not the number of vertices, edges or graphs.
-      InputError: a name given twice.
+      InputError: a name given twice, or one in `of` that is no input.
+      GraphError: a graph without types, where `of` names some.
     """
 
     _unit = "samples"
@@ -57,15 +63,13 @@ class Dataset(Printed):
         vertex: Mapping[str, npt.ArrayLike] | None = None,
         edge: Mapping[str, npt.ArrayLike] | None = None,
         graph: Mapping[str, npt.ArrayLike] | None = None,
+        of: Of | None = None,
     ) -> None:
         self._store = GraphStore(items("data", "graphs", graphs, InputGraph, "input graphs"))
-        count = len(self)
-        self._ptr: dict[Space, npt.NDArray[np.int64]] = {
-            "vertex": _offsets(item.num_vertices for item in self.graphs),
-            "edge": _offsets(item.num_edges for item in self.graphs),
-            "graph": np.arange(count + 1, dtype=np.int64),
-        }
+        self._offsets: dict[GraphRows, npt.NDArray[np.int64]] = {}
         self._fields: dict[str, _Field] = {}
+        spaces: dict[str, Space] = {}
+        columns: list[tuple[str, Array]] = []
         given: list[tuple[Space, Mapping[str, npt.ArrayLike] | None]] = [
             ("vertex", vertex),
             ("edge", edge),
@@ -75,20 +79,32 @@ class Dataset(Printed):
             given_arrays = {} if arrays is None else mapping("data", space, arrays)
             for name, values in given_arrays.items():
                 text("data", f"the name of an input of {space}", name)
-                self._add(name, space, np.ascontiguousarray(_as_array(name, values)))
+                if name in spaces:
+                    raise InputError(
+                        f"[data] expected one input of each name, got {name!r} twice; rename one"
+                    )
+                spaces[name] = space
+                columns.append((name, np.ascontiguousarray(_as_array(name, values))))
+        rows = rows_by_name(of, spaces)
+        for name, column in columns:
+            self._add(name, rows[name], column)
 
-    def _add(self, name: str, space: Space, values: Array) -> None:
-        rows = int(self._ptr[space][-1])
-        if name in self._fields:
-            raise InputError(
-                f"[data] expected one input of each name, got {name!r} twice; rename one"
-            )
+    def _add(self, name: str, of: GraphRows, values: Array) -> None:
+        rows = int(self._ptr(of)[-1])
         if values.ndim == 0 or values.shape[:1] != (rows,):
             raise ShapeError(
-                f"[data] expected one row per {space} of the {len(self)} graphs ({rows} rows) for "
-                f"the {space} input {name!r}, got shape {values.shape}; give a row for each"
+                f"[data] expected one row per {of} of the {len(self)} graphs ({rows} rows) for "
+                f"the {of.space} input {name!r}, got shape {values.shape}; give a row for each"
             )
-        self._fields[name] = _Field(space, values)
+        self._fields[name] = _Field(of, values)
+
+    def _ptr(self, rows: GraphRows) -> npt.NDArray[np.int64]:
+        """int64 [len(self) + 1]: the first of these rows of each graph, and behind the last."""
+        found = self._offsets.get(rows)
+        if found is None:
+            found = np.concatenate([[0], np.cumsum(rows.counts(self.graphs))])
+            self._offsets[rows] = found
+        return found
 
     @classmethod
     def from_samples(
@@ -97,9 +113,10 @@ class Dataset(Printed):
         *,
         edge: Sequence[str] = (),
         graph: Sequence[str] = (),
+        of: Of | None = None,
     ) -> Dataset:
         """A data set from (graph, inputs) pairs; inputs not named in `edge` or `graph` are per
-        vertex.
+        vertex. `of` names the types whose rows an input has, as in the constructor.
 
         Every sample must have the same inputs, with feature shapes and dtypes that go together.
         """
@@ -124,30 +141,36 @@ class Dataset(Printed):
             name: "edge" if name in edge else "graph" if name in graph else "vertex"
             for name in names
         }
+        of = of if pairs else None
+        of_input = rows_by_name(of, spaces)
+        graphs = [item for item, _ in pairs]
+        counts = {rows: rows.counts(graphs) for rows in of_input.values()}
         columns: dict[str, list[Array]] = {name: [] for name in spaces}
-        for index, (item, inputs) in enumerate(pairs):
+        for index, (_, inputs) in enumerate(pairs):
             if inputs.keys() != spaces.keys():
                 raise InputError(
                     f"[data] expected the inputs {listed(spaces)} of every sample, as "
                     f"sample 0 has, got {listed(inputs)} of sample {index}; give "
                     "every sample the same inputs"
                 )
-            rows = {"vertex": item.num_vertices, "edge": item.num_edges, "graph": 1}
-            for name, space in spaces.items():
+            for name, rows in of_input.items():
                 values = _as_array(name, inputs[name])
-                if space == "graph":
+                if rows.space == "graph":
                     values = values[np.newaxis]
-                if values.shape[:1] != (rows[space],) or (
+                expected = int(counts[rows][index])
+                if values.shape[:1] != (expected,) or (
                     columns[name] and values.shape[1:] != columns[name][0].shape[1:]
                 ):
+                    each = "" if rows.types is None else f", one per {rows},"
                     raise ShapeError(
-                        f"[data] expected {rows[space]} rows of the shape that sample 0 has for "
-                        f"the {space} input {name!r} of sample {index}, got shape {values.shape}; "
+                        f"[data] expected {expected} rows{each} of the shape that sample 0 has for "
+                        f"the {rows.space} input {name!r} of sample {index}, got shape "
+                        f"{values.shape}; "
                         "reshape it, or name it in edge=[...] or graph=[...] where it is theirs"
                     )
                 columns[name].append(values)
         flat = {name: np.concatenate(parts) for name, parts in columns.items()}
-        return cls([item for item, _ in pairs], **_by_space(flat, spaces))
+        return cls(graphs, **_by_space(flat, spaces), of=of)
 
     def __len__(self) -> int:
         return len(self._store.graphs)
@@ -162,9 +185,9 @@ class Dataset(Printed):
         index = self._position(index, "sample")
         inputs = {}
         for name, field in self._fields.items():
-            ptr = self._ptr[field.space]
+            ptr = self._ptr(field.rows)
             rows = field.values[ptr[index] : ptr[index + 1]]
-            inputs[name] = rows[0] if field.space == "graph" else rows
+            inputs[name] = rows[0] if field.rows.space == "graph" else rows
         return self.graphs[index], inputs
 
     def _position(self, index: int, what: str) -> int:
@@ -192,16 +215,16 @@ class Dataset(Printed):
 
     @property
     def num_vertices(self) -> int:
-        return int(self._ptr["vertex"][-1])
+        return int(self._ptr(_VERTICES)[-1])
 
     @property
     def num_edges(self) -> int:
-        return int(self._ptr["edge"][-1])
+        return int(self._ptr(_EDGES)[-1])
 
     @property
     def sizes(self) -> npt.NDArray[np.int64]:
         """int64 [len(self)]: the number of vertices of each sample."""
-        return np.diff(self._ptr["vertex"])
+        return np.diff(self._ptr(_VERTICES))
 
     def flat(self, name: str) -> Array:
         """An input over all samples, as the constructor takes it (not a copy)."""
@@ -226,8 +249,10 @@ class Dataset(Printed):
         return self._like(graphs, self.inputs(chosen))
 
     def _like(self, graphs: Sequence[InputGraph], arrays: Mapping[str, Array]) -> Dataset:
-        spaces = {name: field.space for name, field in self._fields.items()}
-        return Dataset(graphs, **_by_space(arrays, spaces))
+        fields = {name: self._fields[name].rows for name in arrays}
+        spaces = {name: rows.space for name, rows in fields.items()}
+        of = {name: rows.types for name, rows in fields.items() if rows.types is not None}
+        return Dataset(graphs, **_by_space(arrays, spaces), of=of)
 
     def _indices(self, indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
         chosen = _as_array("indices", indices)
@@ -253,13 +278,13 @@ class Dataset(Printed):
         return self._inputs(self._numbers(indices))
 
     def _inputs(self, chosen: npt.NDArray[np.int64]) -> dict[str, Array]:
-        rows: dict[Space, npt.NDArray[np.int64]] = {}
+        rows: dict[GraphRows, npt.NDArray[np.int64]] = {}
         inputs = {}
         for name, field in self._fields.items():
-            chosen_rows = rows.get(field.space)
+            chosen_rows = rows.get(field.rows)
             if chosen_rows is None:
-                chosen_rows = rows_of_samples(self._ptr[field.space], chosen)
-                rows[field.space] = chosen_rows
+                chosen_rows = rows_of_samples(self._ptr(field.rows), chosen)
+                rows[field.rows] = chosen_rows
             inputs[name] = field.values.take(chosen_rows, axis=0)
         return inputs
 
@@ -291,7 +316,3 @@ def _as_array(name: str, given: Any) -> Array:
         remedy = "number words by Vocabulary.encode" if words else "convert them"
         raise InputError(f"[data] expected numbers as {name!r}, got dtype {array.dtype}; {remedy}")
     return array
-
-
-def _offsets(sizes: Iterable[int]) -> npt.NDArray[np.int64]:
-    return np.cumsum(np.array([0, *sizes], dtype=np.int64))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from cavs._arguments import instance, mapping, text
 from cavs._arrays import Array
 from cavs.data.dataset import Dataset, _as_array
+from cavs.data.graph_rows import Of
 from cavs.errors import InputError, ShapeError
 from cavs.scheduler import GraphBatch, InputGraph
 
@@ -153,6 +154,7 @@ class PairDataset(Dataset):
         *,
         edge: Sequence[str] = (),
         graph: Sequence[str] = (),
+        of: Of | None = None,
     ) -> Dataset:
         """Not of pairs: make a `Dataset` of each side first."""
         raise InputError(
@@ -173,10 +175,10 @@ def _interleaved(left: Dataset, right: Dataset) -> Dataset:
     order = np.stack([np.arange(count), np.arange(count, 2 * count)], axis=1).reshape(-1)
     for name in left.names:
         fields = left._field(name), right._field(name)
-        if fields[0].space != fields[1].space:
+        if fields[0].rows != fields[1].rows:
             raise InputError(
-                f"[data] expected {name!r} to be an input of {fields[0].space} on both sides, got "
-                f"one of {fields[1].space} on the right; give both the same"
+                f"[data] expected a row per {fields[0].rows} as {name!r} on both sides, got one "
+                f"per {fields[1].rows} on the right; give both the same"
             )
         first, second = (field.values for field in fields)
         if first.shape[1:] != second.shape[1:]:

@@ -8,6 +8,7 @@ from typing import Any
 from cavs._arguments import instance, mapping, shown
 from cavs.data._progress import shown_while
 from cavs.data.dataset import Dataset
+from cavs.data.graph_rows import Of
 from cavs.errors import InputError
 from cavs.scheduler import InputGraph
 
@@ -20,6 +21,7 @@ def from_rows(
     *,
     edge: Sequence[str] = (),
     graph: Sequence[str] = (),
+    of: Of | None = None,
     progress: bool = False,
 ) -> Dataset:
     """A data set of rows by a function from a row to a sample.
@@ -31,6 +33,7 @@ def from_rows(
         None to leave the row out.
       edge, graph: the inputs with a row for each edge or one for each graph; the others are of
         vertices.
+      of: the types whose rows an input has, as `Dataset` takes them.
       progress: show a bar on standard error.
 
     Raises:
@@ -61,7 +64,7 @@ def from_rows(
             raise
         if sample is not None:
             samples.append(_checked(sample, number))
-    return Dataset.from_samples(samples, edge=edge, graph=graph)
+    return Dataset.from_samples(samples, edge=edge, graph=graph, of=of)
 
 
 def _checked(sample: Any, number: int) -> Sample:

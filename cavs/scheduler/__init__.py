@@ -4,6 +4,7 @@ from cavs.scheduler.graph_batch import GraphBatch as GraphBatch
 from cavs.scheduler.graph_batch import GraphStore as GraphStore
 from cavs.scheduler.graph_batch import batch as batch
 from cavs.scheduler.graph_batch import check_children as check_children
+from cavs.scheduler.graph_batch import rows_by_graph as rows_by_graph
 from cavs.scheduler.graph_batch import unbatch as unbatch
 from cavs.scheduler.input_graph import InputGraph as InputGraph
 from cavs.scheduler.input_graph import Types as Types

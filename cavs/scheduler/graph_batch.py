@@ -1,6 +1,6 @@
 """`GraphBatch`: the graphs of one minibatch, laid end to end, and split into parts again."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from cavs._arguments import choice, instance, integer, items, shown
 from cavs._native import core
-from cavs.errors import DTypeError, GraphError, ShapeError
+from cavs.errors import DTypeError, GraphError, InputError, ShapeError
 from cavs.scheduler.conversions import as_array
 from cavs.scheduler.input_graph import InputGraph, Ints, Structure, Types
 from cavs.scheduler.schedule import IntArray, Policy, Schedule, make_schedule
@@ -154,29 +154,32 @@ class GraphBatch(Structure):
             found = self._schedules.setdefault(key, make())
         return found
 
-    def vertices(self, type: str | int) -> IntArray:
-        """The numbers of the vertices of a type, as graphs give it, ascending; int32. Rows of its
-        inputs and outputs stand in this order.
+    def vertices(self, type: str | int | Sequence[str | int]) -> IntArray:
+        """The numbers of the vertices of a type, or of several, as graphs give them, ascending;
+        int32. Rows of their inputs and outputs stand in this order.
 
         Raises `GraphError` where the graphs have no types, or have them as names and a number is
         asked for, or the other way round; `InputError` for what is neither.
         """
-        if not isinstance(type, str):
-            type = integer("graph", "type", type, least=0)
+        given: list[Any] = list(type) if isinstance(type, (list, tuple)) else [type]
+        wanted = [x if isinstance(x, str) else integer("graph", "type", x, least=0) for x in given]
         types = self.types
         if types is None and self.num_vertices:
             raise GraphError(
                 "[graph] expected graphs with types, got some without; give them, as in "
                 "InputGraph(children, types=[...])"
             )
-        other = next((x for x in types or () if isinstance(x, str) != isinstance(type, str)), None)
-        if other is not None:
-            raise GraphError(
-                f"[graph] expected a type as the graphs give it, such as {other!r}, got "
-                f"{shown(type)}; ask by a {'name' if isinstance(other, str) else 'number'}, and "
-                "give graphs of one batch types of one kind"
+        for each in wanted:
+            other = next(
+                (x for x in types or () if isinstance(x, str) != isinstance(each, str)), None
             )
-        return np.flatnonzero([each == type for each in types or ()]).astype(np.int32)
+            if other is not None:
+                raise GraphError(
+                    f"[graph] expected a type as the graphs give it, such as {other!r}, got "
+                    f"{shown(each)}; ask by a {'name' if isinstance(other, str) else 'number'}, "
+                    "and give graphs of one batch types of one kind"
+                )
+        return np.flatnonzero([x in wanted for x in types or ()]).astype(np.int32)
 
     def reverse(self) -> "GraphBatch":
         """Return the batch with children and parents exchanged; numbers and keys stay, holes go.
@@ -246,27 +249,52 @@ def batch(graphs: Iterable[InputGraph], keys: Ints | None = None) -> GraphBatch:
     return GraphBatch(graphs, keys)
 
 
-def unbatch(batch: GraphBatch, values: Any = None) -> list[Any]:
+def unbatch(
+    batch: GraphBatch, values: Any = None, of: str | int | Sequence[str | int] | None = None
+) -> list[Any]:
     """Split `values` over the vertices of `batch` into one part for each graph.
 
-    `values` has the batch's vertices as its first dimension; parts are views if slices of its type
-    are. Without `values`, returns the list of `InputGraph`. Raises `ShapeError`.
+    `values` has the batch's vertices as its first dimension, or with `of` those of a type or of
+    several; parts are views if slices of its type are. Without `values`, returns the list of
+    `InputGraph`. Raises `ShapeError`, and with `of` as `GraphBatch.vertices` does.
     """
     instance("unbatch", "batch", batch, GraphBatch, "a cavs.GraphBatch", GraphError)
-    ptr = batch.ptr.tolist()
-    spans = list(pairwise(ptr))
     if values is None:
+        if of is not None:
+            raise InputError(
+                "[unbatch] expected values where of names types, got none; pass an output of these"
+            )
+        spans = pairwise(batch.ptr.tolist())
         types = batch.types
         return [_graph_of(batch, types, first, last) for first, last in spans]
     if not isinstance(getattr(values, "shape", None), tuple):
         values = as_array(values, "unbatch", "values")
-    shape = tuple(values.shape)
-    if not shape or shape[0] != batch.num_vertices:
+    ptr = rows_by_graph(batch, "unbatch", tuple(values.shape), of)
+    return [values[first:last] for first, last in pairwise(ptr.tolist())]
+
+
+def rows_by_graph(
+    batch: GraphBatch,
+    where: str,
+    shape: tuple[int, ...],
+    of: str | int | Sequence[str | int] | None = None,
+) -> IntArray:
+    """The first of each graph's rows in an array of this shape, which has a row for each vertex, or
+    for each of the types `of`; int32 [num_graphs + 1]. Raises `ShapeError` if it has not; `where`
+    is for errors."""
+    count, each, ptr = batch.num_vertices, "vertex", batch.ptr
+    if of is not None:
+        vertices = batch.vertices(of)
+        names = of if isinstance(of, (list, tuple)) else [of]
+        count, each = len(vertices), f"vertex of type {' or '.join(map(repr, names))}"
+        ptr = np.searchsorted(vertices, ptr).astype(np.int32)
+    if shape[:1] != (count,):
         raise ShapeError(
-            f"[unbatch] expected values with the batch's vertices ({batch.num_vertices}) as their "
-            f"first dimension, got shape {shape}; give one row for each vertex"
+            f"[{where}] expected a row for each {each} of the batch ({count} rows), got shape "
+            f"{shape}; pass an output of these graphs"
+            + ("" if of is not None or batch.types is None else ", or name its types by of=")
         )
-    return [values[first:last] for first, last in spans]
+    return ptr
 
 
 def copy_keys(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -142,7 +142,7 @@ def test_other_sides_are_refused() -> None:
     one = Dataset([LEAF], vertex={"v": [1.0]})
     for other, kind, text in (
         (Dataset([LEAF], vertex={"w": [1.0]}), InputError, "the same inputs"),
-        (Dataset([LEAF], graph={"v": [1.0]}), InputError, "to be an input of vertex on both"),
+        (Dataset([LEAF], graph={"v": [1.0]}), InputError, "a row per vertex as .v. on both"),
         (Dataset([LEAF], vertex={"v": [[1.0]]}), ShapeError, r"rows of shape \(\) as 'v'"),
         (PairDataset(one, one), InputError, "got a PairDataset"),
         (3, InputError, r"a cavs\.data\.Dataset as right"),

@@ -210,6 +210,6 @@ def test_a_cycle_in_flat_arrays_is_found_by_the_schedule() -> None:
 @pytest.mark.parametrize("values", [np.zeros(4), np.zeros(()), np.zeros((2, 5)), [1, 2]])
 def test_values_of_another_length_are_refused(values: Any) -> None:
     with pytest.raises(
-        ShapeError, match=r"\[unbatch\] expected values with the batch's vertices \(5\)"
+        ShapeError, match=r"\[unbatch\] expected a row for each vertex of the batch \(5 rows\)"
     ):
         unbatch(batch(PAIR), values)

@@ -278,7 +278,7 @@ def test_names_are_no_numbers(graphs: list[InputGraph], asked: Any, match: str) 
         batch(graphs).vertices(asked)
 
 
-@pytest.mark.parametrize("asked", [-1, True, 1.0, None, ["char"]])
+@pytest.mark.parametrize("asked", [-1, True, 1.0, None, [[0]], {0}])
 def test_what_is_no_type_is_refused(asked: Any) -> None:
     with pytest.raises(InputError, match=r"^\[graph\] expected an integer type >= 0, got "):
         batch([NUMBERED]).vertices(asked)
