@@ -3,11 +3,12 @@ and the attributes that the task reads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import cavs
+from cavs.core.ops._def import Typed
 from cavs.core.trace import Trace, trace
 from cavs.core.traced_vertex import InputSpec
 from cavs.errors import InputError
@@ -21,11 +22,13 @@ Shape: TypeAlias = tuple[int | str | None, ...] | None
 
 @dataclass(frozen=True)
 class Pull:
-    """An input that a task gives for each ``vertex`` or ``graph``, as ``int32`` or ``float``."""
+    """An input that a task gives for each ``vertex``, ``edge`` or ``graph``, as ``int32`` or
+    ``float``; in a function of types, for vertices of `types`."""
 
     space: str = "vertex"
     dtype: str = "int32"
     shape: Shape = ()
+    types: tuple[str, ...] = ()
 
     def written(self, name: str, sizes: Mapping[str, Any]) -> str:
         """The call that pulls it, as source code."""
@@ -39,6 +42,10 @@ class Pull:
         shape."""
         same = (spec.space, spec.dtype) == (self.space, self.dtype)
         return same and _is_of(spec.shape, self.shape, sizes)
+
+    def in_types(self) -> str:
+        """Where it is pulled, in words."""
+        return f" in {' and '.join(map(repr, self.types))} alone" if self.types else ""
 
 
 #: Maps each attribute's name to its description and a check of its value.
@@ -56,11 +63,15 @@ class FunctionContract:
         pulls: maps the name of each input that the task gives to its `Pull`.
         pushes: maps each output that the task reads to its shape for a vertex.
         may_push: names of further outputs of built-in models.
+        types: the types of a function of types.
+        pushed_by: the types that push the outputs.
     """
 
     pulls: Mapping[str, Pull]
     pushes: Mapping[str, Shape]
     may_push: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    pushed_by: tuple[str, ...] = ()
 
     def check(self, traced: Trace, who: str, sizes: Mapping[str, Any]) -> None:
         """Raises InputError if a function pulls or pushes other values."""
@@ -71,10 +82,16 @@ class FunctionContract:
                     f"[model] {at}: expected pulls of {', '.join(self.pulls)}, which the task "
                     f"gives, got one of {name!r}; pull one of these"
                 )
-            if not self.pulls[name].fits(spec, sizes):
+            pull = self.pulls[name]
+            if not pull.fits(spec, sizes):
                 raise InputError(
-                    f"[model] {at}: expected {self.pulls[name].written(name, sizes)}, got one for "
+                    f"[model] {at}: expected {pull.written(name, sizes)}, got one for "
                     f"each {spec.space}, as {spec.dtype} of shape {tuple(spec.shape)}; pull it so"
+                )
+            if _types(spec.rows) != set(pull.types):
+                raise InputError(
+                    f"[model] {at}: expected {pull.written(name, sizes)}{pull.in_types()}, got it "
+                    f"in {', '.join(sorted(map(repr, _types(spec.rows))))}; pull it so"
                 )
         lacking = [name for name in self.pulls if name not in traced.inputs]
         if lacking:
@@ -89,6 +106,12 @@ class FunctionContract:
                 f"reads, got {', '.join(found)}; push these"
             )
         for name, wanted in self.pushes.items():
+            if _types(found[name].rows) != set(self.pushed_by):
+                raise InputError(
+                    f"[model] {who}: expected {name!r} pushed in "
+                    f"{' and '.join(map(repr, self.pushed_by))} alone, got it in "
+                    f"{', '.join(sorted(map(repr, _types(found[name].rows))))}; push it so"
+                )
             # An output that is an input too has the shape of the input.
             shape = traced.inputs[name].shape if name in traced.inputs else wanted
             if not _is_of(found[name].shape, shape, sizes):
@@ -100,7 +123,7 @@ class FunctionContract:
 
 @dataclass(frozen=True)
 class Contract:
-    """The contract of a model: a vertex function, or a program of several.
+    """The contract of a model: a vertex function, of types or not, or a program of several.
 
     Attributes:
         functions: maps each function's name to its contract; a model that is one function has the
@@ -116,7 +139,9 @@ class Contract:
     @property
     def base(self) -> type:
         """The class that a model's class must derive from."""
-        return cavs.VertexFunction if "" in self.functions else cavs.VertexProgram
+        if "" not in self.functions:
+            return cavs.VertexProgram
+        return cavs.TypedFunction if self.functions[""].types else cavs.VertexFunction
 
     def check(self, function: Any, user: UserModel, sizes: Mapping[str, Any]) -> None:
         """Checks a user's model against the contract; `sizes` are the arguments that built the
@@ -127,21 +152,36 @@ class Contract:
                 ``forward`` is no vertex function.
         """
         if "" in self.functions:
-            functions = {"": function}
-        else:
-            with user.said_of("super().__init__(functions) to be called"):
-                functions = function.functions()
-            if functions.keys() != self.functions.keys():
+            functions: Mapping[str, Any] = {"": function}
+            types = self.functions[""].types
+            if types:
+                self._check_names(function, user, types, "types")
+            elif isinstance(function, cavs.TypedFunction):
                 raise InputError(
-                    f"[model] {user}: expected the vertex functions {', '.join(self.functions)}, "
-                    f"got {', '.join(functions)}; call them so"
+                    f"[model] {user}: expected a vertex function without types, as the task's "
+                    "graphs have none, got a cavs.TypedFunction; derive from cavs.VertexFunction"
                 )
+        else:
+            functions = self._check_names(function, user, self.functions, "vertex functions")
         check_attributes(function, user, self.attributes)
         for name, contract in self.functions.items():
             who = f"{user}, {name}" if name else str(user)
             with user.said_of("forward to be traced"):
                 traced = trace(functions[name])
             contract.check(traced, who, sizes)
+
+    def _check_names(
+        self, function: Any, user: UserModel, wanted: Iterable[str], what: str
+    ) -> Mapping[str, Any]:
+        """The functions, which must have these names."""
+        with user.said_of("super().__init__(functions) to be called"):
+            functions: Mapping[str, Any] = function.functions()
+        if functions.keys() != set(wanted):
+            raise InputError(
+                f"[model] {user}: expected the {what} {', '.join(wanted)}, got "
+                f"{', '.join(functions)}; call them so"
+            )
+        return functions
 
 
 def check_attributes(function: Any, user: UserModel, attributes: Attributes) -> None:
@@ -154,6 +194,11 @@ def check_attributes(function: Any, user: UserModel, attributes: Attributes) -> 
             raise InputError(
                 f"[model] {user}: expected {what} as its attribute {name}, got {came}; add it"
             )
+
+
+def _types(rows: Any) -> set[str]:
+    """The types that rows are of; none in a function without types."""
+    return set(map(str, rows.members)) if isinstance(rows, Typed) else set()
 
 
 def is_size(value: Any) -> bool:
