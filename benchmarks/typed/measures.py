@@ -16,10 +16,16 @@ HEAD = ["what", "samples", "mode", "batches", "milliseconds", "ratio (quartiles)
 
 @dataclass(frozen=True)
 class Turns:
-    """How long and how often contenders have their turn."""
+    """How long and how often contenders have their turn.
+
+    Attributes:
+        clock: ``wall``, or ``cpu`` for the processor time of one thread, which other processes
+            disturb less.
+    """
 
     seconds: float
     rounds: int
+    clock: str = "wall"
 
 
 @dataclass
@@ -78,12 +84,15 @@ def measure(
     turns: Turns,
     goal: float | None = None,
     batches: Mapping[str, int] | None = None,
+    elsewhere: Mapping[str, Callable[[], float]] | None = None,
 ) -> Row:
     """Lets the contenders take turns; ours comes first in `steps`. A ratio is that of two turns of
-    one round."""
-    work = dict.fromkeys(steps, lambda _: 1.0)
-    found = interleave(steps, work, seconds=turns.seconds, rounds=turns.rounds)
-    walls = {name: np.array(rates.wall) for name, rates in found.items()}
+    one round. `elsewhere` gives the processor time of a contender's own processes."""
+    work: dict[str, Callable[[int], float]] = dict.fromkeys(steps, lambda _: 1.0)
+    found = interleave(
+        steps, work, seconds=turns.seconds, rounds=turns.rounds, elsewhere=elsewhere
+    )
+    walls = {name: np.array(getattr(rates, turns.clock)) for name, rates in found.items()}
     ours, *others = walls
     ratios = {}
     for name in others:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,7 @@ def threads(folder: Path, turns: Turns, quick: bool) -> Iterator[Row]:
 
     steps = {"two threads": lambda _: train(2), "one thread": lambda _: train(1)}
     batches = {TYPES: contender.batches()}
+    turns = replace(turns, clock="wall")
     yield measure("tree, 2 types of phrases", size, "train", steps, turns, THREADS_GOAL, batches)
     cavs.set_num_threads(1)
 
