@@ -5,15 +5,15 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
-
-from typed.graphs import Case, cases, children_of
 
 import cavs
 from cavs._native import core
 from cavs.core.type_order import TypeOrder
 from cavs.scheduler import LearnedPolicy
+from typed.graphs import Case, cases
 
 POLICIES = ("depth", "agenda", "bound")
 HEAD = ["graphs", "samples", "vertices", *POLICIES, "learned", "least", "bound's goal"]
@@ -65,7 +65,7 @@ def least(graphs: cavs.GraphBatch, outside: Sequence[str]) -> int:
 def children_of_batch(graphs: cavs.GraphBatch) -> list[list[int]]:
     """The children of each vertex; vertices come after their children here."""
     ptr, children = graphs.child_ptr.tolist(), graphs.children.tolist()
-    return [children[a:b] for a, b in zip(ptr, ptr[1:], strict=False)]
+    return [children[a:b] for a, b in pairwise(ptr)]
 
 
 def rows(folder: Path, sizes: Sequence[int], minibatches: int = 4) -> Iterator[list[str]]:

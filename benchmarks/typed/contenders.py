@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from typed import corpora, untyped
+import numpy.typing as npt
 
 import cavs
 from cavs import data, ops
+from typed import corpora, untyped
 
 LR = 0.05
-Indices = Sequence[int]
+Indices = npt.NDArray[np.int64]
 
 
 class Contender(Protocol):
@@ -93,7 +93,7 @@ class FourPrograms:
         """Words and their inputs, the same from right to left, rare words, and where they end."""
         corpus = self.corpus
         words, inputs = corpus.sentences.batch(indices)
-        rare = [k for i in indices for k in range(corpus.first[i], corpus.first[i + 1])]
+        rare = [k for i in indices.tolist() for k in range(corpus.first[i], corpus.first[i + 1])]
         letters, ways = corpus.rare.batch(np.array(rare, np.int64))
         ends = np.full(words.num_vertices, -1, np.int32)
         ends[inputs["word"] < 0] = letters.ptr[1:] - 1

@@ -11,10 +11,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from typed import graphs
 
 import cavs
 from cavs import data
+from typed import graphs
 
 Dataset = data.Dataset
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from typed.contenders import LR, Whole
+
+from typed.contenders import LR, Indices, Whole
 from typed.graphs import children_of
 
 Vertex = tuple[str, list[int], dict[str, int]]
@@ -180,9 +181,7 @@ def attention(g: Any, w: Mapping[str, int], hidden: int) -> Declare:
             query = cells.affine("attend.query", query)
             scores = [g.affine(-1, row, g.cmult(query, h)) for h in source]
         weights = [g.exp(score) for score in scores]
-        shares = [
-            g.cmult(g.affine(-1, column, a), h) for a, h in zip(weights, source, strict=True)
-        ]
+        shares = [g.cmult(g.affine(-1, column, a), h) for a, h in zip(weights, source, strict=True)]
         return int(g.cdiv(g.sum(shares), g.affine(-1, column, g.sum(weights))))
 
     def declare(sample: list[Vertex]) -> list[int]:
@@ -262,7 +261,7 @@ class Declared:
             found = self._known[number] = sample(self._ours, self._inputs, number)
         return found
 
-    def see(self, indices: Sequence[int]) -> None:
+    def see(self, indices: Indices) -> None:
         """Samples as Python objects, made before the clock starts, as for other peers."""
         self._seen = [self._sample(int(i)) for i in indices]
 
@@ -283,7 +282,7 @@ class Declared:
     def infer(self) -> None:
         self._run(self._seen)
 
-    def step(self, indices: Sequence[int]) -> None:
+    def step(self, indices: Indices) -> None:
         self.graph.backward(self._run([self._sample(int(i)) for i in indices]))
         self.parameters.adagrad(LR, _EPS)
 

@@ -7,12 +7,12 @@ import os
 import subprocess
 import tempfile
 import weakref
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from peers.dynet_peer import VARIABLE, available
-from typed.contenders import LR, Whole
+
+from typed.contenders import LR, Indices, Whole
 from typed.declared import MODELS, sample
 
 __all__ = ["DyNet", "available"]
@@ -24,7 +24,9 @@ class DyNet:
     def __init__(self, ours: Whole, count: int) -> None:
         folder = tempfile.TemporaryDirectory(prefix="cavs-dynet-")
         path = Path(folder.name)
-        np.savez(path / "state.npz", **{n: np.asarray(x) for n, x in ours.model.state_dict().items()})
+        np.savez(
+            path / "state.npz", **{n: np.asarray(x) for n, x in ours.model.state_dict().items()}
+        )
         samples = [sample(ours, MODELS["tagger"][1], i) for i in range(count)]
         (path / "samples.json").write_text(json.dumps(samples), encoding="utf-8")
         script = Path(__file__).with_name("dynet_worker.py")
@@ -44,10 +46,12 @@ class DyNet:
         line = self._process.stdout.readline()
         if not line:
             self._log.seek(0)
-            raise RuntimeError(f"[types] expected an answer of DyNet, got {self._log.read()[-2000:]}")
+            raise RuntimeError(
+                f"[types] expected an answer of DyNet, got {self._log.read()[-2000:]}"
+            )
         return line
 
-    def _ask(self, verb: str, numbers: Sequence[int]) -> str:
+    def _ask(self, verb: str, numbers: Indices) -> str:
         assert self._process.stdin is not None
         print(verb, *map(int, numbers), file=self._process.stdin, flush=True)
         return self._read()
@@ -58,7 +62,7 @@ class DyNet:
         fields = text.rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def see(self, indices: Sequence[int]) -> None:
+    def see(self, indices: Indices) -> None:
         self._seen = indices
 
     def loss(self) -> float:
@@ -70,7 +74,7 @@ class DyNet:
     def infer(self) -> None:
         self._ask("infer", self._seen)
 
-    def step(self, indices: Sequence[int]) -> None:
+    def step(self, indices: Indices) -> None:
         self._ask("step", indices)
 
 

@@ -121,9 +121,7 @@ class Word(cavs.VertexFunction):
         v.scatter(c=ops.sigmoid(f) * begin.c + ops.sigmoid(i) * ops.tanh(g))
 
 
-def lattice(
-    vocab_size: int, classes: int, size: int = 50, hidden: int = 200
-) -> cavs.TypedFunction:
+def lattice(vocab_size: int, classes: int, size: int = 50, hidden: int = 200) -> cavs.TypedFunction:
     """A lattice LSTM with words as vertices."""
     embedding = nn.Embedding(vocab_size, size)
     char = Char(embedding, size, hidden, classes)

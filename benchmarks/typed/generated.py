@@ -24,7 +24,10 @@ def _lattice(draw: random.Random) -> str:
     lines = [str(length), " ".join(str(draw.randint(0, 3)) for _ in range(length)), "0"]
     for place in range(1, length):
         begins = [b for b in range(max(0, place - 4), place - 1) if draw.random() < 0.4]
-        edges = [f"{place - 1} {draw.randint(0, 30)}", *(f"{b} {draw.randint(0, 50)}" for b in begins)]
+        edges = [
+            f"{place - 1} {draw.randint(0, 30)}",
+            *(f"{b} {draw.randint(0, 50)}" for b in begins),
+        ]
         lines.append(" ".join([str(len(edges)), *edges]))
     return "\n".join(lines)
 

@@ -89,9 +89,7 @@ def measure(
     """Lets the contenders take turns; ours comes first in `steps`. A ratio is that of two turns of
     one round. `elsewhere` gives the processor time of a contender's own processes."""
     work: dict[str, Callable[[int], float]] = dict.fromkeys(steps, lambda _: 1.0)
-    found = interleave(
-        steps, work, seconds=turns.seconds, rounds=turns.rounds, elsewhere=elsewhere
-    )
+    found = interleave(steps, work, seconds=turns.seconds, rounds=turns.rounds, elsewhere=elsewhere)
     walls = {name: np.array(getattr(rates, turns.clock)) for name, rates in found.items()}
     ours, *others = walls
     ratios = {}

@@ -10,14 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+import cavs
+from cavs.bench.report import table
 from typed import work
 from typed.contenders import Whole
 from typed.peers import MODELS
 
-import cavs
-from cavs.bench.report import table
-
-HEAD = ["model", "samples", "mode", "predicted MB", "measured MB", "measured / predicted", "goal", ""]
+HEAD = [
+    "model",
+    "samples",
+    "mode",
+    "predicted MB",
+    "measured MB",
+    "measured / predicted",
+    "goal",
+    "",
+]
 TYPES_HEAD = ["mode", "one type: MB", "two types: MB", "ratio", "arena alone", "goal", ""]
 MODES = ("train", "infer")
 MOST_APART, TYPES_GOAL = 0.1, 1.05

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+import cavs
 from typed import corpora, dynet_tagger, functions
 from typed.contenders import Contender, Whole
 from typed.measures import Row, Turns, measure
-from typed.speed import BATCHES, TYPES, check, minibatches, names
-
-import cavs
+from typed.speed import BATCHES, TYPES, again, check, minibatches, names, over
 
 DYNET, POLICIES = "DyNet", ("agenda", "depth")
 Made = tuple[corpora.Corpus, cavs.TypedFunction, int]
@@ -43,7 +43,7 @@ def _attention(folder: Path, samples: int) -> Made:
     return corpus, functions.attention(**corpus.sizes), 256
 
 
-#: Data, function and hidden size of each model, from the folder of the data and a number of samples.
+#: Data, function and hidden size of each model, by the folder of the data and how many samples.
 MODELS: Mapping[str, Callable[[Path, int], Made]] = {
     "tree": _tree,
     "lattice": _lattice,
@@ -82,12 +82,12 @@ def _compare(name: str, ours: Whole, hidden: int, size: int, turns: Turns) -> It
     counting: dict[str, Any] = {n: c for n, c in contenders.items() if hasattr(c, "batches")}
     batches = {n: c.batches() for n, c in counting.items()}
     chosen = minibatches(len(ours.dataset), size)
-    elsewhere = {n: c.cpu_seconds for n, c in contenders.items() if isinstance(c, dynet_tagger.DyNet)}
-    for mode in ("step", "infer"):
-        steps = {
-            n: lambda number, c=c: c.step(chosen[number % len(chosen)])
-            if mode == "step"
-            else c.infer()
-            for n, c in contenders.items()
-        }
+    elsewhere = {
+        n: c.cpu_seconds for n, c in contenders.items() if isinstance(c, dynet_tagger.DyNet)
+    }
+    runs: dict[str, dict[str, Callable[[int], object]]] = {
+        "step": {n: over(c.step, chosen) for n, c in contenders.items()},
+        "infer": {n: again(c.infer) for n, c in contenders.items()},
+    }
+    for mode, steps in runs.items():
         yield measure(name, size, mode, steps, turns, None, batches, elsewhere)

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+
+import cavs
+from cavs.bench.report import table
 from typed import corpora, functions, untyped
 from typed.contenders import Whole
 from typed.measures import Turns
 from typed.speed import minibatches, names
-
-import cavs
-from cavs.bench.report import table
 
 HEAD = ["model", "samples", "batch", "schedule", "checks", "step", "schedule's share", "goal", ""]
 #: Percent, by number of samples.

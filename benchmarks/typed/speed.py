@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from typed import corpora, functions, untyped
-from typed.contenders import Contender, FourPrograms, Whole
-from typed.measures import Row, Turns, measure
 
 import cavs
+from typed import corpora, functions, untyped
+from typed.contenders import Contender, FourPrograms, Indices, Whole
+from typed.measures import Row, Turns, measure
 
 TYPES, BATCHES = "types", 8
 Goals = Mapping[int, float]
@@ -33,13 +33,13 @@ def names(count: int) -> tuple[str, ...]:
     return tuple(f"phrase{k}" for k in range(count))
 
 
-def minibatches(count: int, size: int) -> list[np.ndarray]:
+def minibatches(count: int, size: int) -> list[Indices]:
     """Numbers of samples, up to a few minibatches."""
     starts = range(0, max(count - size, 0) + 1, size)
     return [np.arange(start, start + size) for start in starts][:BATCHES]
 
 
-def check(contenders: Mapping[str, Contender], indices: np.ndarray) -> None:
+def check(contenders: Mapping[str, Contender], indices: Indices) -> None:
     """All compute the same loss.
 
     Raises:
@@ -50,6 +50,16 @@ def check(contenders: Mapping[str, Contender], indices: np.ndarray) -> None:
     losses = {name: contender.loss() for name, contender in contenders.items()}
     if not np.allclose(list(losses.values()), next(iter(losses.values())), rtol=2e-4):
         raise RuntimeError(f"[types] expected equal losses, got {losses}; the models differ")
+
+
+def again(run: Callable[[], None]) -> Callable[[int], object]:
+    """The same in each step."""
+    return lambda _: run()
+
+
+def over(step: Callable[[Indices], None], chosen: list[Indices]) -> Callable[[int], object]:
+    """Steps over these minibatches in turn."""
+    return lambda number: step(chosen[number % len(chosen)])
 
 
 def compare(
@@ -65,13 +75,10 @@ def compare(
     check(contenders, np.arange(size))
     batches = {name: c.batches() for name, c in contenders.items() if isinstance(c, Whole)}
     for mode in ("train", "infer"):
-        steps = {name: lambda _, run=getattr(c, mode): run() for name, c in contenders.items()}
+        steps = {name: again(getattr(c, mode)) for name, c in contenders.items()}
         yield measure(what, size, mode, steps, turns, goals.get(mode), batches)
     chosen = minibatches(count, size)
-    steps = {
-        name: lambda number, run=c.step: run(chosen[number % len(chosen)])
-        for name, c in contenders.items()
-    }
+    steps = {name: over(c.step, chosen) for name, c in contenders.items()}
     yield measure(what, size, "step", steps, turns)
 
 
@@ -137,7 +144,10 @@ def threads(folder: Path, turns: Turns, quick: bool) -> Iterator[Row]:
             cavs.set_num_threads(count)
         contender.train()
 
-    steps = {"two threads": lambda _: train(2), "one thread": lambda _: train(1)}
+    steps: Mapping[str, Callable[[int], object]] = {
+        "two threads": lambda _: train(2),
+        "one thread": lambda _: train(1),
+    }
     batches = {TYPES: contender.batches()}
     turns = replace(turns, clock="wall")
     yield measure("tree, 2 types of phrases", size, "train", steps, turns, THREADS_GOAL, batches)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from typed.functions import push_loss
-
 import cavs
 from cavs import nn, ops
+from typed.functions import push_loss
 
 
 class EveryCell(cavs.VertexFunction):

@@ -7,16 +7,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from typed import corpora, functions
-from typed.contenders import Whole
-from typed.measures import Row, Turns, measure
-from typed.speed import names
 
 import cavs
 from cavs.bench.flops import program_flops
 from cavs.bench.report import table
+from typed import corpora, functions
+from typed.contenders import Whole
+from typed.measures import Row, Turns, measure
+from typed.speed import again, names
 
-HEAD = ["types of phrases", "batches", "operations", "by the programs", "by phrase", "of all phrases"]
+HEAD = [
+    "types of phrases",
+    "batches",
+    "operations",
+    "by the programs",
+    "by phrase",
+    "of all phrases",
+]
 _RESULT = re.compile(r"%\d+(?:@\S+)?:inner:(\w+)\[")
 
 
@@ -76,7 +83,7 @@ def rows(folder: Path, turns: Turns, quick: bool) -> Iterator[list[str] | Row]:
         yield counted(count, found[f"{count} types"])
     last = counts[-1]
     found[f"{last} types, one in use"] = contender(folder, samples, last, used=1)
-    steps = {name: lambda _, c=c: c.train() for name, c in found.items()}
+    steps = {name: again(c.train) for name, c in found.items()}
     batches = {name: c.batches() for name, c in found.items()}
     yield measure("tree", samples, "train", steps, turns, None, batches)
 
