@@ -80,8 +80,8 @@ class FourPrograms:
         given = function.functions()
         self.corpus = corpus
         self.letters = [cavs.compile(untyped.Letters(given[kind])) for kind in ("forth", "back")]
-        self.before = cavs.compile(untyped.Words(given["before"], given["word"]))
-        self.after = cavs.compile(untyped.Words(given["after"], given["word"], given["tag"]))
+        self.before = cavs.compile(untyped.Words(function, "before", tag=False))
+        self.after = cavs.compile(untyped.Words(function, "after", tag=True))
         self.models = [*self.letters, self.before, self.after]
         parameters = dict.fromkeys(p for model in self.models for p in model.parameters())
         self.optimizer = cavs.optim.Adagrad(list(parameters), lr=LR)

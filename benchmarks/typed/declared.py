@@ -134,33 +134,40 @@ def tagger(g: Any, w: Mapping[str, int], hidden: int) -> Declare:
     """See ``functions.tagger``."""
     cells = Cells(g, w)
     letters = hidden // 4
+    ways = ("before", "after")
+
+    def to_gates(xs: tuple[int, int]) -> dict[str, int]:
+        return {way: cells.affine(f"word.to_{way}", x) for way, x in zip(ways, xs, strict=True)}
 
     def declare(sample: list[Vertex]) -> list[int]:
         hs: list[int] = []
         cs: list[int | None] = []
+        gates: dict[int, dict[str, int]] = {}  # of words
         losses: list[int] = []
         kinds = [kind for kind, _, _ in sample]
-        for kind, below, ids in sample:
-            h = c = None
+        for number, (kind, below, ids) in enumerate(sample):
+            h, c = -1, None
             last = next((k for k in below if kinds[k] == kind), None)
-            before = None if last is None else hs[last]
-            cell = None if last is None else cs[last]
+            before, cell = (None, None) if last is None else (hs[last], cs[last])
             if kind == "word":
-                h = cells.look("word.embedding", ids["word"])
-            elif kind in ("forth", "back"):
-                x = cells.look(f"{kind}.embedding", ids["letter"])
-                gates = cells.gates(f"{kind}.w", x, f"{kind}.u", before)
-                h, c = cells.lstm(gates, cell, letters)
+                x = cells.look("word.embedding", ids["word"])
+                assert x is not None
+                gates[number] = to_gates((x, x))
+            elif kind == "spelled":
+                both = g.concat([hs[k] for k in below])
+                x_before, x_after = (cells.affine(f"spelled.join_{way}", both) for way in ways)
+                gates[number] = to_gates((x_before, x_after))
             elif kind == "tag":
                 both = g.concat([hs[k] for k in below])
                 losses += cells.loss("tag.classifier", both, ids["label"])
-                h = both
+            elif kind in ways:
+                read = gates[next(k for k in below if k in gates)][kind]
+                bias = w[f"{kind}.u.bias"]
+                own = g.parameter(bias) if before is None else cells.affine(f"{kind}.u", before)
+                h, c = cells.lstm(g.add(read, own), cell, hidden)
             else:
-                read = [hs[k] for k in below if k != last]
-                x = read[0] if len(read) == 1 else cells.affine(f"{kind}.join", g.concat(read))
-                gates = cells.gates(f"{kind}.w", x, f"{kind}.u", before)
-                h, c = cells.lstm(gates, cell, hidden)
-            assert h is not None
+                x = cells.look(f"{kind}.embedding", ids["letter"])
+                h, c = cells.lstm(cells.gates(f"{kind}.w", x, f"{kind}.u", before), cell, letters)
             hs.append(h)
             cs.append(c)
         return losses

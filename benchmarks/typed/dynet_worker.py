@@ -32,17 +32,14 @@ class Model:
         self.trainer = dy.AdagradTrainer(self.collection, learning_rate=rate, eps=1e-20)
         self.trainer.set_clip_threshold(-1)
 
-    def lstm(self, kind, x, last):
-        e = self.e
-        terms = [e[f"{kind}.w.bias"], e[f"{kind}.w.weight"], x]
-        if last is not None:
-            terms += [e[f"{kind}.u.weight"], last[0]]
-        gates = dy.affine_transform(terms)
+    def affine(self, layer, x):
+        bias = self.e.get(f"{layer}.bias")
+        weight = self.e[f"{layer}.weight"]
+        return weight * x if bias is None else dy.affine_transform([bias, weight, x])
+
+    def lstm(self, gates, last):
         size = gates.dim()[0][0] // 4
-        i, f, new, o = (
-            dy.pick_range(gates, k * size, (k + 1) * size) if k != 1 or last is not None else None
-            for k in range(4)
-        )
+        i, f, new, o = (dy.pick_range(gates, k * size, (k + 1) * size) for k in range(4))
         c = dy.cmult(dy.logistic(i), dy.tanh(new))
         if last is not None:
             c = c + dy.cmult(dy.logistic(f), last[1])
@@ -52,22 +49,30 @@ class Model:
         states = []
         for kind, below, ids in sample:
             last = next((states[k] for k in below if sample[k][0] == kind), None)
-            if kind == "word":
-                states.append((self.tables["word.embedding.weight"][ids["word"]], None))
-            elif kind in ("forth", "back"):
-                x = self.tables[f"{kind}.embedding.weight"][ids["letter"]]
-                states.append(self.lstm(kind, x, last))
+            if kind in ("word", "spelled"):
+                ways = ("before", "after")
+                if kind == "word":
+                    xs = dict.fromkeys(ways, self.tables["word.embedding.weight"][ids["word"]])
+                else:
+                    both = dy.concatenate([states[k][0] for k in below])
+                    xs = {way: self.affine(f"spelled.join_{way}", both) for way in ways}
+                states.append({way: self.affine(f"word.to_{way}", x) for way, x in xs.items()})
             elif kind == "tag":
                 x = dy.concatenate([states[k][0] for k in below])
-                bias, weight = self.e["tag.classifier.bias"], self.e["tag.classifier.weight"]
-                logits = dy.affine_transform([bias, weight, x])
                 states.append(None)
-                yield dy.pickneglogsoftmax(logits, ids["label"])
+                yield dy.pickneglogsoftmax(self.affine("tag.classifier", x), ids["label"])
+            elif kind in ("before", "after"):
+                read = next(states[k][kind] for k in below if isinstance(states[k], dict))
+                own = (
+                    self.e[f"{kind}.u.bias"] if last is None else self.affine(f"{kind}.u", last[0])
+                )
+                states.append(self.lstm(read + own, last))
             else:
-                read = [states[k][0] for k in below if sample[k][0] != kind]
-                joined = len(read) > 1
-                x = self.e[f"{kind}.join.weight"] * dy.concatenate(read) if joined else read[0]
-                states.append(self.lstm(kind, x, last))
+                x = self.tables[f"{kind}.embedding.weight"][ids["letter"]]
+                gates = [self.e[f"{kind}.w.bias"], self.e[f"{kind}.w.weight"], x]
+                if last is not None:
+                    gates += [self.e[f"{kind}.u.weight"], last[0]]
+                states.append(self.lstm(dy.affine_transform(gates), last))
 
     def loss(self, samples):
         dy.renew_cg()

@@ -132,13 +132,34 @@ def lattice(vocab_size: int, classes: int, size: int = 50, hidden: int = 200) ->
 
 
 class Vector(cavs.VertexFunction):
-    """A frequent word: its row of the embedding."""
+    """A frequent word: what its embedding adds to the gates of either direction."""
 
-    def __init__(self, vocab_size: int, size: int) -> None:
+    def __init__(self, vocab_size: int, size: int, hidden: int) -> None:
         self.embedding = nn.Embedding(vocab_size, size)
+        self.to_before = nn.Linear(size, 4 * hidden, bias=False)
+        self.to_after = nn.Linear(size, 4 * hidden, bias=False)
 
     def forward(self, v: cavs.Vertex) -> None:
-        v.scatter(x=self.embedding(v.pull("word", dtype="int32")))
+        x = self.embedding(v.pull("word", dtype="int32"))
+        v.scatter(to_before=self.to_before(x), to_after=self.to_after(x))
+
+
+class Spelled(cavs.VertexFunction):
+    """A rare word: the same of a vector that its characters give, read from both ends."""
+
+    def __init__(self, vector: Vector, size: int, letters: int) -> None:
+        self.letters = letters
+        self.to_before, self.to_after = vector.to_before, vector.to_after
+        self.join_before = nn.Linear(2 * letters, size, bias=False)
+        self.join_after = nn.Linear(2 * letters, size, bias=False)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        ends = [v.gather(0, of=of, letter_h=self.letters).letter_h for of in ("forth", "back")]
+        x = ops.concat(ends)
+        v.scatter(
+            to_before=self.to_before(self.join_before(x)),
+            to_after=self.to_after(self.join_after(x)),
+        )
 
 
 class Characters(cavs.VertexFunction):
@@ -158,20 +179,21 @@ class Characters(cavs.VertexFunction):
 
 
 class Direction(cavs.VertexFunction):
-    """An LSTM over a sentence, one way, of word vectors or of what both ways of letters gave."""
+    """An LSTM over a sentence, one way."""
 
-    def __init__(self, kind: str, size: int, letters: int, hidden: int) -> None:
-        self.kind, self.size, self.letters, self.hidden = kind, size, letters, hidden
-        self.join = nn.Linear(2 * letters, size, bias=False)
-        self.w = nn.Linear(size, 4 * hidden)
-        self.u = nn.Linear(hidden, 4 * hidden, bias=False)
+    def __init__(self, kind: str, hidden: int) -> None:
+        self.kind, self.hidden = kind, hidden
+        self.u = nn.Linear(hidden, 4 * hidden)
 
     def forward(self, v: cavs.Vertex) -> None:
-        word = v.gather(0, of="word", x=self.size)
-        ways = [v.gather(0, of=of, letter_h=self.letters).letter_h for of in ("forth", "back")]
+        state = f"to_{self.kind}"
+        # A word is frequent or spelled: the other one is zeros.
+        read = [
+            vars(v.gather(0, of=of, **{state: 4 * self.hidden}))[state]
+            for of in ("word", "spelled")
+        ]
         last = v.gather(0, of=self.kind, h=self.hidden, c=self.hidden)
-        x = word.x + self.join(ops.concat(ways))
-        h, c = lstm(self.w(x) + self.u(last.h), last.c)
+        h, c = lstm(read[0] + read[1] + self.u(last.h), last.c)
         v.scatter(h=h, c=c)
 
 
@@ -195,12 +217,14 @@ def tagger(
     letters: int = 64,
     hidden: int = 256,
 ) -> cavs.TypedFunction:
-    """A BiLSTM tagger that reads rare words by their characters; six types in one graph."""
+    """A BiLSTM tagger that reads rare words by their characters; seven types in one graph."""
+    vector = Vector(vocab_size, size, hidden)
     return cavs.TypedFunction(
         {
-            "word": Vector(vocab_size, size),
+            "word": vector,
             **{kind: Characters(kind, alphabet, size, letters) for kind in ("forth", "back")},
-            **{kind: Direction(kind, size, letters, hidden) for kind in ("before", "after")},
+            "spelled": Spelled(vector, size, letters),
+            **{kind: Direction(kind, hidden) for kind in ("before", "after")},
             "tag": Tag(hidden, classes),
         }
     )

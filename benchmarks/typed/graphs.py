@@ -123,16 +123,18 @@ def frequent_words(sentences: Iterable[Sequence[str]], least: int) -> set[str]:
     return {word for word, count in tally.items() if count >= least}
 
 
-def tagged(words: Sequence[str], frequent: set[str]) -> cavs.InputGraph:
+def tagged(words: Sequence[str], frequent: set[str], spelled: bool = True) -> cavs.InputGraph:
     """A BiLSTM tagger whose rare words are read by two LSTMs over their characters, begin and end
-    marked (as in DyNet's benchmark, Neubig et al. 2017)."""
+    marked (as in DyNet's benchmark, Neubig et al. 2017). With `spelled` a rare word has a vertex
+    between its characters and the sentence."""
     built = Builder()
     reads: list[list[int]] = []
     for word in words:
         if word in frequent:
             reads.append([built.add("word")])
         else:
-            reads.append([built.chain(kind, len(word) + 2) for kind in ("forth", "back")])
+            ends = [built.chain(kind, len(word) + 2) for kind in ("forth", "back")]
+            reads.append([built.add("spelled", ends)] if spelled else ends)
     before: list[int] = []
     for read in reads:
         before.append(built.add("before", [*before[-1:], *read]))
@@ -229,7 +231,7 @@ def cases(folder: Path, samples: int = 512) -> Iterator[Case]:
     yield Case(
         "tagger with characters",
         ("word", "forth", "back", "before", "after", "tag"),
-        [tagged(s, often) for s in sentences[:samples]],
+        [tagged(s, often, spelled=False) for s in sentences[:samples]],
         ("word", "tag"),
     )
     yield Case(

@@ -6,7 +6,7 @@ from typing import Any
 
 import cavs
 from cavs import nn, ops
-from typed.functions import push_loss
+from typed.functions import lstm, push_loss
 
 
 class EveryCell(cavs.VertexFunction):
@@ -73,7 +73,7 @@ class Letters(cavs.VertexFunction):
         self.embedding, self.w, self.u = given.embedding, given.w, given.u
 
     def forward(self, v: cavs.Vertex) -> None:
-        h = chain(v, self, self.embedding(v.pull("letter", dtype="int32")))
+        h = chain(v, self, self.w(self.embedding(v.pull("letter", dtype="int32"))))
         v.push(h=h)
 
 
@@ -81,26 +81,27 @@ class Words(cavs.VertexFunction):
     """Sentences one way, of word vectors and of what the letters gave; with `tag` the second way,
     which gets the states of the first."""
 
-    def __init__(self, given: Any, vector: Any, tag: Any = None) -> None:
-        self.hidden, self.letters = given.hidden, given.letters
-        self.join, self.w, self.u = given.join, given.w, given.u
-        self.embedding: nn.Embedding = vector.embedding
-        self.classifier = None if tag is None else tag.classifier
+    def __init__(self, function: cavs.TypedFunction, kind: str, tag: bool) -> None:
+        given: dict[str, Any] = function.functions()
+        self.hidden, self.letters = given[kind].hidden, given["spelled"].letters
+        self.embedding: nn.Embedding = given["word"].embedding
+        self.w = getattr(given["word"], f"to_{kind}")
+        self.join = getattr(given["spelled"], f"join_{kind}")
+        self.u = given[kind].u
+        self.classifier = given["tag"].classifier if tag else None
 
     def forward(self, v: cavs.Vertex) -> None:
-        x = self.embedding(v.pull("word", dtype="int32"))
-        h = chain(v, self, x + self.join(v.pull("letters", 2 * self.letters)))
+        x = self.embedding(v.pull("word", dtype="int32"))  # zeros for a rare word
+        h = chain(v, self, self.w(x + self.join(v.pull("letters", 2 * self.letters))))
         if self.classifier is None:
             v.push(h=h)
         else:
             push_loss(v, self.classifier, ops.concat([v.pull("before", self.hidden), h]))
 
 
-def chain(v: cavs.Vertex, cell: Any, x: Any) -> Any:
-    """A step of an LSTM over a chain; gives h."""
+def chain(v: cavs.Vertex, cell: Any, gates: Any) -> Any:
+    """A step of an LSTM over a chain from what its input adds to the gates; gives h."""
     last = v.gather(0, h=cell.hidden, c=cell.hidden)
-    i, f, g, o = ops.split(cell.w(x) + cell.u(last.h), 4)
-    c = ops.sigmoid(f) * last.c + ops.sigmoid(i) * ops.tanh(g)
-    h = ops.sigmoid(o) * ops.tanh(c)
+    h, c = lstm(gates + cell.u(last.h), last.c)
     v.scatter(h=h, c=c)
     return h
