@@ -27,14 +27,13 @@ import argparse
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from typed import batches, generated, memory, peers, schedule_cost, speed, work
-from typed.measures import Row, Turns, as_table
+from typed.measures import HEAD, Row, Turns, as_table
 
 import cavs
-from cavs.bench.report import table
 
 TITLES = {
     "batches": "Batches by policy, means of 4 minibatches",
@@ -52,29 +51,32 @@ TITLES = {
 def run(part: str, options: argparse.Namespace, found: list[Row]) -> Iterator[str]:
     """The lines of a part; rows of times are also added to `found`."""
     folder, quick = options.data, options.quick
+
+    def timed(rows: Iterable[Row]) -> Iterator[list[str]]:
+        for row in rows:
+            found.append(row)
+            yield row.cells()
+
     turns = Turns(options.seconds, options.rounds, options.clock)
     if part == "batches":
-        sizes = [8] if quick else [8, 64]
-        yield from table(batches.HEAD, list(batches.rows(folder, sizes)))
+        yield from as_table(batches.HEAD, batches.rows(folder, [8] if quick else [8, 64]))
     elif part == "schedule":
-        yield from schedule_cost.as_table(list(schedule_cost.rows(folder, turns, quick)))
+        yield from as_table(schedule_cost.HEAD, schedule_cost.rows(folder, turns, quick))
     elif part == "memory":
-        yield from memory.tables(folder, quick)
-    elif part == "work":
-        *counted, timed = work.rows(folder, turns, quick)
-        yield from work.as_table([row for row in counted if isinstance(row, list)])
-        assert isinstance(timed, Row)
-        found.append(timed)
+        yield from as_table(memory.HEAD, memory.rows(folder, quick))
         yield ""
-        yield from as_table([timed])
+        yield from as_table(memory.TYPES_HEAD, memory.types_rows(folder, quick))
+    elif part == "work":
+        contenders = work.contenders(folder, quick)
+        yield from as_table(work.HEAD, work.counts(contenders))
+        yield ""
+        yield from as_table(HEAD, timed([work.times(contenders, turns)]))
     else:
         missing = peers.missing() if part == "peers" else None
         if missing:
             yield f"{missing}\n"
         each = peers.rows if part == "peers" else speed.PARTS[part]
-        rows = list(each(folder, turns, quick))
-        found += rows
-        yield from as_table(rows)
+        yield from as_table(HEAD, timed(each(folder, turns, quick)))
 
 
 def pin(threads: int, cores: list[int]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -101,6 +101,7 @@ def measure(
     return Row(what, samples, mode, milliseconds, dict(batches or {}), ratios, goal)
 
 
-def as_table(rows: Sequence[Row]) -> list[str]:
-    """Markdown."""
-    return table(HEAD, [row.cells() for row in rows])
+def as_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Lines of a Markdown table, each as soon as its row is there."""
+    yield from table(head, [])
+    yield from (f"| {' | '.join(row)} |" for row in rows)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 import cavs
-from cavs.bench.report import table
 from typed import work
 from typed.contenders import Whole
 from typed.peers import MODELS
@@ -83,7 +82,7 @@ def rows(folder: Path, quick: bool) -> Iterator[list[str]]:
 
 def types_rows(folder: Path, quick: bool) -> Iterator[list[str]]:
     """Trees of two types of phrases beside the same trees of one; 64 of them."""
-    found = [work.contender(folder, 8 if quick else 64, count) for count in (1, 2)]
+    found = [work.contender(folder, 8 if quick else 64, count, count) for count in (1, 2)]
     for mode in MODES:
         one, two = (
             each.model.memory(each.graphs, gradients=mode == "train", **each.inputs)
@@ -100,13 +99,6 @@ def types_rows(folder: Path, quick: bool) -> Iterator[list[str]]:
             f"<= {TYPES_GOAL:g}",
             "yes" if ratio <= TYPES_GOAL else "no",
         ]
-
-
-def tables(folder: Path, quick: bool) -> Iterator[str]:
-    """Markdown of both."""
-    yield from table(HEAD, list(rows(folder, quick)))
-    yield ""
-    yield from table(TYPES_HEAD, list(types_rows(folder, quick)))
 
 
 def main(folder: Path, name: str, samples: int, mode: str) -> None:

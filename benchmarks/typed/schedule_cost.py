@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 import cavs
-from cavs.bench.report import table
 from typed import corpora, functions, untyped
 from typed.contenders import Whole
 from typed.measures import Turns
@@ -83,8 +82,3 @@ def rows(folder: Path, turns: Turns, quick: bool) -> Iterator[list[str]]:
                 "" if goal is None else f"<= {goal:g} %",
                 "" if goal is None else ("yes" if middle <= goal else "no"),
             ]
-
-
-def as_table(found: list[list[str]]) -> list[str]:
-    """Markdown; times in milliseconds."""
-    return table(HEAD, found)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 import cavs
 from cavs.bench.flops import program_flops
-from cavs.bench.report import table
 from typed import corpora, functions
 from typed.contenders import Whole
 from typed.measures import Row, Turns, measure
@@ -27,15 +26,15 @@ HEAD = [
 _RESULT = re.compile(r"%\d+(?:@\S+)?:inner:(\w+)\[")
 
 
-def contender(folder: Path, samples: int, count: int, used: int | None = None) -> Whole:
+def contender(folder: Path, samples: int, count: int, used: int) -> Whole:
     """Trees of `count` types of phrases, of which the graphs have the first `used`."""
-    corpus = corpora.trees(folder, names(used or count), samples)
+    corpus = corpora.trees(folder, names(used), samples)
     whole = Whole(functions.tree(names(count), **corpus.sizes), corpus.typed)
     whole.see(np.arange(len(corpus.typed)))
     return whole
 
 
-def counted(count: int, ours: Whole) -> list[str]:
+def counted(name: str, ours: Whole) -> list[str]:
     """A row: the engine's operations of training beside those of the programs, and those of phrases
     in forward.
 
@@ -60,7 +59,7 @@ def counted(count: int, ours: Whole) -> list[str]:
             if str(instruction.space).startswith("inner:"):
                 kind = instruction.space.type
                 of_f[kind] = of_f.get(kind, 0) + int(instruction.flops)
-    expected = {name: f * len(graphs.vertices(name)) for name, f in of_f.items()}
+    expected = {kind: f * len(graphs.vertices(kind)) for kind, f in of_f.items()}
     if run != known or by_type != expected:
         raise RuntimeError(
             f"[types] expected {known} operations, {expected} of phrases, got {run}, {by_type}; "
@@ -68,26 +67,28 @@ def counted(count: int, ours: Whole) -> list[str]:
         )
     each = "/".join(f"{x:,}" for x in sorted(set(of_f.values())))
     total = sum(by_type.values())
-    return [str(count), str(profile.num_batches), f"{run:,}", f"{known:,}", each, f"{total:,}"]
+    return [name, str(profile.num_batches), f"{run:,}", f"{known:,}", each, f"{total:,}"]
 
 
-def rows(folder: Path, turns: Turns, quick: bool) -> Iterator[list[str] | Row]:
-    """Rows of operations, then of time: all in turns, and beside them a function of 8 types over
-    graphs of one."""
+def contenders(folder: Path, quick: bool) -> dict[str, Whole]:
+    """By name: 1 to 8 types, and last a function of most types over graphs of one."""
     samples = 8 if quick else 64
-    counts = (1, 2) if quick else (1, 2, 4, 8)
     found = {}
-    for count in counts:
+    for count, used in [(1, 1), (2, 2)] if quick else [(1, 1), (2, 2), (4, 4), (8, 8), (8, 1)]:
         cavs.nn.init.manual_seed(0)
-        found[f"{count} types"] = contender(folder, samples, count)
-        yield counted(count, found[f"{count} types"])
-    last = counts[-1]
-    found[f"{last} types, one in use"] = contender(folder, samples, last, used=1)
-    steps = {name: again(c.train) for name, c in found.items()}
-    batches = {name: c.batches() for name, c in found.items()}
-    yield measure("tree", samples, "train", steps, turns, None, batches)
+        name = f"{count} types" + ("" if used == count else f", {used} in use")
+        found[name] = contender(folder, samples, count, used)
+    return found
 
 
-def as_table(found: list[list[str]]) -> list[str]:
-    """Markdown."""
-    return table(HEAD, found)
+def counts(found: Mapping[str, Whole]) -> Iterator[list[str]]:
+    """Rows of operations."""
+    return (counted(name, ours) for name, ours in found.items())
+
+
+def times(found: Mapping[str, Whole], turns: Turns) -> Row:
+    """Training of all in turns, beside the first."""
+    steps = {name: again(ours.train) for name, ours in found.items()}
+    batches = {name: ours.batches() for name, ours in found.items()}
+    samples = next(iter(found.values())).graphs.num_graphs
+    return measure("tree", samples, "train", steps, turns, None, batches)
