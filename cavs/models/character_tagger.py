@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cavs
 from cavs import nn, ops
 from cavs.models._shared import check_sizes, lstm
@@ -12,19 +10,22 @@ from cavs.models._shared import check_sizes, lstm
 class CharacterTagger(cavs.TypedFunction):
     """Labels every word of a sentence; words that are rare in training are read by characters.
 
-    The vector of a frequent word is its row of an embedding. That of a rare one comes from two
-    LSTMs over its characters, one from the first to the last and one from the last to the first, of
-    which c> and c< are the last states (Ling et al. 2015, section 2.2). Two LSTMs read the vectors
-    of the sentence, from both ends, and both states of a word are classified::
+    Two LSTMs read a sentence from both ends, and both states of a word are classified. A frequent
+    word is its row e of an embedding. Of a rare one, two LSTMs read the characters from both ends,
+    and s> and s< are their last states (Ling et al. 2015, section 2.2)::
 
-        x_t = E[word_t]   or   J c>_t + J' c<_t
-        h>_t = LSTM(x_t, h>_{t-1})        h<_t = LSTM'(x_t, h<_{t+1})
-        logits_t = W [h>_t; h<_t] + b
+        i, f, g, o = W e + U h' + b           of a frequent word
+        i, f, g, o = V [s>; s<] + U h' + b    of a rare word
+        c = sigmoid(f) * c' + sigmoid(i) * tanh(g)
+        h = sigmoid(o) * tanh(c)
+        logits = A [h>; h<] + a
 
-    A graph has vertices of six types (:func:`cavs.data.tagger_graph`): ``word`` scatters x,
-    ``char_before`` and ``char_after`` read characters, ``before`` and ``after`` words, and ``tag``
-    classifies. With an `alphabet_size` of 0 there are no characters, and these two types are
-    missing; a rare word is then one of type ``word`` whose id is that of an unknown word.
+    with h', c' of the word before, for h>, or of the word behind, for h<, which has W, U, V, b of
+    its own. A graph (:func:`cavs.data.tagger_graph`) has vertices of six types: ``word`` computes
+    W e for both directions, once for equal words, ``char_before`` and ``char_after`` read
+    characters, ``before`` and ``after`` words, and ``tag`` classifies. With an `alphabet_size` of 0
+    there are no characters, and these two types are missing; a rare word is then a vertex of type
+    ``word`` that reads as unknown.
 
     `dropout` drops both states before the classifier, `embedding_dropout` the embeddings of words
     and of characters, by vertex or by id (:func:`cavs.ops.dropout`).
@@ -58,36 +59,41 @@ class CharacterTagger(cavs.TypedFunction):
         )
         drop = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
         functions: dict[str, cavs.VertexFunction] = {
-            "word": _Word(nn.Embedding(vocab_size, embedding_size), drop)
+            "word": _Word(nn.Embedding(vocab_size, embedding_size), drop, hidden_size)
         }
-        spelled = None
         if alphabet_size:
             table = nn.Embedding(alphabet_size, character_size)
             for name in ("char_before", "char_after"):
-                functions[name] = _Characters(name, table, character_hidden_size, drop)
-            spelled = _Spelled(character_hidden_size, embedding_size)
+                functions[name] = _Characters(name, table, drop, character_hidden_size)
         for name in ("before", "after"):
-            functions[name] = _Words(name, embedding_size, hidden_size, spelled)
+            spelled = character_hidden_size if alphabet_size else 0
+            functions[name] = _Words(name, spelled, hidden_size)
         functions["tag"] = _Tag(hidden_size, num_classes, dropout)
         super().__init__(functions)
 
 
 class _Word(cavs.VertexFunction):
-    """A frequent word: its row of the embedding."""
+    """A frequent word: what its embedding adds to the gates of either direction."""
 
-    def __init__(self, embedding: nn.Embedding, embedding_dropout: nn.Dropout) -> None:
+    def __init__(
+        self, embedding: nn.Embedding, embedding_dropout: nn.Dropout, hidden_size: int
+    ) -> None:
         self.embedding = embedding
         self.embedding_dropout = embedding_dropout
+        size = embedding.weight.shape[1]
+        self.w_before = nn.Linear(size, 4 * hidden_size, bias=False)
+        self.w_after = nn.Linear(size, 4 * hidden_size, bias=False)
 
     def forward(self, v: cavs.Vertex) -> None:
-        v.scatter(x=self.embedding_dropout(self.embedding(v.pull("word", dtype="int32"))))
+        x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
+        v.scatter(to_before=self.w_before(x), to_after=self.w_after(x))
 
 
 class _Characters(cavs.VertexFunction):
     """The LSTM that reads the characters of a rare word one way."""
 
     def __init__(
-        self, name: str, characters: nn.Embedding, hidden_size: int, embedding_dropout: nn.Dropout
+        self, name: str, characters: nn.Embedding, embedding_dropout: nn.Dropout, hidden_size: int
     ) -> None:
         self.name, self.hidden_size = name, hidden_size
         self.characters = characters
@@ -97,44 +103,33 @@ class _Characters(cavs.VertexFunction):
 
     def forward(self, v: cavs.Vertex) -> None:
         x = self.embedding_dropout(self.characters(v.pull("character", dtype="int32")))
-        size = self.hidden_size
-        last = v.gather(0, of=self.name, character_h=size, character_c=size)
-        h, c = lstm(self.w(x) + self.u(last.character_h), last.character_c)
-        v.scatter(character_h=h, character_c=c)
-
-
-class _Spelled(cavs.Module):
-    """The vector of a rare word from both readings of its characters; zeros of a frequent one."""
-
-    def __init__(self, hidden_size: int, embedding_size: int) -> None:
-        self.hidden_size = hidden_size
-        self.join = nn.Linear(2 * hidden_size, embedding_size, bias=False)
-
-    def __call__(self, v: cavs.Vertex) -> Any:
-        both = [
-            v.gather(0, of=name, character_h=self.hidden_size).character_h
-            for name in ("char_before", "char_after")
-        ]
-        return self.join(ops.concat(both))
+        last = v.gather(0, of=self.name, s=self.hidden_size, s_cell=self.hidden_size)
+        s, s_cell = lstm(self.w(x) + self.u(last.s), last.s_cell)
+        v.scatter(s=s, s_cell=s_cell)
 
 
 class _Words(cavs.VertexFunction):
-    """The LSTM that reads the words of a sentence one way."""
+    """The LSTM that reads the words of a sentence one way; without characters if
+    `character_hidden_size` is 0."""
 
-    def __init__(
-        self, name: str, embedding_size: int, hidden_size: int, spelled: _Spelled | None
-    ) -> None:
-        self.name, self.embedding_size, self.hidden_size = name, embedding_size, hidden_size
-        self.spelled = spelled
-        self.w = nn.Linear(embedding_size, 4 * hidden_size)
-        self.u = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
+    def __init__(self, name: str, character_hidden_size: int, hidden_size: int) -> None:
+        self.name, self.hidden_size = name, hidden_size
+        self.character_hidden_size = character_hidden_size
+        if character_hidden_size:
+            self.v = nn.Linear(2 * character_hidden_size, 4 * hidden_size, bias=False)
+        self.u = nn.Linear(hidden_size, 4 * hidden_size)
 
     def forward(self, v: cavs.Vertex) -> None:
-        x = v.gather(0, of="word", x=self.embedding_size).x
-        if self.spelled is not None:
-            x = x + self.spelled(v)
+        state = f"to_{self.name}"
+        read = vars(v.gather(0, of="word", **{state: 4 * self.hidden_size}))[state]
+        if self.character_hidden_size:  # of a word either is zeros
+            ends = [
+                v.gather(0, of=name, s=self.character_hidden_size).s
+                for name in ("char_before", "char_after")
+            ]
+            read = read + self.v(ops.concat(ends))
         last = v.gather(0, of=self.name, h=self.hidden_size, c=self.hidden_size)
-        h, c = lstm(self.w(x) + self.u(last.h), last.c)
+        h, c = lstm(read + self.u(last.h), last.c)
         v.scatter(h=h, c=c)
 
 
