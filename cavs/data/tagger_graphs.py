@@ -60,9 +60,7 @@ def tagger_graph(lengths: Sequence[int]) -> InputGraph:
     count, before = len(sizes), len(children)
     after = before + count
     children += [[*([before + i - 1] if i else []), *own] for i, own in enumerate(reads)]
-    children += [
-        [*([after + i + 1] if i + 1 < count else []), *own] for i, own in enumerate(reads)
-    ]
+    children += [[*([after + i + 1] if i + 1 < count else []), *own] for i, own in enumerate(reads)]
     children += [[before + i, after + i] for i in range(count)]
     types += [name for name in ("before", "after", "tag") for _ in sizes]
     return InputGraph(children, types=types)
