@@ -190,11 +190,15 @@ class TaggingTask(EmbedsWords, Predicts):
         return Tagging(self.vocabularies["tags"])
 
     def initialize(self, function: Any) -> None:
-        """See `Task`; a character that training did not see begins as zeros, too, and stays so."""
+        """See `Task`; of tables of characters, attributes `characters`, the unknown one begins as
+        zeros too, since nothing is learnt about it."""
         super().initialize(function)
-        if self.user is None and self.arguments["alphabet_size"]:
-            with function.char_before.characters.weight.writing() as values:
-                values[self.vocabularies["characters"].unknown_id] = 0
+        characters = self.vocabularies.get("characters", ())
+        for own in function.functions().values():
+            table = getattr(own, "characters", None)
+            if isinstance(table, cavs.nn.Embedding) and table.weight.shape[0] == len(characters):
+                with table.weight.writing() as values:
+                    values[self.vocabularies["characters"].unknown_id] = 0
 
     def train_set(self, config: TrainingConfig) -> Dataset:
         del config
