@@ -79,11 +79,10 @@ def load_tagged(path: PathLike) -> TaggedCorpus:
       DataError: a file is missing or malformed, or a file to split has fewer than 3 sentences.
     """
     place = as_path(path)
-    name = place.resolve().name or "data"
     try:
-        is_file = place.is_file()
-    except (OSError, ValueError):
-        is_file = False  # the search in it will raise the error
+        name, is_file = place.resolve().name or "data", place.is_file()
+    except (OSError, ValueError, RuntimeError):
+        name, is_file = "", False  # the search in it will raise the error
     if not is_file:
         expected = "a file of word|TAG sentences, or a folder with train.txt, dev.txt and test.txt"
         parts = ("train", "dev", "test")
