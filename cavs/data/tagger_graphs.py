@@ -28,14 +28,15 @@ def character_vocabulary(words: Iterable[str]) -> Vocabulary:
 def tagger_graph(lengths: Sequence[int]) -> InputGraph:
     """The graph of a sentence for :class:`cavs.models.CharacterTagger`, with types.
 
-    First stand the vertices that read words, word by word: one of type ``word``, or two chains of
-    characters, of type ``char_before`` from the first to the last one and of type ``char_after``
-    from the last to the first. Then each word has a vertex of type ``before``, whose children are
-    that of the word before it and what ends the reading of the word itself; one of type ``after``,
-    the same with the word behind it; and one of type ``tag``, whose children are these two.
+    First stand, word by word, its characters, if it is read by these, as a chain of type
+    ``char_before`` from the first to the last and one of type ``char_after`` from the last to the
+    first, and then a vertex of type ``word``, whose children are the ends of both chains. Then each
+    word has a vertex of type ``before``, whose children are that of the word before it and the
+    word's; one of type ``after``, the same with the word behind it; and one of type ``tag``, whose
+    children are these two.
 
     Args:
-      lengths: of each word 0 for a vertex of type ``word``, else how many characters a chain has.
+      lengths: how many characters a chain of each word has; 0 for a word without chains.
 
     Raises:
       InputError: a length is no integer, or below 0.
@@ -44,24 +45,23 @@ def tagger_graph(lengths: Sequence[int]) -> InputGraph:
     sizes = [integer("data", "length", size, 0) for size in given]
     children: list[list[int]] = []
     types: list[str] = []
-    reads: list[list[int]] = []  # of each word the vertices that end its reading
+    words: list[int] = []
     for size in sizes:
-        start = len(children)
-        if size:
-            for name in _READERS:
-                begin = len(children)
-                children += [[], *([v] for v in range(begin, begin + size - 1))]
-                types += [name] * size
-            reads.append([start + size - 1, start + 2 * size - 1])
-        else:
-            children.append([])
-            types.append("word")
-            reads.append([start])
-    count, before = len(sizes), len(children)
-    after = before + count
-    children += [[*([before + i - 1] if i else []), *own] for i, own in enumerate(reads)]
-    children += [[*([after + i + 1] if i + 1 < count else []), *own] for i, own in enumerate(reads)]
-    children += [[before + i, after + i] for i in range(count)]
+        ends = []
+        for name in _READERS if size else ():
+            begin = len(children)
+            children += [[], *([v] for v in range(begin, begin + size - 1))]
+            types += [name] * size
+            ends.append(begin + size - 1)
+        words.append(len(children))
+        children.append(ends)
+        types.append("word")
+    before = len(children)
+    after = before + len(words)
+    last = len(words) - 1
+    children += [[*([before + i - 1] if i else []), word] for i, word in enumerate(words)]
+    children += [[*([after + i + 1] if i < last else []), word] for i, word in enumerate(words)]
+    children += [[before + i, after + i] for i in range(len(words))]
     types += [name for name in ("before", "after", "tag") for _ in sizes]
     return InputGraph(children, types=types)
 
@@ -75,12 +75,12 @@ def tagger_dataset(
     """Sentences as graphs of types (`tagger_graph`) with int32 inputs, for
     :class:`cavs.models.CharacterTagger`.
 
-    A word that is in `words` is a vertex of type ``word``. Any other is read by its characters,
-    with ``<w>`` at both ends; without `characters` it is a vertex that reads as unknown.
+    A word that is not in `words` is read by its characters, with ``<w>`` at both ends; without
+    `characters` it reads as unknown.
 
-    Inputs: ``word``, a row for each vertex of type ``word``; with `characters` also ``character``,
-    a row for each of type ``char_before`` or ``char_after``; ``label`` (the tag), a row for each of
-    type ``tag``, -1 where a tag is None.
+    Inputs: ``word``, a row for each vertex of type ``word``, -1 if it is read by characters; with
+    `characters` also ``character``, a row for each of type ``char_before`` or ``char_after``;
+    ``label`` (the tag), a row for each of type ``tag``, -1 where a tag is None.
 
     Args:
       sentences: the tagged sentences.
@@ -101,7 +101,8 @@ def tagger_dataset(
             f"[data] expected {WORD_BOUNDARY} among the characters, got none; make them by "
             "cavs.data.character_vocabulary"
         )
-    graphs, read, spelled = [], [], []
+    graphs, spelled = [], []
+    read: list[str | None] = []
     for sentence in given:
         lengths = []
         for word in sentence.words:
@@ -111,6 +112,7 @@ def tagger_dataset(
                 continue
             ends = [WORD_BOUNDARY, *word, WORD_BOUNDARY]
             spelled += [*ends, *reversed(ends)]
+            read.append(None)
             lengths.append(len(ends))
         graphs.append(tagger_graph(lengths))
     vertex = {

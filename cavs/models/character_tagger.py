@@ -20,18 +20,19 @@ class CharacterTagger(cavs.TypedFunction):
         h = sigmoid(o) * tanh(c)
         logits = A [h>; h<] + a
 
-    with h', c' of the word before, for h>, or of the word behind, for h<, which has W, U, V, b of
-    its own. A graph (:func:`cavs.data.tagger_graph`) has vertices of six types: ``word`` computes
-    W e for both directions, once for equal words, ``char_before`` and ``char_after`` read
-    characters, ``before`` and ``after`` words, and ``tag`` classifies. With an `alphabet_size` of 0
-    there are no characters, and these two types are missing; a rare word is then a vertex of type
-    ``word`` that reads as unknown.
+    with h', c' of the word before, for h>, or of the word behind, for h<, which has W, V, U, b of
+    its own. A graph (:func:`cavs.data.tagger_graph`) has vertices of six types: ``char_before`` and
+    ``char_after`` read characters, ``word`` computes W e, once for equal words, or V [s>; s<], for
+    both directions, ``before`` and ``after`` read words, and ``tag`` classifies. With an
+    `alphabet_size` of 0 there are no characters, and these two types are missing; a rare word then
+    reads as unknown.
 
     `dropout` drops both states before the classifier, `embedding_dropout` the embeddings of words
     and of characters, by vertex or by id (:func:`cavs.ops.dropout`).
 
-    Inputs: ``word``: int32 per vertex of type ``word``; ``character``: int32 per vertex of type
-    ``char_before`` or ``char_after``; ``label``: int32 per vertex of type ``tag``; -1 for none.
+    Inputs: ``word``: int32 per vertex of type ``word``, -1 if its characters are read;
+    ``character``: int32 per vertex of type ``char_before`` or ``char_after``; ``label``: int32 per
+    vertex of type ``tag``; -1 for none.
     Outputs per vertex of type ``tag``: ``logits`` (num_classes,) and ``loss`` ().
     """
 
@@ -58,35 +59,55 @@ class CharacterTagger(cavs.TypedFunction):
             **(sizes | {"alphabet_size": alphabet_size} if alphabet_size != 0 else {}),
         )
         drop = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
+        spelled = character_hidden_size if alphabet_size else 0
         functions: dict[str, cavs.VertexFunction] = {
-            "word": _Word(nn.Embedding(vocab_size, embedding_size), drop, hidden_size)
+            "word": _Word(nn.Embedding(vocab_size, embedding_size), drop, spelled, hidden_size)
         }
         if alphabet_size:
             table = nn.Embedding(alphabet_size, character_size)
             for name in ("char_before", "char_after"):
                 functions[name] = _Characters(name, table, drop, character_hidden_size)
         for name in ("before", "after"):
-            spelled = character_hidden_size if alphabet_size else 0
-            functions[name] = _Words(name, spelled, hidden_size)
+            functions[name] = _Words(name, hidden_size)
         functions["tag"] = _Tag(hidden_size, num_classes, dropout)
         super().__init__(functions)
 
 
 class _Word(cavs.VertexFunction):
-    """A frequent word: what its embedding adds to the gates of either direction."""
+    """A word: what it adds to the gates of either direction; without characters if
+    `character_hidden_size` is 0."""
 
     def __init__(
-        self, embedding: nn.Embedding, embedding_dropout: nn.Dropout, hidden_size: int
+        self,
+        embedding: nn.Embedding,
+        embedding_dropout: nn.Dropout,
+        character_hidden_size: int,
+        hidden_size: int,
     ) -> None:
         self.embedding = embedding
         self.embedding_dropout = embedding_dropout
+        self.character_hidden_size = character_hidden_size
         size = embedding.weight.shape[1]
         self.w_before = nn.Linear(size, 4 * hidden_size, bias=False)
         self.w_after = nn.Linear(size, 4 * hidden_size, bias=False)
+        if character_hidden_size:
+            ends = 2 * character_hidden_size
+            self.v_before = nn.Linear(ends, 4 * hidden_size, bias=False)
+            self.v_after = nn.Linear(ends, 4 * hidden_size, bias=False)
 
     def forward(self, v: cavs.Vertex) -> None:
-        x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
-        v.scatter(to_before=self.w_before(x), to_after=self.w_after(x))
+        # Of a word one of both is zeros: a rare one has no id, a frequent one no characters.
+        e = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
+        to_before, to_after = self.w_before(e), self.w_after(e)
+        if self.character_hidden_size:
+            s = ops.concat(
+                [
+                    v.gather(0, of=name, s=self.character_hidden_size).s
+                    for name in ("char_before", "char_after")
+                ]
+            )
+            to_before, to_after = to_before + self.v_before(s), to_after + self.v_after(s)
+        v.scatter(to_before=to_before, to_after=to_after)
 
 
 class _Characters(cavs.VertexFunction):
@@ -109,27 +130,17 @@ class _Characters(cavs.VertexFunction):
 
 
 class _Words(cavs.VertexFunction):
-    """The LSTM that reads the words of a sentence one way; without characters if
-    `character_hidden_size` is 0."""
+    """The LSTM that reads the words of a sentence one way."""
 
-    def __init__(self, name: str, character_hidden_size: int, hidden_size: int) -> None:
+    def __init__(self, name: str, hidden_size: int) -> None:
         self.name, self.hidden_size = name, hidden_size
-        self.character_hidden_size = character_hidden_size
-        if character_hidden_size:
-            self.v = nn.Linear(2 * character_hidden_size, 4 * hidden_size, bias=False)
         self.u = nn.Linear(hidden_size, 4 * hidden_size)
 
     def forward(self, v: cavs.Vertex) -> None:
         state = f"to_{self.name}"
-        read = vars(v.gather(0, of="word", **{state: 4 * self.hidden_size}))[state]
-        if self.character_hidden_size:  # of a word either is zeros
-            ends = [
-                v.gather(0, of=name, s=self.character_hidden_size).s
-                for name in ("char_before", "char_after")
-            ]
-            read = read + self.v(ops.concat(ends))
+        word = vars(v.gather(0, of="word", **{state: 4 * self.hidden_size}))[state]
         last = v.gather(0, of=self.name, h=self.hidden_size, c=self.hidden_size)
-        h, c = lstm(read + self.u(last.h), last.c)
+        h, c = lstm(word + self.u(last.h), last.c)
         v.scatter(h=h, c=c)
 
 

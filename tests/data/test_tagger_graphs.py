@@ -27,10 +27,11 @@ WORDS, TAGS = Vocabulary(["<unk>", "it"]), Vocabulary(["O", "X"], unknown=None)
 def test_a_graph_by_hand() -> None:
     graph = tagger_graph([0, 2])
     chars = ["char_before"] * 2 + ["char_after"] * 2
-    assert graph.types == ["word", *chars, "before", "before", "after", "after", "tag", "tag"]
-    words = [[], [], [1], [], [3]]
-    before, after = [[0], [5, 2, 4]], [[8, 0], [2, 4]]
-    assert graph.children == [*words, *before, *after, [5, 7], [6, 8]]
+    others = ["before", "before", "after", "after", "tag", "tag"]
+    assert graph.types == ["word", *chars, "word", *others]
+    words = [[], [], [1], [], [3], [2, 4]]
+    before, after = [[0], [6, 5]], [[9, 0], [5]]
+    assert graph.children == [*words, *before, *after, [6, 8], [7, 9]]
     assert tagger_graph([]).num_vertices == 0
     with pytest.raises(InputError, match="expected an integer length >= 0, got -1"):
         tagger_graph([-1])
@@ -47,10 +48,10 @@ def test_each_word_is_read_once_each_way(lengths: list[int]) -> None:
             of_own = [child for child in children[v] if types[child] == name]
             neighbour = i - inner
             assert of_own == ([places[neighbour]] if 0 <= neighbour < len(places) else [])
-            others = [types[child] for child in children[v] if child not in of_own]
-            assert others == (["char_before", "char_after"] if lengths[i] else ["word"])
+            assert [types[child] for child in children[v] if child not in of_own] == ["word"]
     assert types.count("char_before") == types.count("char_after") == sum(lengths)
-    assert types.count("word") == lengths.count(0)
+    words = [[types[c] for c in children[v]] for v, own in enumerate(types) if own == "word"]
+    assert words == [["char_before", "char_after"] if n else [] for n in lengths]
     tags = [[types[c] for c in children[v]] for v, own in enumerate(types) if own == "tag"]
     assert tags == [["before", "after"]] * len(lengths)
 
@@ -60,7 +61,7 @@ def test_inputs_have_rows_of_their_types() -> None:
     characters = character_vocabulary(["ab", "b"])
     assert characters.tokens == ("<unk>", "<w>", "b", "a")
     samples = tagger_dataset(sentences, WORDS, TAGS, characters)
-    assert samples.flat("word").tolist() == [1]
+    assert samples.flat("word").tolist() == [1, -1, -1]
     assert samples.flat("label").tolist() == [0, 1, -1]
     spelled = [1, 3, 2, 1, 1, 2, 3, 1]
     unknown = [1, *[0] * 5, 1]

@@ -73,7 +73,7 @@ def torch_loss(torch: Any, p: dict[str, Any], sentence: TaggedSentence) -> tuple
     def read(word: str, layer: str) -> Any:
         if word in WORDS or "char_before.w.weight" not in p:
             return p[f"word.w_{layer}.weight"] @ p["word.embedding.weight"][WORDS[word]]
-        return p[f"{layer}.v.weight"] @ spelled(word)
+        return p[f"word.v_{layer}.weight"] @ spelled(word)
 
     before = run("before", torch.stack([read(word, "before") for word in sentence.words]))
     turned = [read(word, "after") for word in reversed(sentence.words)]
@@ -172,7 +172,7 @@ def test_equal_words_are_computed_once_and_characters_have_one_table() -> None:
     assert "unique:word" in model.explain()
     names = [name for name, _ in model.named_parameters()]
     assert [n for n in names if "characters" in n] == ["char_before.characters.weight"]
-    assert not [n for n in make(False).state_dict() if "char" in n or ".v." in n]
+    assert not [n for n in make(False).state_dict() if "char" in n or ".v_" in n]
 
 
 @pytest.mark.parametrize("name", ["vocab_size", "hidden_size", "character_size", "alphabet_size"])

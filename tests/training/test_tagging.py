@@ -338,10 +338,11 @@ class Own(cavs.TypedFunction):
 
 class Word(cavs.VertexFunction):
     def __init__(self, vocab_size, size):
-        self.embedding = nn.Embedding(vocab_size, size)
+        self.embedding, self.size = nn.Embedding(vocab_size, size), size
 
     def forward(self, v):
-        v.scatter(x=self.embedding(v.pull("word", dtype="int32")))
+        ends = v.gather(x=self.size).x.sum()
+        v.scatter(x=self.embedding(v.pull("word", dtype="int32")) + ends)
 
 
 class Char(cavs.VertexFunction):
