@@ -80,14 +80,14 @@ def load_tagged(path: PathLike) -> TaggedCorpus:
     """
     place = as_path(path)
     try:
-        name, is_file = place.resolve().name or "data", place.is_file()
+        place, is_file = place.resolve(), place.is_file()
     except (OSError, ValueError, RuntimeError):
-        name, is_file = "", False  # the search in it will raise the error
+        is_file = False  # the search in it will raise the error
     if not is_file:
         expected = "a file of word|TAG sentences, or a folder with train.txt, dev.txt and test.txt"
         parts = ("train", "dev", "test")
         files = [find_file(path, [f"{part}.txt"], expected) for part in parts]
-        return TaggedCorpus(name, *map(read_tagged, files))
+        return TaggedCorpus(place.name, *map(read_tagged, files))
     sentences = read_tagged(path)
     if len(sentences) < 3:
         fail(
@@ -98,7 +98,7 @@ def load_tagged(path: PathLike) -> TaggedCorpus:
     random.Random(0).shuffle(sentences)
     tenth = max(1, len(sentences) // 10)
     return TaggedCorpus(
-        name, sentences[2 * tenth :], sentences[tenth : 2 * tenth], sentences[:tenth]
+        place.stem, sentences[2 * tenth :], sentences[tenth : 2 * tenth], sentences[:tenth]
     )
 
 

@@ -289,7 +289,9 @@ def test_parts_of_speech_have_no_f1(tmp_path: Path, capsys: pytest.CaptureFixtur
     given = ["--data", tmp_path / "pos.txt", "--epochs", "6", "--output", run, *SMALL]
     command(capsys, "train", "tagger", *given)
     said = command(capsys, "evaluate", run / "best.safetensors")
-    assert "pos.txt: words 100.00 %  unseen words 100.00 %\n3 sentences, 9 words, 3 of" in said
+    assert (
+        "test set of pos: words 100.00 %  unseen words 100.00 %\n3 sentences, 9 words, 3 of" in said
+    )
     scores = json.loads(command(capsys, "evaluate", run / "best.safetensors", "--json"))
     assert "f1" not in scores
 

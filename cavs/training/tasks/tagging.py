@@ -78,6 +78,12 @@ class TaggedSource(Source):
     def load(self) -> TaggedCorpus:
         return load_tagged(self.path)
 
+    @property
+    def name(self) -> str:
+        """A short name, that of the folder or of the file."""
+        path = Path(self.path).resolve()
+        return (path.stem if path.is_file() else path.name) or "data"
+
 
 class TaggingTask(EmbedsWords, Predicts):
     """Tags the words of sentences."""
