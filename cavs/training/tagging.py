@@ -1,19 +1,31 @@
-"""The scores of taggers: of all words, of words that training did not see, and of names."""
+"""Tagging: the data as models read them, the scores, and the tags of sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 import cavs
-from cavs.data import Vocabulary, name_f1, name_spans
+from cavs.data import (
+    Dataset,
+    Loader,
+    TaggedSentence,
+    Vocabulary,
+    name_f1,
+    name_spans,
+    tagger_dataset,
+)
+from cavs.errors import DataError
+from cavs.training._fields import shown
 from cavs.training.metrics import finite_total, judging, placed, predictions, total
 from cavs.training.objective import Batches, Inputs, Judged, Loss, Objective, ShouldStop
 
 #: The input that says of each word whether training did not see it; models do not pull it.
 UNSEEN = "unseen"
+#: The types that read characters.
+READERS = ("char_before", "char_after")
 
 
 class Tagging(Objective):
@@ -80,3 +92,71 @@ def tags_of(batch: cavs.GraphBatch, ids: Any, tags: Vocabulary) -> list[list[str
     """The tags of each sentence from the ids of all words."""
     names = np.array(tags.tokens, object)
     return [names[own].tolist() for own in cavs.unbatch(batch, ids, of="tag")]
+
+
+def words_of(sentences: Sequence[TaggedSentence]) -> list[str]:
+    """All words, one sentence after the other."""
+    return [word for sentence in sentences for word in sentence.words]
+
+
+def model_dataset(
+    sentences: Sequence[TaggedSentence], words: Vocabulary, vocabularies: Mapping[str, Vocabulary]
+) -> Dataset:
+    """Sentences as the model reads them."""
+    return tagger_dataset(sentences, words, vocabularies["tags"], vocabularies.get("characters"))
+
+
+def judged_batches(
+    sentences: Sequence[TaggedSentence],
+    words: Vocabulary,
+    vocabularies: Mapping[str, Vocabulary],
+    what: str,
+    batch_size: int,
+) -> Loader:
+    """Batches to judge a model by, with the input `UNSEEN`; `what` names the sentences in errors.
+
+    Raises:
+        DataError: a tag that the model does not know.
+    """
+    tags, seen = vocabularies["tags"], vocabularies["training words"]
+    for number, sentence in enumerate(sentences, 1):
+        strange = next((tag for tag in sentence.tags if tag not in tags), None)
+        if strange is not None:
+            raise DataError(
+                f"[data] {what}: expected tags among {', '.join(tags.tokens[:20])}, as in the "
+                f"model's training, got {shown(strange)} in sentence {number}; name data of these "
+                "tags"
+            )
+    dataset = model_dataset(sentences, words, vocabularies)
+    unseen = np.array([word not in seen for word in words_of(sentences)], np.int32)
+    inputs = {name: dataset.flat(name) for name in dataset.names}
+    of = {"word": "word", "label": "tag", "character": list(READERS), UNSEEN: "tag"}
+    return Loader(
+        Dataset(
+            dataset.graphs,
+            vertex={**inputs, UNSEEN: unseen},
+            of={name: types for name, types in of.items() if name in inputs or name == UNSEEN},
+        ),
+        batch_size,
+        cache=True,
+    )
+
+
+def tag_sentences(
+    model: cavs.Model,
+    sentences: Sequence[Sequence[str]],
+    words: Vocabulary,
+    vocabularies: Mapping[str, Vocabulary],
+) -> list[tuple[list[str], list[dict[str, float]]]]:
+    """Of each sentence the tags, and of each word the probability of every tag."""
+    if not sentences:
+        return []
+    tags = vocabularies["tags"]
+    plain = [TaggedSentence(tuple(own), (None,) * len(own)) for own in sentences]
+    batch, inputs = model_dataset(plain, words, vocabularies).batch(np.arange(len(plain)))
+    with cavs.no_grad():
+        logits = model(batch, outputs=["logits"], **inputs)["logits"]
+    shares = cavs.unbatch(batch, cavs.ops.softmax(logits).numpy(), of="tag")
+    found = tags_of(batch, predictions(logits), tags)
+    named = [[dict(zip(tags, row, strict=True)) for row in own.tolist()] for own in shares]
+    return list(zip(found, named, strict=True))

@@ -9,29 +9,31 @@ from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import cavs
 from cavs.data import (
     Dataset,
     Loader,
     TaggedCorpus,
-    TaggedSentence,
     Vocabulary,
     character_vocabulary,
     load_tagged,
     read_tagged,
     tag_vocabulary,
-    tagger_dataset,
 )
-from cavs.errors import DataError, InputError
+from cavs.errors import InputError
 from cavs.models import CharacterTagger
-from cavs.training._fields import shown
 from cavs.training.config import TrainingConfig
 from cavs.training.contract import Contract, FunctionContract, Pull
-from cavs.training.metrics import predictions
+from cavs.training.metrics import judging
 from cavs.training.options import Choice, Integer, Option, with_defaults
-from cavs.training.tagging import UNSEEN, Tagging, tags_of
+from cavs.training.tagging import (
+    READERS,
+    Tagging,
+    judged_batches,
+    model_dataset,
+    tag_sentences,
+    words_of,
+)
 from cavs.training.tasks._abilities import Predicts
 from cavs.training.tasks._embedding import VECTORS_OPTION, EmbedsWords, with_vectors
 from cavs.training.tasks._options import (
@@ -50,7 +52,6 @@ if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
 
 _WORD = re.compile(r"\S+", re.ASCII)
-_CHARACTERS = ("char_before", "char_after")
 
 
 def _contract(*characters: str) -> Contract:
@@ -94,7 +95,7 @@ class TaggingTask(EmbedsWords, Predicts):
             "tagger",
             "bidirectional LSTM that tags words, and reads rare ones by characters",
             CharacterTagger,
-            _contract(*_CHARACTERS),
+            _contract(*READERS),
         ),
     )
     own_options = (
@@ -164,10 +165,10 @@ class TaggingTask(EmbedsWords, Predicts):
                 is rare, so that characters would not be learnt.
         """
         corpus = source.load()
-        words = _words(corpus.train)
+        words = words_of(corpus.train)
         known = Vocabulary.from_tokens(words, min_count=min_count)
         everywhere = [*corpus.train, *corpus.dev, *corpus.test]
-        vocabulary, found = with_vectors(vectors, known, _words(everywhere), progress=progress)
+        vocabulary, found = with_vectors(vectors, known, words_of(everywhere), progress=progress)
         others = {
             "tags": tag_vocabulary(everywhere),
             "training words": Vocabulary.from_tokens(words, specials=(), unknown=None),
@@ -208,16 +209,19 @@ class TaggingTask(EmbedsWords, Predicts):
 
     def train_set(self, config: TrainingConfig) -> Dataset:
         del config
-        return _dataset(self.split("train"), self.words, self.vocabularies)
+        return model_dataset(self.split("train"), self.words, self.vocabularies)
 
     def batches(self, split: str, batch_size: int | None = None) -> Loader:
         size = self.evaluation_batch_size if batch_size is None else batch_size
-        return _judged(self.split(split), self.words, self.vocabularies, f"the {split} set", size)
+        return judged_batches(
+            self.split(split), self.words, self.vocabularies, f"the {split} set", size
+        )
 
     def examples(self, model: Any) -> list[str]:
         """See `Task`: test sentences with the tags that are found."""
         some = [sentence.words for sentence in self.split("test")[:2]]
-        tagged = _tagged(model.eval(), some, self.words, self.vocabularies)
+        with judging(model):
+            tagged = tag_sentences(model, some, self.words, self.vocabularies)
         return [_written(words, tags) for words, (tags, _) in zip(some, tagged, strict=True)]
 
     @classmethod
@@ -240,7 +244,7 @@ class TaggingTask(EmbedsWords, Predicts):
             )
         vocabularies = trained.checkpoint.vocabularies
         size = cls.evaluation_batch_size if batch_size is None else batch_size
-        batches = _judged(read_tagged(data), trained.words, vocabularies, data, size)
+        batches = judged_batches(read_tagged(data), trained.words, vocabularies, data, size)
         objective = Tagging(vocabularies["tags"])
         scores = objective.evaluate(trained.model(), batches, lambda: False)
         assert scores is not None
@@ -263,7 +267,9 @@ class TaggingTask(EmbedsWords, Predicts):
         vocabularies = trained.checkpoint.vocabularies
 
         def predict(sentences: list[list[str]]) -> list[str]:
-            found = zip(sentences, _tagged(model, sentences, words, vocabularies), strict=True)
+            found = zip(
+                sentences, tag_sentences(model, sentences, words, vocabularies), strict=True
+            )
             if not json:
                 return [_written(own, tags) for own, (tags, _) in found]
             return [
@@ -272,73 +278,6 @@ class TaggingTask(EmbedsWords, Predicts):
             ]
 
         return predict
-
-
-def _words(sentences: Sequence[TaggedSentence]) -> list[str]:
-    return [word for sentence in sentences for word in sentence.words]
-
-
-def _dataset(
-    sentences: Sequence[TaggedSentence], words: Vocabulary, vocabularies: Mapping[str, Vocabulary]
-) -> Dataset:
-    """Sentences as the model reads them."""
-    return tagger_dataset(sentences, words, vocabularies["tags"], vocabularies.get("characters"))
-
-
-def _judged(
-    sentences: Sequence[TaggedSentence],
-    words: Vocabulary,
-    vocabularies: Mapping[str, Vocabulary],
-    what: str,
-    batch_size: int,
-) -> Loader:
-    """Batches to judge a model by, with the input `UNSEEN`; `what` names the sentences in errors.
-
-    Raises:
-        DataError: a tag that the model does not know.
-    """
-    tags, seen = vocabularies["tags"], vocabularies["training words"]
-    for number, sentence in enumerate(sentences, 1):
-        strange = next((tag for tag in sentence.tags if tag not in tags), None)
-        if strange is not None:
-            raise DataError(
-                f"[data] {what}: expected tags among {', '.join(tags.tokens[:20])}, as in the "
-                f"model's training, got {shown(strange)} in sentence {number}; name data of these "
-                "tags"
-            )
-    dataset = _dataset(sentences, words, vocabularies)
-    unseen = np.array([word not in seen for word in _words(sentences)], np.int32)
-    inputs = {name: dataset.flat(name) for name in dataset.names}
-    of = {"word": "word", "label": "tag", "character": list(_CHARACTERS), UNSEEN: "tag"}
-    return Loader(
-        Dataset(
-            dataset.graphs,
-            vertex={**inputs, UNSEEN: unseen},
-            of={name: types for name, types in of.items() if name in inputs or name == UNSEEN},
-        ),
-        batch_size,
-        cache=True,
-    )
-
-
-def _tagged(
-    model: cavs.Model,
-    sentences: Sequence[Sequence[str]],
-    words: Vocabulary,
-    vocabularies: Mapping[str, Vocabulary],
-) -> list[tuple[list[str], list[dict[str, float]]]]:
-    """Of each sentence the tags, and of each word the probability of every tag."""
-    if not sentences:
-        return []
-    tags = vocabularies["tags"]
-    plain = [TaggedSentence(tuple(own), (None,) * len(own)) for own in sentences]
-    batch, inputs = _dataset(plain, words, vocabularies).batch(np.arange(len(plain)))
-    with cavs.no_grad():
-        logits = model(batch, outputs=["logits"], **inputs)["logits"]
-    shares = cavs.unbatch(batch, cavs.ops.softmax(logits).numpy(), of="tag")
-    found = tags_of(batch, predictions(logits), tags)
-    named = [[dict(zip(tags, row, strict=True)) for row in own.tolist()] for own in shares]
-    return list(zip(found, named, strict=True))
 
 
 def _written(words: Sequence[str], tags: Sequence[str]) -> str:
