@@ -106,35 +106,22 @@ def test_unseen_words_are_told_without_the_training_data(
     assert set(trained.words) - {"<unk>"} < set(seen)
 
 
-def test_it_goes_on(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder, whole, half = (
-        (json.loads((run / "metrics.json").read_text())["data"]["path"]),
-        *[tmp_path / name for name in ("whole", "half")],
-    )
-    given = ["--data", folder, *SMALL]
-    command(capsys, "train", "tagger", *given, "--epochs", "2", "--output", whole)
-    command(
-        capsys,
-        "train",
-        "tagger",
-        *given,
-        "--epochs",
-        "1",
-        "--lr-schedule",
-        "constant",
-        "--output",
-        half,
-    )
-    resume = ["--resume", half / "last.safetensors", "--epochs", "2", "--quiet"]
-    command(capsys, "train", "tagger", *resume, "--output", tmp_path / "more")
-    more = load_checkpoint(tmp_path / "more" / "last.safetensors")
-    assert len(more.training["progress"]["history"]) == 2
-    assert more.vocabularies == load_checkpoint(half / "last.safetensors").vocabularies
-    again = ["--config", whole / "metrics.json", "--output", tmp_path / "again", "--quiet"]
-    command(capsys, "train", "tagger", *again)
-    one, other = (load_checkpoint(p / "last.safetensors") for p in (whole, tmp_path / "again"))
-    for name, values in one.parameters.items():
-        np.testing.assert_array_equal(other.parameters[name], values)
+def test_a_run_goes_on_and_is_repeated_to_the_bit(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, half, again = (tmp_path / name for name in ("whole", "half", "again"))
+    given = ["--data", folder, *SMALL, "--lr-schedule", "constant"]
+    command(capsys, "train", "tagger", *given, "--epochs", 2, "--output", whole)
+    command(capsys, "train", "tagger", *given, "--epochs", 1, "--output", half)
+    last = half / "last.safetensors"
+    command(capsys, "train", "tagger", "--resume", last, "--epochs", 2, "--quiet")
+    command(capsys, "train", "tagger", "--config", whole / "metrics.json", "--output", again)
+    first = load_checkpoint(whole / "last.safetensors")
+    for other in (load_checkpoint(last), load_checkpoint(again / "last.safetensors")):
+        assert other.vocabularies == first.vocabularies
+        assert len(other.training["progress"]["history"]) == 2
+        for name, values in first.parameters.items():
+            np.testing.assert_array_equal(other.parameters[name], values)
 
 
 def test_a_run_may_begin_with_parameters_of_the_same_words_and_tags(
