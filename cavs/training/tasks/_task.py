@@ -16,9 +16,9 @@ from cavs.training.contract import Contract
 from cavs.training.embedding import embedding_parameters
 from cavs.training.objective import Batches, Objective
 from cavs.training.options import Option, complete, with_defaults
-from cavs.training.tasks._parts import BuiltInModel as BuiltInModel
-from cavs.training.tasks._parts import Evaluation as Evaluation
-from cavs.training.tasks._parts import Vocabularies, check_vocabularies
+from cavs.training.tasks._built_in import BuiltInModel as BuiltInModel
+from cavs.training.tasks._built_in import Evaluation as Evaluation
+from cavs.training.tasks._vocabularies import Vocabularies, check_vocabularies
 from cavs.training.user_model import UserModel, said_of
 
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ class Task(ABC):
 
     @classmethod
     def contract_of(cls, name: str, arguments: Mapping[str, Any]) -> Contract:
-        """The contract of a built-in model with these arguments."""
+        """The contract of a model, by the name of a built-in model, or of the task, and by the
+        arguments that it is made with."""
         del arguments
         return cls.model_of(name).contract
 

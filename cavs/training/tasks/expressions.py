@@ -38,14 +38,14 @@ from cavs.training.tasks._options import (
     size_option,
     source_option,
 )
-from cavs.training.tasks._parts import BuiltInModel, Vocabularies
 from cavs.training.tasks._source import (
     DIVERGENCE_RANGES,
     EXPRESSION_RANGES,
     Ranges,
     Source,
 )
-from cavs.training.tasks._task import SameInputs
+from cavs.training.tasks._task import BuiltInModel, SameInputs
+from cavs.training.tasks._vocabularies import Vocabularies
 
 if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained

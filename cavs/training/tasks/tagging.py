@@ -44,9 +44,8 @@ from cavs.training.tasks._options import (
     dropout_options,
     size_option,
 )
-from cavs.training.tasks._parts import BuiltInModel, Evaluation
 from cavs.training.tasks._source import Source
-from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT
+from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel, Evaluation
 
 if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
