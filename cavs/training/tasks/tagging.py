@@ -116,7 +116,12 @@ class TaggingTask(EmbedsWords, Predicts):
         replace(size_option("character_size", 25), needs=("characters", "rare")),
         replace(size_option("character_hidden_size", 50), needs=("characters", "rare")),
         size_option("hidden_size", 100),
-        *dropout_options("of what the classifier sees", 0.5, None),
+        *(
+            replace(option, meaning="of the embeddings of words and of characters")
+            if option.name == "embedding_dropout"
+            else option
+            for option in dropout_options("of what the classifier sees", 0.5, None)
+        ),
         VECTORS_OPTION,
     )
     training_options = with_defaults(
