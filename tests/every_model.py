@@ -13,14 +13,18 @@ import numpy as np
 import cavs
 from cavs import models
 from cavs.data import (
+    TaggedSentence,
     Vocabulary,
     chain_graph,
+    character_vocabulary,
     generate_listops,
     language_model_dataset,
     language_model_vocabulary,
     parse_tree,
     production_dataset,
     production_vocabulary,
+    tag_vocabulary,
+    tagger_dataset,
     transition_dataset,
 )
 from cavs.data.listops_generator import ListOpsGenerator
@@ -101,6 +105,22 @@ def _tagger(**options: Any) -> Trained:
     return Trained(program, loss)
 
 
+def _character_tagger(**options: Any) -> Trained:
+    sentences = [
+        TaggedSentence(("a", "bac", "a"), ("X", "Y", "Z")),
+        TaggedSentence(("abba",), ("Y",)),
+        TaggedSentence(("a", "a"), ("X", "X")),
+    ]
+    words, characters = Vocabulary(["<unk>", "a"]), character_vocabulary(["abc"])
+    samples = tagger_dataset(sentences, words, tag_vocabulary(sentences), characters)
+    function = models.CharacterTagger(
+        2, len(characters), 4, 3, 4, 5, 3, dropout=0.3, embedding_dropout=0.3
+    )
+    model = cavs.compile(function, **options)
+    batch, inputs = samples.batch(range(3))
+    return Trained(model, lambda: model(batch, **inputs)["loss"].sum())
+
+
 def _language_model(**options: Any) -> Trained:
     function = models.LSTMLanguageModel(len(WORDS), 5, 2, init_scale=0.5, dropout=0.3)
     model = cavs.compile(function, **options)
@@ -160,6 +180,7 @@ def _parser(**options: Any) -> Trained:
 MODELS: dict[str, Make] = {
     **{name: partial(_classifier, case) for name, case in model_cases.CASES.items()},
     "bilstm": _tagger,
+    "character-tagger": _character_tagger,
     "lstm-lm": _language_model,
     "vae": partial(_images, models.VAE, _weighted),
     "sbn": partial(_images, models.SigmoidBeliefNetwork, _scored),

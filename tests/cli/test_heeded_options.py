@@ -17,7 +17,7 @@ from cavs.errors import CheckpointError, InputError
 from cavs.training import ImageTask, load_checkpoint, save_checkpoint
 from cavs.training.tasks import MODELS, Predicts, Samples, Trained
 
-SCORED_WITHOUT_SAMPLES = ("tree-lstm", "nary-tree-lstm", "tree-gru", "tree-fc", "parser")
+SCORED_WITHOUT_SAMPLES = ("tree-lstm", "nary-tree-lstm", "tree-gru", "tree-fc", "parser", "tagger")
 
 
 def test_all_models_are_here() -> None:
@@ -126,7 +126,8 @@ def test_options_of_predict(
     model: str,
 ) -> None:
     task, use = MODELS[model], ["predict", runs[model] / "best.safetensors"]
-    lines = ["so very\n", "bad so\n"] if model == "parser" else ["[MAX 1 2 ]\n", "[MIN 1 2 ]\n"]
+    of_sentences = model in ("parser", "tagger")
+    lines = ["so very\n", "bad so\n"] if of_sentences else ["[MAX 1 2 ]\n", "[MIN 1 2 ]\n"]
     sizes: list[int] = []
     plain = task.predictor
 
@@ -147,7 +148,7 @@ def test_options_of_predict(
     assert max(sizes) == 1
     code, found = printed("--all")
     assert found != expected
-    if model == "parser":
+    if of_sentences:
         check_refusal(found, "--all")
     else:
         assert code == 0
