@@ -28,9 +28,11 @@ from cavs.core.passes import (
     Context,
     remember_pulls,
     run,
+    say_switches,
 )
-from cavs.core.passes.remember_pulls import Remembered
+from cavs.core.passes.remember_pulls import Remembered, refuse_in_training
 from cavs.core.program import Output, OutputKind, Program
+from cavs.core.remarks import Notes
 from cavs.core.trace import Trace, select_outputs, trace
 from cavs.core.tracing import apart_from_traces, leaves_apart
 from cavs.core.type_order import order_of, read_states
@@ -90,11 +92,11 @@ class Compiler:
             self._evaluation: Compiler | None = None
             self._begin(traced)
 
-    def _begin(self, traced: Trace) -> None:
+    def _begin(self, traced: Trace, notes: Notes | None = None) -> None:
         """Sets up everything that follows from the trace."""
         verify(traced.function.roots(), "trace")
         self.trace = traced
-        self._context = Context(self.passes)
+        self._context = Context(self.passes, notes)
         function = read_states(traced.function) if traced.types else traced.function
         self.function = run(OF_FUNCTIONS, function, self._context)
         moved = {"hoist", "defer"}.issubset(self.passes)
@@ -109,6 +111,25 @@ class Compiler:
     def in_mode(self, training: bool) -> Compiler:
         """The same function in training mode, which is this one, or in evaluation."""
         return self if training else self._evaluation or self._evaluating()
+
+    def noted(self) -> dict[str, Notes]:
+        """What the passes say when they do all of their work once more: for ``inference``, and for
+        ``training`` with cotangents of all outputs."""
+        with _lock, apart_from_traces():
+            made, of_function = copy(self), Notes()
+            made._begin(self.trace, of_function)
+            say_switches(made._context)
+            found = {}
+            for mode in ("inference", "training"):
+                notes = made._context.notes = of_function.copy()
+                if mode == "inference":
+                    made.remembering()
+                else:
+                    made.backward(made.function.pushes, ())
+                    if "remember_pulls" in self.passes:
+                        refuse_in_training(made.function, notes)
+                found[mode] = notes
+        return found
 
     def only(self, outputs: Iterable[str]) -> Compiler:
         """The same function with these outputs alone, and with the inputs that they depend on. The
@@ -137,7 +158,8 @@ class Compiler:
 
     def _masks(self, roots: Iterable[Node]) -> dict[Node, Node]:
         """Maps a product that may leave out rows to its mask."""
-        return find_masks(roots, self._context.shared(RowIds), self.passes)
+        ids, notes = self._context.shared(RowIds), self._context.notes
+        return find_masks(roots, ids, self.passes, notes)
 
     def gradient(self, pushes: Iterable[Name], inputs: Iterable[Name]) -> Gradient:
         """∂F after the passes, with embedding gradients by distinct ids."""
@@ -177,7 +199,8 @@ class Compiler:
             if forward is not None:
                 rows = {name: node.space for name, node in self.function.pushes.items()}
                 options["given"] |= rows
-        return lower(sinks, forward, self._named(), self.passes, **options)
+        notes = self._context.notes
+        return lower(sinks, forward, self._named(), self.passes, notes=notes, **options)
 
     @_one_at_a_time
     def remembering(self) -> tuple[Program, list[tuple[Remembered, Program]]]:
@@ -187,7 +210,7 @@ class Compiler:
             rest = self.function
             parts: list[Remembered] = []
             if "remember_pulls" in self.passes:
-                rest, parts = remember_pulls(self.function)
+                rest, parts = remember_pulls(self.function, self._context.notes)
                 verify(rest.roots(), "remember_pulls")
             programs = []
             for part in parts:

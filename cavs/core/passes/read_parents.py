@@ -11,12 +11,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cavs.core.autodiff import Gradient
-from cavs.core.ir import Name, Node
+from cavs.core.ir import Name, Node, state_of
 from cavs.core.ops._def import SpaceKind, apply
 from cavs.core.ops.elementwise import ADD
 from cavs.core.ops.shape import CONCAT, reshape
 from cavs.core.ops.structure import SLOTS_TO_EDGES, SPREAD
 from cavs.core.passes.context import Context
+from cavs.core.remarks import Notes, Stake, called_state
 
 
 def read_parents(gradient: Gradient, context: Context) -> Gradient:
@@ -32,7 +33,21 @@ def read_parents(gradient: Gradient, context: Context) -> Gradient:
             found[name], slots[name] = _side_by_side(node), len(node.inputs)
         else:
             found[name] = node
+        if context.notes is not None:
+            _say(context.notes, name, node, by_parents=found[name] is not node)
     return replace(gradient, edges=found, slots=slots)
+
+
+def _say(notes: Notes, reading: Name, node: Node, *, by_parents: bool) -> None:
+    """Says whether rows per edge are written for the cotangent of a state. A row of them is added
+    up once."""
+    state = called_state(state_of(reading))
+    at_stake = [Stake(node.space, node.size)]
+    if by_parents:
+        notes.did("read_parents", f"gradients of {state!r} are read from its parents", at_stake)
+    else:
+        reason = f"the gradient of {state!r} differs from child to child"
+        notes.refuse("read_parents", node, reason, at_stake)
 
 
 def _of_all_children(node: Node) -> Node | None:

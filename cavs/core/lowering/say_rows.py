@@ -1,0 +1,44 @@
+"""Says of the passes that leave rows out of products which do, and where zeros are lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from cavs.core.ir import Node, ancestors
+from cavs.core.lowering.zeros import Rows, Zeros
+from cavs.core.ops._def import Unique
+from cavs.core.remarks import Notes, listed, products_after
+
+
+def say_rows(
+    notes: Notes, name: str, zeros: Zeros, roots: Iterable[Node], found: Mapping[Node, Rows]
+) -> None:
+    """`name`: of the pass; `zeros`: what it knows of the function of these roots; `found`: the
+    products that leave out rows."""
+    what = "the id" if name == "skip_missing" else "the mask"
+    value = -1 if name == "skip_missing" else 0
+    after = products_after(ancestors(roots))
+    for node in zeros.lost:
+        # Distinct ids have one row of -1: nothing is lost there.
+        stay = [
+            x
+            for x in sorted(after[node], key=lambda x: x.number)
+            if x not in found and not isinstance(x.space, Unique)
+        ]
+        if stay and not isinstance(node.space, Unique):
+            rows = frozenset().union(*(zeros.zero.get(x, frozenset()) for x in node.inputs))
+            reason = (
+                f"{node.op.name} gives other numbers than 0 where {what} {_names(rows)} is {value}, "
+                "so the products after it have all rows"
+            )
+            notes.refuse(name, node, reason, stay)
+    of_rows = [x for x in found if not isinstance(x.space, Unique)]
+    if of_rows:
+        names = _names(frozenset().union(*(found[x] for x in of_rows)))
+        words = f"{len(of_rows)} products leave out the rows where {what} {names} is {value}"
+        notes.did(name, words)
+
+
+def _names(rows: Rows) -> str:
+    found = {str(x.attrs["name"]): None for clause in rows for x in clause if "name" in x.attrs}
+    return listed(sorted(found))

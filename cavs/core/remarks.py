@@ -1,0 +1,211 @@
+"""What the passes say of their own work: what each saved, what it did not do for which line of F, and
+why. It is said where it is decided, into a collector that is there only while somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from cavs.core.ir import Internal, Name, Node, ancestors
+from cavs.core.ops._def import Space, SpaceKind, Unique
+from cavs.core.ops.matmul import MATMUL
+from cavs.core.ops.structure import GATHER, PULL
+from cavs.core.tracing import SourceLine
+
+CountRows = Callable[[Space], int]
+"""How many rows of a space a batch has."""
+
+
+class Stake(NamedTuple):
+    """FLOPs of a row, and the rows that they are of. What was saved is the difference of stakes with
+    and without the pass: then FLOPs may be less than zero."""
+
+    space: Space
+    flops: int
+
+
+class Note(NamedTuple):
+    """What a pass said: its name, in words what it did or why it did not, the operation (if any)
+    that it says it of, and the work that this is about."""
+
+    name: str
+    words: str
+    node: Node | None
+    stakes: tuple[Stake, ...]
+
+
+class Notes:
+    """A collector of what passes say.
+
+    Attributes:
+        refused: what they did not do.
+        saved: what they did.
+    """
+
+    def __init__(self) -> None:
+        self.refused: list[Note] = []
+        self.saved: list[Note] = []
+
+    def copy(self) -> Notes:
+        """A collector that goes on from this one."""
+        made = Notes()
+        made.refused, made.saved = [*self.refused], [*self.saved]
+        return made
+
+    def refuse(
+        self, name: str, node: Node | None, reason: str, work: Iterable[Node | Stake] = ()
+    ) -> None:
+        """Notes that the pass `name` stopped at `node`; `work`: what it would have spared, or some
+        of."""
+        self.refused.append(Note(name, reason, node, _stakes(work)))
+
+    def did(self, name: str, words: str, work: Iterable[Node | Stake] = ()) -> None:
+        """Notes what the pass `name` did; `work`: what it spared."""
+        self.saved.append(Note(name, words, None, _stakes(work)))
+
+
+def _stakes(work: Iterable[Node | Stake]) -> tuple[Stake, ...]:
+    return tuple(x if isinstance(x, Stake) else Stake(x.space, x.flops) for x in work)
+
+
+@dataclass(frozen=True)
+class Remark:
+    """One thing that a pass did not do, or did, summed up over the rows and operations of a line.
+
+    Attributes:
+        name: of the pass; "batching" of the scheduler.
+        words: why not, or what was done.
+        type: of the vertices, in a function of types; else empty.
+        file, line, text: the line of F; empty and 0 where it is of no line.
+        flops: FLOPs of a row at stake, or saved, forward: of the kind of rows that has most.
+        rows: rows of the batch that this is about; 0 without a batch.
+        work: FLOPs at stake over these rows, or saved; 0 without a batch.
+    """
+
+    name: str
+    words: str
+    type: str = ""
+    file: str = ""
+    line: int = 0
+    text: str = ""
+    flops: int = 0
+    rows: int = 0
+    work: int = 0
+
+    @property
+    def where(self) -> SourceLine | None:
+        """The line of F."""
+        return SourceLine(self.file, self.line, self.text) if self.file else None
+
+
+def sum_up(notes: Iterable[Note], count: CountRows | None) -> list[Remark]:
+    """Notes with the same pass, words, type and line put together, most work first.
+
+    `count` gives the rows of a batch, if there is one.
+    """
+    found: dict[tuple[str, str, str, SourceLine | None], list[Stake]] = {}
+    for note in dict.fromkeys(notes):  # an analysis that serves several programs says it for each
+        where = note.node.where if note.node is not None else None
+        rows = note.node.space if note.node is not None else None
+        if rows is not None and rows.kind is SpaceKind.NONE:
+            rows = None
+        kind = rows.type if rows is not None else _only_type(note.stakes)
+        found.setdefault((note.name, note.words, kind, where), []).extend(note.stakes)
+    made = [_remark(*key, stakes, count) for key, stakes in found.items()]
+    return sorted(made, key=lambda r: (-r.work, -r.flops))
+
+
+def _only_type(stakes: Sequence[Stake]) -> str:
+    kinds = {stake.space.type for stake in stakes}
+    return kinds.pop() if len(kinds) == 1 else ""
+
+
+def _remark(
+    name: str,
+    words: str,
+    kind: str,
+    where: SourceLine | None,
+    stakes: Sequence[Stake],
+    count: CountRows | None,
+) -> Remark:
+    by_rows: dict[Space, int] = {}
+    for space, flops in stakes:
+        by_rows[space] = by_rows.get(space, 0) + flops
+    rows = work = 0
+    if count is not None:
+        numbers = {space: count(space) for space in by_rows}
+        rows = sum(numbers[space] for space, flops in by_rows.items() if flops > 0)
+        work = max(0, sum(numbers[space] * flops for space, flops in by_rows.items()))
+    return Remark(
+        name,
+        words,
+        kind,
+        where.file if where else "",
+        where.line if where else 0,
+        where.text if where else "",
+        max([0, *by_rows.values()]),
+        rows,
+        work,
+    )
+
+
+# What passes need to say it
+
+
+def products_after(order: Sequence[Node]) -> dict[Node, frozenset[Node]]:
+    """Maps each value to the products that it goes into before it meets a state of children."""
+    states: set[Node] = set()
+    for node in order:
+        if node.op is GATHER or any(x in states for x in node.inputs):
+            states.add(node)
+    after: dict[Node, set[Node]] = {node: set() for node in order}
+    for node in reversed(order):
+        if node in states:
+            continue
+        found = after[node] | {node} if node.op is MATMUL else after[node]
+        for x in node.inputs:
+            after[x] |= found
+    return {node: frozenset(products) for node, products in after.items()}
+
+
+def sources(node: Node) -> list[Node]:
+    """The pulls, gathers and other sources of rows that a value is computed from."""
+    return [x for x in ancestors([node]) if not x.inputs and x.space != SpaceKind.NONE]
+
+
+def called(node: Node) -> str:
+    """What a reason calls an operation: an input or a state by its name, others by their line."""
+    if node.op is PULL:
+        kind = "float input" if node.dtype == "float" else "id"
+        return f"the {kind} {str(node.attrs['name'])!r}"
+    if node.op is GATHER:
+        return f"{called_state(node.attrs['name'])!r} of children"
+    return f"{node.op.name} of line {node.where.line}" if node.where else node.op.name
+
+
+def called_state(name: Name) -> str:
+    """The user's name of a state, or of the one that a pass computed a state from."""
+    while isinstance(name, Internal):
+        name = getattr(name, "state", str(name))
+    return str(name)
+
+
+def listed(names: Collection[str]) -> str:
+    """Names in words: 'a', 'b' and 'c'."""
+    quoted = [repr(name) for name in names]
+    return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
+
+
+def of_rows(space: Space) -> str:
+    """What rows are called."""
+    if isinstance(space, Unique):
+        return f"distinct {' and '.join(map(repr, space.pulls))}"
+    words = {
+        SpaceKind.GRAPH: "graphs",
+        SpaceKind.EDGE: "edges",
+        SpaceKind.LEAF: "leaves",
+        SpaceKind.INNER: "inner vertices",
+        SpaceKind.NONE: "no rows",
+    }
+    return words.get(space.kind, "vertices")

@@ -1,0 +1,56 @@
+"""What the passes and the scheduler say of their work, weighed with the rows of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from cavs._arrays import Array
+from cavs.core.ir import Name
+from cavs.core.ops._def import Space, SpaceKind, Unique
+from cavs.core.program import Program
+from cavs.core.remarks import Remark, sum_up
+from cavs.execution.native import NativeExecutor
+from cavs.execution.profile._plan import count_ids
+from cavs.execution.profile._waits import (
+    Wait,
+    flops_of_batches,
+    remark_of_batches,
+    remarks_of_waits,
+)
+from cavs.execution.typed_rows import numbers_of
+from cavs.scheduler import GraphBatch
+
+
+class Remarks:
+    """The remarks of a function over one batch, by mode."""
+
+    def __init__(
+        self,
+        executor: NativeExecutor,
+        graphs: GraphBatch,
+        inputs: Mapping[Name, Array],
+        *,
+        training: bool,
+    ) -> None:
+        self._trace = executor.compiler.trace
+        self._graphs, self._inputs = graphs, inputs
+        self._counts: dict[Space, int] = {SpaceKind.NONE: 1}
+        self._notes = executor.compiler.in_mode(training).noted()
+
+    def _count(self, space: Space) -> int:
+        if space not in self._counts:
+            if isinstance(space, Unique):
+                rows = count_ids(self._graphs, space, self._inputs, self._trace)
+            else:
+                rows = len(numbers_of(self._graphs, self._trace.types, space))
+            self._counts[space] = rows
+        return self._counts[space]
+
+    def of(
+        self, mode: str, waits: Sequence[Wait], programs: Collection[Program]
+    ) -> tuple[list[Remark], list[Remark]]:
+        """What was not done in the mode, and what was."""
+        notes = self._notes[mode]
+        refused = remarks_of_waits(waits, flops_of_batches(programs))
+        refused += sum_up(notes.refused, self._count)
+        return refused, remark_of_batches(waits) + sum_up(notes.saved, self._count)
