@@ -156,10 +156,9 @@ class Compiler:
             self._evaluation = made
         return self._evaluation
 
-    def _masks(self, roots: Iterable[Node]) -> dict[Node, Node]:
+    def _masks(self, roots: Iterable[Node], notes: Notes | None) -> dict[Node, Node]:
         """Maps a product that may leave out rows to its mask."""
-        ids, notes = self._context.shared(RowIds), self._context.notes
-        return find_masks(roots, ids, self.passes, notes)
+        return find_masks(roots, self._context.shared(RowIds), self.passes, notes)
 
     def gradient(self, pushes: Iterable[Name], inputs: Iterable[Name]) -> Gradient:
         """∂F after the passes, with embedding gradients by distinct ids."""
@@ -178,29 +177,28 @@ class Compiler:
     @_one_at_a_time
     def _make_inference(self) -> Lowered:
         if self._inference is None:
-            self._inference = self._without_backward(self.function)
+            self._inference = self._without_backward(self.function, self._context.notes)
         return self._inference
 
     def _named(self) -> dict[str, Any]:
         return {self.param_names[p]: p for p in self.params}
 
-    def _without_backward(self, function: FunctionIR) -> Lowered:
-        masks = self._masks(function.roots())
+    def _without_backward(self, function: FunctionIR, notes: Notes | None) -> Lowered:
+        masks = self._masks(function.roots(), notes)
         sinks = self._sinks(frozenset(), function)
         types = self.types
         if types is not None and not any(isinstance(n.space, Typed) for n in sinks.nodes()):
             types = None  # a part of ids alone
-        return self._lower(sinks, None, masks=masks, types=types)
+        return self._lower(sinks, None, masks=masks, types=types, notes=notes)
 
     def _lower(self, sinks: Sinks, forward: Lowered | None, **options: Any) -> Lowered:
-        options = {"types": self.types, **options}
+        options = {"types": self.types, "notes": self._context.notes, **options}
         if options["types"] is not None:
             options["given"] = {name: spec.rows for name, spec in self.trace.inputs.items()}
             if forward is not None:
                 rows = {name: node.space for name, node in self.function.pushes.items()}
                 options["given"] |= rows
-        notes = self._context.notes
-        return lower(sinks, forward, self._named(), self.passes, notes=notes, **options)
+        return lower(sinks, forward, self._named(), self.passes, **options)
 
     @_one_at_a_time
     def remembering(self) -> tuple[Program, list[tuple[Remembered, Program]]]:
@@ -215,8 +213,8 @@ class Compiler:
             programs = []
             for part in parts:
                 verify(part.function.roots(), "remember_pulls")
-                programs.append((part, self._without_backward(part.function).program))
-            program = self._without_backward(rest).program if parts else self.inference()
+                programs.append((part, self._without_backward(part.function, None).program))
+            program = self._without_backward(rest, self._context.notes).program if parts else self.inference()
             self._remembering = program, programs
         return self._remembering
 
@@ -242,7 +240,7 @@ class Compiler:
             gradient = self.gradient(self.function.pushes, inputs)
             # Backward reads values of F too: F need not compute the rows that it does not read.
             # And backward leaves out rows by masks that F computes.
-            masks = self._masks([*self.function.roots(), *gradient.roots()])
+            masks = self._masks([*self.function.roots(), *gradient.roots()], None)
             nodes = set(ancestors([*self.function.roots(), *masks.values()]))
             read = [*gradient.roots(), *(m for node, m in masks.items() if node not in nodes)]
             saved = read_from_forward(read, nodes, self.function.scatters)
@@ -299,7 +297,9 @@ class Compiler:
             gradient = self.gradient(key[0], key[1])
             outputs = tuple(self._gradient_outputs(gradient))
             sinks = Sinks(gradient.edges, outputs, slots=gradient.slots)
-            masks = self._masks([*self.function.roots(), *gradient.roots()])
+            masks = self._masks(
+                [*self.function.roots(), *gradient.roots()], self._context.notes
+            )
             masks = {node: mask for node, mask in masks.items() if forward.gives(mask)}
             self._backwards[key] = self._lower(sinks, forward, masks=masks).program
         return self._backwards[key]

@@ -13,16 +13,39 @@ from cavs.core.ops.matmul import MATMUL
 from cavs.core.ops.structure import GATHER, PULL
 from cavs.core.tracing import SourceLine
 
-CountRows = Callable[[Space], int]
-"""How many rows of a space a batch has."""
+@dataclass(frozen=True)
+class Missing:
+    """Rows in which ids are -1, or masks 0.
+
+    Attributes:
+        space: the rows, of which they are some.
+        clauses: names of inputs: those of any one of the clauses are all -1 or 0.
+    """
+
+    space: Space
+    clauses: frozenset[frozenset[Name]]
+
+    @property
+    def kind(self) -> SpaceKind | None:
+        """The kind of the rows."""
+        return self.space.kind
+
+    @property
+    def type(self) -> str:
+        """The type of the rows."""
+        return self.space.type
 
 
 class Stake(NamedTuple):
     """FLOPs of a row, and the rows that they are of. What was saved is the difference of stakes with
     and without the pass: then FLOPs may be less than zero."""
 
-    space: Space
+    space: Space | Missing
     flops: int
+
+
+CountRows = Callable[[Space | Missing], int]
+"""How many rows of a space a batch has."""
 
 
 class Note(NamedTuple):
@@ -106,14 +129,23 @@ def sum_up(notes: Iterable[Note], count: CountRows | None) -> list[Remark]:
     """
     found: dict[tuple[str, str, str, SourceLine | None], list[Stake]] = {}
     for note in dict.fromkeys(notes):  # an analysis that serves several programs says it for each
-        where = note.node.where if note.node is not None else None
+        where = _line_of(note.node)
         rows = note.node.space if note.node is not None else None
         if rows is not None and rows.kind is SpaceKind.NONE:
             rows = None
         kind = rows.type if rows is not None else _only_type(note.stakes)
         found.setdefault((note.name, note.words, kind, where), []).extend(note.stakes)
     made = [_remark(*key, stakes, count) for key, stakes in found.items()]
+    if count is not None:  # none of the batch's rows is concerned
+        made = [x for x in made if x.work or not x.flops]
     return sorted(made, key=lambda r: (-r.work, -r.flops))
+
+
+def _line_of(node: Node | None) -> SourceLine | None:
+    """The line of F that an operation is of; one of a gradient is of the last line before it."""
+    if node is None or node.where is not None:
+        return None if node is None else node.where
+    return next((x.where for x in reversed(ancestors([node])) if x.where is not None), None)
 
 
 def _only_type(stakes: Sequence[Stake]) -> str:
@@ -129,7 +161,7 @@ def _remark(
     stakes: Sequence[Stake],
     count: CountRows | None,
 ) -> Remark:
-    by_rows: dict[Space, int] = {}
+    by_rows: dict[Space | Missing, int] = {}
     for space, flops in stakes:
         by_rows[space] = by_rows.get(space, 0) + flops
     rows = work = 0

@@ -53,16 +53,16 @@ def _section(
 ) -> Iterator[str]:
     stopped = [x for x in refused[mode] if x in shown]
     did = [x for x in saved[mode] if x in shown]
-    yield f"{title}: {len(stopped)}"
+    yield f"{title}: {len(stopped)}, and what was done"
     for name in (BATCHING, *PASSES):
         own, done = [x for x in stopped if x.name == name], [x for x in did if x.name == name]
         if not own and not done:
             continue
         yield f"  {name}: {_DOES.get(name, '')}".rstrip(": ")
         for x in done:
-            yield f"    saved {_amount(x)}  {_words(x)}"
+            yield f"    done     {_amount(x)}  {_words(x)}"
         for x in own[:most]:
-            yield f"    lost  {_amount(x)}  {_words(x)}{_where(x)}"
+            yield f"    not done {_amount(x)}  {_words(x)}{_where(x)}"
         if most is not None and len(own) > most:
             yield f'    and {len(own) - most} more with less work: why="all" shows them'
 

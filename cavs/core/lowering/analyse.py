@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from cavs.core.ir import Node
-from cavs.core.lowering.fuse import Partition, Unit, arrange
+from cavs.core.lowering.fuse import Partition, Unit, arrange, say_groups
 from cavs.core.lowering.nodes import parts, summed_rows, sums_all_rows
 from cavs.core.lowering.phases import Phase, assign_phases, say_phases
 from cavs.core.lowering.sinks import Lowered, Sinks
@@ -74,16 +74,19 @@ def analyse(
     members = [*units.values(), *_stores(storage, units, apart)]
     by_level = [n for n, u in units.items() if u.phase == Phase.LEVEL and sums_all_rows(n)]
     writer = StepWriter(storage, by_level)
-    stretches = []
+    stretches, arranged = [], []
     for phase in Phase:
         of_phase = [unit for unit in members if unit.phase == phase]
         zeros = writer.zeros() if phase == Phase.LEVEL else ()
         if zeros:
             stretches.append(Stretch(SegmentKind.ROWS, SpaceKind.NONE, zeros))
         for kind, space, groups in arrange(of_phase, phase, "fuse" in switches, of_forward):
+            arranged += groups
             steps = tuple(step for group in groups for step in writer.steps(group))
             if steps:
                 stretches.append(Stretch(kind, space, steps))
+    if of_forward is not None:
+        say_groups(of_forward, arranged)
     return Lowering(storage, tuple(stretches))
 
 

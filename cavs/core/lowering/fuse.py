@@ -176,25 +176,31 @@ def _grow(
     return list(group)
 
 
+def say_groups(notes: Notes, groups: Iterable[Sequence[Unit]]) -> None:
+    """Says how many elementwise units of a program became one."""
+    joined = [len(group) for group in groups if len(group) > 1]
+    if joined:
+        words = f"{sum(joined)} elementwise operations go through memory in {len(joined)} passes"
+        notes.did("fuse", words)
+
+
 def _say(notes: Notes, groups: Sequence[Sequence[Unit]], units: Sequence[Unit]) -> None:
     """Says which of the elementwise units that read one of another group were kept out of it, by the
-    conditions of `_grow`, and how many units became one."""
+    conditions of `_grow`."""
     group_of = {unit: i for i, group in enumerate(groups) for unit in group}
     for unit in units:
         for x in dict.fromkeys((*unit.aligned, *unit.crossed)):
             if not unit.fusable or not x.fusable or x not in group_of:
                 continue
             if group_of.get(unit) != group_of[x]:
-                notes.refuse("fuse", unit.node, _why_apart(unit, x, group_of), [unit.node])
-    fused = [unit.node for group in groups if len(group) > 1 for unit in group]
-    if fused:
-        joined = sum(len(group) > 1 for group in groups)
-        words = f"{len(fused)} elementwise operations go through memory in {joined} groups"
-        notes.did("fuse", words)
+                reason = _why_apart(unit, x, group_of)
+                if reason:
+                    notes.refuse("fuse", unit.node, reason, [unit.node])
 
 
 def _why_apart(unit: Unit, x: Unit, group_of: Mapping[Unit, int]) -> str:
-    """Why a unit is in another group than `x`, which it reads."""
+    """Why a unit is in another group than `x`, which it reads; empty if only because another unit
+    that it reads is, which has a reason of its own."""
     a, b = x.node, unit.node
     apart = f"apart from {called(a)}"
     if a.space != b.space:
@@ -203,7 +209,12 @@ def _why_apart(unit: Unit, x: Unit, group_of: Mapping[Unit, int]) -> str:
         return f"{apart}: rows of {a.size:,} and of {b.size:,} numbers"
     if x in unit.crossed or x in unit.indirect:
         return f"{apart}: reads it through an index, hence from memory"
-    # Operands that come later than the group of `x`, or in a later segment.
-    later = [y for y in unit.aligned if group_of.get(y, len(group_of)) > group_of[x]]
-    between = f"{called(later[0].node)} stands" if later else "other operations stand"
-    return f"{apart}: {between} between"
+    between, seen = [unit], {unit}
+    for one in between:  # it grows
+        if not one.fusable:
+            return f"{apart}: {called(one.node)}, which is not elementwise, stands between"
+        later = [y for y in one.aligned if group_of.get(y, len(group_of)) > group_of[x]]
+        more = [y for y in dict.fromkeys(later) if y not in seen and y.node.inputs]
+        between += more
+        seen.update(more)
+    return ""

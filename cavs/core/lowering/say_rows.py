@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from cavs.core.ir import Node, ancestors
 from cavs.core.lowering.zeros import Rows, Zeros
-from cavs.core.ops._def import Unique
-from cavs.core.remarks import Notes, listed, products_after
+from cavs.core.ops._def import Space, Unique
+from cavs.core.ops.structure import PULL
+from cavs.core.remarks import Missing, Notes, Stake, listed, products_after
 
 
 def say_rows(
@@ -31,12 +32,20 @@ def say_rows(
                 f"{node.op.name} gives other numbers than 0 where {what} {_names(rows)} is {value}, "
                 "so the products after it have all rows"
             )
-            notes.refuse(name, node, reason, stay)
+            work = [Stake(_missing(x.space, rows), x.flops) for x in stay]
+            notes.refuse(name, node, reason, work)
     of_rows = [x for x in found if not isinstance(x.space, Unique)]
     if of_rows:
         names = _names(frozenset().union(*(found[x] for x in of_rows)))
         words = f"{len(of_rows)} products leave out the rows where {what} {names} is {value}"
-        notes.did(name, words)
+        notes.did(name, words, [Stake(_missing(x.space, found[x]), x.flops) for x in of_rows])
+
+
+def _missing(space: Space, rows: Rows) -> Space | Missing:
+    """The rows, if the ids and masks that say which are inputs of these rows."""
+    if not all(x.op is PULL and x.space == space for clause in rows for x in clause):
+        return space
+    return Missing(space, frozenset(frozenset(x.attrs["name"] for x in c) for c in rows))
 
 
 def _names(rows: Rows) -> str:

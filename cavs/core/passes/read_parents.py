@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cavs.core.autodiff import Gradient
-from cavs.core.ir import Name, Node, state_of
+from cavs.core.ir import Name, Node, ancestors, reading_of, state_of
 from cavs.core.ops._def import SpaceKind, apply
 from cavs.core.ops.elementwise import ADD
 from cavs.core.ops.shape import CONCAT, reshape
-from cavs.core.ops.structure import SLOTS_TO_EDGES, SPREAD
+from cavs.core.ops.structure import GATHER, SLOTS_TO_EDGES, SPREAD
 from cavs.core.passes.context import Context
 from cavs.core.remarks import Notes, Stake, called_state
 
@@ -34,11 +34,22 @@ def read_parents(gradient: Gradient, context: Context) -> Gradient:
         else:
             found[name] = node
         if context.notes is not None:
-            _say(context.notes, name, node, by_parents=found[name] is not node)
+            line = _line_of(name, gradient)
+            _say(context.notes, name, node, line, by_parents=found[name] is not node)
     return replace(gradient, edges=found, slots=slots)
 
 
-def _say(notes: Notes, reading: Name, node: Node, *, by_parents: bool) -> None:
+def _line_of(reading: Name, gradient: Gradient) -> Node | None:
+    """The gather of a state, or what reads it where a pass made it, for its line."""
+    order = ancestors(gradient.roots())
+    gathers = {x for x in order if x.op is GATHER and reading_of(x) == reading}
+    readers = [x for x in order if any(y in gathers for y in x.inputs)]
+    return next((x for x in (*gathers, *readers) if x.where is not None), None)
+
+
+def _say(
+    notes: Notes, reading: Name, node: Node, line: Node | None, *, by_parents: bool
+) -> None:
     """Says whether rows per edge are written for the cotangent of a state. A row of them is added
     up once."""
     state = called_state(state_of(reading))
@@ -47,7 +58,7 @@ def _say(notes: Notes, reading: Name, node: Node, *, by_parents: bool) -> None:
         notes.did("read_parents", f"gradients of {state!r} are read from its parents", at_stake)
     else:
         reason = f"the gradient of {state!r} differs from child to child"
-        notes.refuse("read_parents", node, reason, at_stake)
+        notes.refuse("read_parents", line, reason, at_stake)
 
 
 def _of_all_children(node: Node) -> Node | None:

@@ -79,14 +79,12 @@ def remember_pulls(
         elif node.op is EXPAND and not of_one and notes is not None:
             names = listed(node.attrs["rows"].pulls)
             reason = f"there are too many tuples of {names} to keep a value for each"
-            notes.refuse("remember_pulls", node.inputs[0], reason, _work(node.inputs))
+            _refuse(notes, node.inputs, reason)
     for space, nodes in frontier.items():
         hindrance = _hindrance(list(nodes))
         if hindrance is not None:
             if notes is not None:
-                for node in nodes:
-                    reason = hindrance.format(ids=repr(space.pulls[0]))
-                    notes.refuse("remember_pulls", node, reason, _work([node]))
+                _refuse(notes, list(nodes), hindrance.format(ids=repr(space.pulls[0])))
             continue
         part = _part(space, list(nodes))
         parts.append(part)
@@ -135,10 +133,17 @@ def _row_of(node: Node) -> Node | None:
 def refuse_in_training(function: FunctionIR, notes: Notes) -> None:
     """Says what inference would keep, and training computes in each call."""
     for part in remember_pulls(function)[1]:
-        for node in ancestors(function.roots()):
-            if node.op is EXPAND and node.attrs["rows"] in {key.rows for key in part.keys}:
-                reason = f"training changes the weights, so nothing of {part.pull!r} is kept"
-                notes.refuse("remember_pulls", node.inputs[0], reason, _work(node.inputs))
+        rows = {key.rows for key in part.keys}
+        nodes = [x for x in ancestors(function.roots()) if x.op is EXPAND]
+        kept = [x.inputs[0] for x in nodes if x.attrs["rows"] in rows]
+        _refuse(notes, kept, f"training changes the weights, so nothing of {part.pull!r} is kept")
+
+
+def _refuse(notes: Notes, nodes: Sequence[Node], reason: str) -> None:
+    """Says of each operation by which the values are computed that it is not kept."""
+    work = [x for x in _work(nodes) if x.flops]
+    for node in work or nodes:
+        notes.refuse("remember_pulls", node, reason, [node])
 
 
 def _work(nodes: Iterable[Node]) -> list[Node]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
+
 from cavs._arrays import Array
 from cavs.core.ir import Name
-from cavs.core.ops._def import Space, SpaceKind, Unique
+from cavs.core.ops._def import Space, SpaceKind, Unique, as_rows
 from cavs.core.program import Program
-from cavs.core.remarks import Remark, sum_up
+from cavs.core.remarks import Missing, Remark, sum_up
 from cavs.execution.native import NativeExecutor
 from cavs.execution.profile._plan import count_ids
 from cavs.execution.profile._waits import (
@@ -17,7 +19,7 @@ from cavs.execution.profile._waits import (
     remark_of_batches,
     remarks_of_waits,
 )
-from cavs.execution.typed_rows import numbers_of
+from cavs.execution.typed_rows import numbers_of, values_at
 from cavs.scheduler import GraphBatch
 
 
@@ -34,17 +36,32 @@ class Remarks:
     ) -> None:
         self._trace = executor.compiler.trace
         self._graphs, self._inputs = graphs, inputs
-        self._counts: dict[Space, int] = {SpaceKind.NONE: 1}
+        self._counts: dict[Space | Missing, int] = {SpaceKind.NONE: 1}
         self._notes = executor.compiler.in_mode(training).noted()
 
-    def _count(self, space: Space) -> int:
+    def _count(self, space: Space | Missing) -> int:
         if space not in self._counts:
-            if isinstance(space, Unique):
+            if isinstance(space, Missing):
+                rows = self._count_missing(space)
+            elif isinstance(space, Unique):
                 rows = count_ids(self._graphs, space, self._inputs, self._trace)
             else:
                 rows = len(numbers_of(self._graphs, self._trace.types, space))
             self._counts[space] = rows
         return self._counts[space]
+
+    def _count_missing(self, rows: Missing) -> int:
+        given, found = as_rows(rows.space), np.False_
+
+        def missing(name: Name) -> Array:
+            spec, array = self._trace.inputs[name], self._inputs[name]
+            values = values_at(self._graphs, self._trace.types, array, spec.rows, given)
+            absent: Array = values.reshape(len(values), -1)[:, 0] == (-1 if spec.dtype == "int32" else 0)
+            return absent
+
+        for clause in rows.clauses:
+            found = found | np.logical_and.reduce([missing(name) for name in clause])
+        return int(np.sum(found))
 
     def of(
         self, mode: str, waits: Sequence[Wait], programs: Collection[Program]
