@@ -146,9 +146,7 @@ class Program(Compiled):
         self, calls: Calls, /, *, repeats: int = 5, why: str = "most"
     ) -> dict[str, Profile]: ...
 
-    def explain(
-        self, calls: Calls | None = None, /, *, repeats: int = 5, why: str = "most"
-    ) -> Any:
+    def explain(self, calls: Calls | None = None, /, *, repeats: int = 5, why: str = "most") -> Any:
         """Describes the compiled programs of all functions or, over batches, measures where the
         time and memory of each call go: see :meth:`Model.explain`.
 

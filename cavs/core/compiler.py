@@ -214,7 +214,11 @@ class Compiler:
             for part in parts:
                 verify(part.function.roots(), "remember_pulls")
                 programs.append((part, self._without_backward(part.function, None).program))
-            program = self._without_backward(rest, self._context.notes).program if parts else self.inference()
+            program = (
+                self._without_backward(rest, self._context.notes).program
+                if parts
+                else self.inference()
+            )
             self._remembering = program, programs
         return self._remembering
 
@@ -297,9 +301,7 @@ class Compiler:
             gradient = self.gradient(key[0], key[1])
             outputs = tuple(self._gradient_outputs(gradient))
             sinks = Sinks(gradient.edges, outputs, slots=gradient.slots)
-            masks = self._masks(
-                [*self.function.roots(), *gradient.roots()], self._context.notes
-            )
+            masks = self._masks([*self.function.roots(), *gradient.roots()], self._context.notes)
             masks = {node: mask for node, mask in masks.items() if forward.gives(mask)}
             self._backwards[key] = self._lower(sinks, forward, masks=masks).program
         return self._backwards[key]

@@ -1,5 +1,5 @@
-"""What the passes say of their own work: what each saved, what it did not do for which line of F, and
-why. It is said where it is decided, into a collector that is there only while somebody asks."""
+"""What the passes say of their own work: what each saved, what it did not do for which line of F,
+and why. It is said where it is decided, into a collector that is there only while somebody asks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import NamedTuple
 from cavs.core.ir import Internal, Name, Node, ancestors
 from cavs.core.ops._def import Space, SpaceKind, Unique
 from cavs.core.ops.matmul import MATMUL
-from cavs.core.ops.structure import GATHER, PULL
+from cavs.core.ops.structure import GATHER, PULL, UNIQUE_IDS
 from cavs.core.tracing import SourceLine
+
 
 @dataclass(frozen=True)
 class Missing:
@@ -37,8 +38,8 @@ class Missing:
 
 
 class Stake(NamedTuple):
-    """FLOPs of a row, and the rows that they are of. What was saved is the difference of stakes with
-    and without the pass: then FLOPs may be less than zero."""
+    """FLOPs of a row, and the rows that they are of. What was saved is the difference of stakes
+    without and with the pass: then FLOPs may be less than zero."""
 
     space: Space | Missing
     flops: int
@@ -208,12 +209,26 @@ def sources(node: Node) -> list[Node]:
 
 def called(node: Node) -> str:
     """What a reason calls an operation: an input or a state by its name, others by their line."""
-    if node.op is PULL:
+    if node.op in (PULL, UNIQUE_IDS):
         kind = "float input" if node.dtype == "float" else "id"
         return f"the {kind} {str(node.attrs['name'])!r}"
     if node.op is GATHER:
         return f"{called_state(node.attrs['name'])!r} of children"
-    return f"{node.op.name} of line {node.where.line}" if node.where else node.op.name
+    name = _CALLED.get(node.op.name, node.op.name)
+    return f"{name} of line {node.where.line}" if node.where else name
+
+
+_CALLED = {
+    "expand": "what is computed by id",
+    "matmul": "the product",
+    "segment_sum": "the sum over children",
+    "spread": "the vertex's value",
+}
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things: 1 product, 2 products."""
+    return f"{number:,} {what}{'' if number == 1 else 'es' if what.endswith('ch') else 's'}"
 
 
 def called_state(name: Name) -> str:
@@ -223,10 +238,10 @@ def called_state(name: Name) -> str:
     return str(name)
 
 
-def listed(names: Collection[str]) -> str:
+def listed(names: Collection[str], last: str = "and") -> str:
     """Names in words: 'a', 'b' and 'c'."""
     quoted = [repr(name) for name in names]
-    return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
+    return f" {last} ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
 
 
 def of_rows(space: Space) -> str:

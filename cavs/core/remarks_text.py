@@ -14,6 +14,7 @@ MOST = 5
 BATCHING = "batching"
 
 _DOES = {
+    "simplify": "equal operations are done once, and what does nothing goes",
     "commute_gather": "the child multiplies its state, once, instead of each edge",
     "specialize_leaves": "vertices without children compute nothing with zeros",
     "unique_pulls": "what depends on ids alone runs once per distinct id",
@@ -25,6 +26,7 @@ _DOES = {
     "hoist": "what waits for no child runs once, before the levels",
     "defer": "what no parent gathers runs once, after the levels",
     "fuse": "elementwise operations go through memory together",
+    "stream": "segments that do not need each other go side by side, on a GPU",
     BATCHING: "vertices that are ready run together",
 }
 
@@ -37,28 +39,22 @@ def remarks_lines(refused: _Remarks, saved: _Remarks, most: int | None) -> Itera
     modes = list(refused)
     every = {mode: {*refused[mode], *saved[mode]} for mode in modes}
     common = set.intersection(*every.values())
-    yield from _section(f"=== not done, in {' and '.join(modes)}", refused, saved, common, modes[0], most)
-    for mode in modes if len(modes) > 1 else ():
-        alone = every[mode] - common
-        yield from _section(f"=== not done, in {mode} alone", refused, saved, alone, mode, most)
+    parts = [(" and ".join(modes), modes[0], common)]
+    if len(modes) > 1:
+        parts += [(f"{mode} alone", mode, every[mode] - common) for mode in modes]
+    for number, (words, mode, shown) in enumerate(parts):
+        stopped = [x for x in refused[mode] if x in shown]
+        if shown or number == 0:
+            yield f"=== not done, in {words}: {len(stopped)}, and what was done"
+        yield from _by_pass(stopped, [x for x in saved[mode] if x in shown], most)
 
 
-def _section(
-    title: str,
-    refused: _Remarks,
-    saved: _Remarks,
-    shown: set[Remark],
-    mode: str,
-    most: int | None,
-) -> Iterator[str]:
-    stopped = [x for x in refused[mode] if x in shown]
-    did = [x for x in saved[mode] if x in shown]
-    yield f"{title}: {len(stopped)}, and what was done"
+def _by_pass(stopped: Sequence[Remark], did: Sequence[Remark], most: int | None) -> Iterator[str]:
     for name in (BATCHING, *PASSES):
         own, done = [x for x in stopped if x.name == name], [x for x in did if x.name == name]
         if not own and not done:
             continue
-        yield f"  {name}: {_DOES.get(name, '')}".rstrip(": ")
+        yield f"  {name}: {_DOES[name]}"
         for x in done:
             yield f"    done     {_amount(x)}  {_words(x)}"
         for x in own[:most]:
@@ -69,8 +65,15 @@ def _section(
 
 def _amount(remark: Remark) -> str:
     if remark.rows:
-        return f"{remark.work / 1e6:12,.2f} MFLOP"
-    return f"{remark.flops:12,} FLOP a row" if remark.flops else " " * 18
+        return f"{_in_units(remark.work):>16}"
+    return f"{_in_units(remark.flops) + ' a row':>16}" if remark.flops else " " * 16
+
+
+def _in_units(flops: int) -> str:
+    for unit, size in (("GFLOP", 10**9), ("MFLOP", 10**6), ("kFLOP", 10**3)):
+        if flops >= size:
+            return f"{flops / size:,.1f} {unit}"
+    return f"{flops} FLOP"
 
 
 def _words(remark: Remark) -> str:

@@ -15,7 +15,7 @@ from cavs.core.lowering.nodes import summed_rows
 from cavs.core.lowering.phases import Phase
 from cavs.core.ops._def import Rows, Space, SpaceKind
 from cavs.core.program import SegmentKind
-from cavs.core.remarks import Notes, called, of_rows
+from cavs.core.remarks import Notes, called, counted, of_rows
 
 Partition = Space | Literal["global"]
 
@@ -180,13 +180,13 @@ def say_groups(notes: Notes, groups: Iterable[Sequence[Unit]]) -> None:
     """Says how many elementwise units of a program became one."""
     joined = [len(group) for group in groups if len(group) > 1]
     if joined:
-        words = f"{sum(joined)} elementwise operations go through memory in {len(joined)} passes"
+        words = f"{sum(joined):,} elementwise operations became {counted(len(joined), 'group')}"
         notes.did("fuse", words)
 
 
 def _say(notes: Notes, groups: Sequence[Sequence[Unit]], units: Sequence[Unit]) -> None:
-    """Says which of the elementwise units that read one of another group were kept out of it, by the
-    conditions of `_grow`."""
+    """Says which of the elementwise units that read one of another group were kept out of it, by
+    the conditions of `_grow`."""
     group_of = {unit: i for i, group in enumerate(groups) for unit in group}
     for unit in units:
         for x in dict.fromkeys((*unit.aligned, *unit.crossed)):

@@ -14,7 +14,7 @@ from cavs.core.ir import Node
 from cavs.core.lowering.nodes import sums_all_rows
 from cavs.core.ops._def import SpaceKind
 from cavs.core.ops.elementwise import ADD
-from cavs.core.remarks import Notes, Stake
+from cavs.core.remarks import Notes, Stake, counted
 
 
 def merge_matmuls(
@@ -34,7 +34,9 @@ def merge_matmuls(
         if len(users[node]) > 1 or node in wanted:
             if notes is not None and (node in sums or sums_all_rows(node)):
                 others = "outside" if node in wanted else f"{len(users[node])} operations"
-                reason = f"the sum of {node.op.name} over all rows is read by {others}, not added alone"
+                reason = (
+                    f"the sum of {node.op.name} over all rows is read by {others}, not added alone"
+                )
                 notes.refuse("merge_matmuls", node, reason, [Stake(SpaceKind.NONE, node.size)])
             return []
         return [node] if sums_all_rows(node) else sums.get(node, [])
@@ -45,6 +47,6 @@ def merge_matmuls(
             if all(parts):
                 sums[node] = [term for part in parts for term in part]
     if notes is not None and sums:
-        words = f"{len(sums)} sums over all rows go on from each other, with no pass to add them"
+        words = f"{counted(len(sums), 'addition')} of sums over all rows gone"
         notes.did("merge_matmuls", words, [Stake(SpaceKind.NONE, x.size) for x in sums])
     return sums

@@ -17,7 +17,7 @@ from cavs.core.ops._def import SpaceKind
 from cavs.core.ops.matmul import MATMUL
 from cavs.core.ops.shape import CONCAT
 from cavs.core.ops.structure import CONSTANT
-from cavs.core.remarks import Notes, Stake, called, called_state, sources
+from cavs.core.remarks import Notes, Stake, called, called_state, counted, sources
 
 
 class Phase(IntEnum):
@@ -145,13 +145,15 @@ def say_phases(
             notes.refuse("hoist", node, f"waits for {called(source)}{_at(source)}", [node])
         if node in needs:
             name = called_state(needs[node])
-            notes.refuse("defer", node, f"the state {name!r}, which parents gather, needs it", [node])
+            notes.refuse(
+                "defer", node, f"the state {name!r}, which parents gather, needs it", [node]
+            )
     if not waits:
         return
     for name, moved, when in (("hoist", Phase.HOIST, "before"), ("defer", Phase.DEFER, "after")):
         found = [x for x in products if phase[x] == moved]
         if found:
-            words = f"{len(found)} products run once for all rows, {when} the levels"
+            words = f"{counted(len(found), 'product')} ran once for all rows, {when} the levels"
             notes.did(name, words, found)
 
 

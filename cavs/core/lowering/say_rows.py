@@ -8,7 +8,7 @@ from cavs.core.ir import Node, ancestors
 from cavs.core.lowering.zeros import Rows, Zeros
 from cavs.core.ops._def import Space, Unique
 from cavs.core.ops.structure import PULL
-from cavs.core.remarks import Missing, Notes, Stake, listed, products_after
+from cavs.core.remarks import Missing, Notes, Stake, counted, listed, products_after
 
 
 def say_rows(
@@ -29,15 +29,17 @@ def say_rows(
         if stay and not isinstance(node.space, Unique):
             rows = frozenset().union(*(zeros.zero.get(x, frozenset()) for x in node.inputs))
             reason = (
-                f"{node.op.name} gives other numbers than 0 where {what} {_names(rows)} is {value}, "
-                "so the products after it have all rows"
+                f"{node.op.name} gives other numbers than 0 where {what} {_names(rows)} is "
+                f"{value}, so the products after it have all rows"
             )
             work = [Stake(_missing(x.space, rows), x.flops) for x in stay]
             notes.refuse(name, node, reason, work)
     of_rows = [x for x in found if not isinstance(x.space, Unique)]
     if of_rows:
         names = _names(frozenset().union(*(found[x] for x in of_rows)))
-        words = f"{len(of_rows)} products leave out the rows where {what} {names} is {value}"
+        words = (
+            f"{counted(len(of_rows), 'product')} left out the rows where {what} {names} is {value}"
+        )
         notes.did(name, words, [Stake(_missing(x.space, found[x]), x.flops) for x in of_rows])
 
 
@@ -50,4 +52,4 @@ def _missing(space: Space, rows: Rows) -> Space | Missing:
 
 def _names(rows: Rows) -> str:
     found = {str(x.attrs["name"]): None for clause in rows for x in clause if "name" in x.attrs}
-    return listed(sorted(found))
+    return listed(sorted(found), "or")

@@ -16,9 +16,7 @@ from cavs.core.lowering.zeros import RowIds, Rows, Zeros
 from cavs.core.remarks import Notes
 
 
-def skip_masked(
-    roots: Iterable[Node], ids: RowIds, notes: Notes | None = None
-) -> dict[Node, Rows]:
+def skip_masked(roots: Iterable[Node], ids: RowIds, notes: Notes | None = None) -> dict[Node, Rows]:
     """Maps a product to the edges that it may leave out because a float input is zero there."""
     zeros = Zeros(roots, ids, by_id=False, by_mask=True)
     found = zeros.products()

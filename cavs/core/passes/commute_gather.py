@@ -216,7 +216,7 @@ class _Reasons:
         if node.space.kind is not SpaceKind.EDGE:
             if all(x.op is GATHER and x.attrs["slot"] is not None for x in found):
                 (first, *_) = gathers
-                reason = f"{called(first)} is gathered by position, not from all children"
+                reason = f"{called(first)} is gathered by position: the parent multiplies it"
                 self._notes.refuse("commute_gather", node, reason, [node])
             return
         if node in masked:
@@ -233,13 +233,13 @@ class _Reasons:
         products: Mapping[Node, int],
         scatters: Mapping[Name, Node],
     ) -> None:
-        """Says which of the values found it does not pay for, or cannot be had, and what is done."""
+        """Says for which of the values found it does not pay, or cannot be, and what is done."""
         for node in found:
             at_stake = [Stake(node.space, products[node])]
             if node not in paying:
                 reason = (
-                    f"saves {products[node]:,} FLOPs for {node.size:,} more numbers to gather, less "
-                    f"than {WORTH} for each"
+                    f"saves {products[node]:,} FLOPs for {node.size:,} more numbers to gather, "
+                    f"less than {WORTH} for each"
                 )
                 self._notes.refuse("commute_gather", node, reason, at_stake)
             elif node not in chosen:
@@ -250,7 +250,9 @@ class _Reasons:
             spared = [Stake(rows, -flops) for rows in _children_of(node, scatters)]
             spared.append(Stake(node.space, flops))
             names = ", ".join(dict.fromkeys(called(x) for x in sources(node)))
-            self._notes.did("commute_gather", f"a product of {names} runs once per child", spared)
+            self._notes.did(
+                "commute_gather", f"a product of {names} ran once per child, not per edge", spared
+            )
 
 
 def _beside(others: Sequence[Node]) -> str:

@@ -47,15 +47,13 @@ def _line_of(reading: Name, gradient: Gradient) -> Node | None:
     return next((x for x in (*gathers, *readers) if x.where is not None), None)
 
 
-def _say(
-    notes: Notes, reading: Name, node: Node, line: Node | None, *, by_parents: bool
-) -> None:
+def _say(notes: Notes, reading: Name, node: Node, line: Node | None, *, by_parents: bool) -> None:
     """Says whether rows per edge are written for the cotangent of a state. A row of them is added
     up once."""
     state = called_state(state_of(reading))
     at_stake = [Stake(node.space, node.size)]
     if by_parents:
-        notes.did("read_parents", f"gradients of {state!r} are read from its parents", at_stake)
+        notes.did("read_parents", f"the gradient of {state!r} was read from parents", at_stake)
     else:
         reason = f"the gradient of {state!r} differs from child to child"
         notes.refuse("read_parents", line, reason, at_stake)

@@ -24,7 +24,7 @@ from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.loss import EMBEDDING
 from cavs.core.ops.shape import reshape
 from cavs.core.ops.structure import EXPAND, JOIN, PARAM, PULL, REMEMBERED, UNIQUE_IDS
-from cavs.core.remarks import Notes, listed
+from cavs.core.remarks import Notes, counted, listed
 
 MOST_ELEMENTS = 1 << 28
 """A part that has more elements than this for all ids is computed anew in each call."""
@@ -89,7 +89,7 @@ def remember_pulls(
         part = _part(space, list(nodes))
         parts.append(part)
         if notes is not None:
-            words = f"{len(nodes)} values of {space.pulls[0]!r} are kept for later calls"
+            words = f"{counted(len(nodes), 'value')} of {space.pulls[0]!r} kept for later calls"
             notes.did("remember_pulls", words, _work(nodes))
         for node, key in zip(nodes, part.keys, strict=True):
             zero = zeros.get(node, NO_ROWS)

@@ -17,7 +17,7 @@ from cavs.core.ops.elementwise import ADD, NEG
 from cavs.core.ops.shape import CONCAT, RESHAPE, SLICE
 from cavs.core.ops.structure import CONSTANT
 from cavs.core.passes.context import Context
-from cavs.core.remarks import Stake
+from cavs.core.remarks import Stake, counted
 
 _Key = tuple[Any, ...]
 _Only = Mapping[OpDef, set[Node]]
@@ -220,5 +220,5 @@ def simplify(function: _IR, context: Context) -> _IR:
         if fewer > 0:
             spared = [Stake(x.space, x.flops) for x in before]
             spared += [Stake(x.space, -x.flops) for x in after]
-            context.notes.did("simplify", f"{fewer} operations are gone", spared)
+            context.notes.did("simplify", f"{counted(fewer, 'operation')} gone", spared)
     return result

@@ -162,16 +162,17 @@ def _refuse_zeros(notes: Notes, node: Node, inputs: Sequence[Node]) -> None:
                 )
                 work = Stake(leaves, node.flops * zeros // x.size)
                 notes.refuse("specialize_leaves", node, reason, [work])
-    elif inputs and not node.op.elementwise and not node.op.moves and _gathered(node):
-        if all(ir.constant_value(x) is not None for x in inputs):
-            reason = f"no rule says what {node.op.name} of zeros is, as leaves have for "
-            reason += _gathered(node)
-            notes.refuse("specialize_leaves", node, reason, [Stake(leaves, node.flops)])
+    elif inputs and not node.op.moves and all(ir.constant_value(x) is not None for x in inputs):
+        reason = f"no rule says what {node.op.name} of zeros is, as leaves have for "
+        notes.refuse(
+            "specialize_leaves", node, reason + _gathered(node), [Stake(leaves, node.flops)]
+        )
 
 
 def _gathered(node: Node) -> str:
     """The states that a value depends on."""
     return ", ".join(dict.fromkeys(called(x) for x in sources(node) if x.op is GATHER))
+
 
 def _say(notes: Notes, nodes: Sequence[Node], results: Sequence[Node]) -> None:
     """Says what leaves do not compute."""
@@ -182,4 +183,7 @@ def _say(notes: Notes, nodes: Sequence[Node], results: Sequence[Node]) -> None:
     ]
     kept = [x for x in ancestors(results) if x.space.kind is SpaceKind.LEAF]
     spared += [Stake(x.space, -x.flops) for x in kept]
-    notes.did("specialize_leaves", "leaves do not compute with their children's zeros", spared)
+    if any(x.flops for x in spared):
+        notes.did(
+            "specialize_leaves", "leaves left out what their children's zeros make zero", spared
+        )

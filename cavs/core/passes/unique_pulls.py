@@ -23,7 +23,16 @@ from cavs.core.ops._def import Space, SpaceKind, Unique
 from cavs.core.ops.matmul import MATMUL
 from cavs.core.ops.structure import EXPAND, PULL, UNIQUE_IDS
 from cavs.core.passes.context import Context
-from cavs.core.remarks import Notes, Stake, called, listed, of_rows, products_after, sources
+from cavs.core.remarks import (
+    Notes,
+    Stake,
+    called,
+    counted,
+    listed,
+    of_rows,
+    products_after,
+    sources,
+)
 
 
 def ids_of(pull: Node) -> Unique:
@@ -162,7 +171,9 @@ class _Reasons:
         ids = {x.attrs["name"]: None for operand in rows for x in pulls.get(operand, ())}
         if node.op is MATMUL and not ids and _floats(rows):
             names = listed(_floats(rows))
-            reason = f"equal rows of the float input {names} are not looked for, as those of ids are"
+            reason = (
+                f"equal rows of the float input {names} are not looked for, as those of ids are"
+            )
             self._notes.refuse("unique_pulls", node, reason, [node])
         elif after and ids:
             for reason in _reasons(node, stop, rows, listed(ids), pulls):
@@ -175,7 +186,9 @@ class _Reasons:
         """Says which joins of several pulls stay, and what moves."""
         for node, names in self._joins.items():
             if node.flops and not wanted[node]:
-                reason = f"joins {listed(names)}, and no product over both follows that pays for pairs"
+                reason = (
+                    f"joins {listed(names)}, and no product over both follows that pays for pairs"
+                )
                 self._notes.refuse("unique_pulls", node, reason, [node])
         moved: dict[tuple[str, ...], list[Node]] = {}
         for node, home in homes.items():
@@ -184,7 +197,7 @@ class _Reasons:
         for pulls, nodes in moved.items():
             spared = [Stake(x.space, x.flops) for x in nodes]
             spared += [Stake(homes[x], -x.flops) for x in nodes]
-            words = f"{len(nodes)} operations run once per distinct {listed(pulls)}"
+            words = f"{counted(len(nodes), 'operation')} ran once per distinct {listed(pulls)}"
             self._notes.did("unique_pulls", words, spared)
 
 
@@ -196,14 +209,17 @@ def _reasons(
     pulls: Mapping[Node, frozenset[Node]],
 ) -> list[str]:
     if stop is _Stop.RANDOM:
-        return [f"{node.op.name} draws for each row, not for each distinct {ids}"]
+        remedy = ', as with by="id"' if node.op.drops else ""
+        return [f"{node.op.name} draws for each row, not for each distinct {ids}{remedy}"]
     if stop is _Stop.MIXES_EDGES:
         return [f"{node.op.name} is over the children of a vertex, not of {ids} alone"]
     if stop is _Stop.OTHER_VALUES:
-        floats = [x for x in rows if x not in pulls and _floats([x])]
-        return [f"joins {ids} with {called(x)}, which is no id" for x in floats if x.op is PULL] or [
-            f"joins {ids} with a value of the float input {listed(_floats([x]))}, which is no id"
-            for x in floats
+        others = [x for x in rows if x not in pulls]
+        drawn = [y for x in others for y in sources(x) if y.op.random]
+        return [f"joins {ids} with {called(x)}, drawn for each row" for x in drawn] + [
+            f"joins {ids} with the float input {listed(names)}, which is no id"
+            for names in map(_floats, ([x] for x in others))
+            if names
         ]
     (x, *_) = [x for x in rows if x.space != node.space]
     if node.op.reduces is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -56,7 +56,9 @@ class Remarks:
         def missing(name: Name) -> Array:
             spec, array = self._trace.inputs[name], self._inputs[name]
             values = values_at(self._graphs, self._trace.types, array, spec.rows, given)
-            absent: Array = values.reshape(len(values), -1)[:, 0] == (-1 if spec.dtype == "int32" else 0)
+            absent: Array = values.reshape(len(values), -1)[:, 0] == (
+                -1 if spec.dtype == "int32" else 0
+            )
             return absent
 
         for clause in rows.clauses:
@@ -64,10 +66,10 @@ class Remarks:
         return int(np.sum(found))
 
     def of(
-        self, mode: str, waits: Sequence[Wait], programs: Collection[Program]
+        self, mode: str, waits: Sequence[Wait], forward: Program
     ) -> tuple[list[Remark], list[Remark]]:
-        """What was not done in the mode, and what was."""
+        """What was not done in the mode, whose program of F is `forward`, and what was."""
         notes = self._notes[mode]
-        refused = remarks_of_waits(waits, flops_of_batches(programs))
+        refused = remarks_of_waits(waits, flops_of_batches(forward))
         refused += sum_up(notes.refused, self._count)
         return refused, remark_of_batches(waits) + sum_up(notes.saved, self._count)

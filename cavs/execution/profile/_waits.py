@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from cavs._arrays import Array
 from cavs.core.program import Program, SegmentKind
-from cavs.core.remarks import Remark
+from cavs.core.remarks import Remark, counted
 from cavs.core.remarks_text import BATCHING
 from cavs.execution.native import NativeExecutor
 from cavs.scheduler import GraphBatch
+
+_FEW = 8
+"""A batch of fewer vertices, on average, is called small: its weights are read for few rows."""
 
 
 class Wait(NamedTuple):
@@ -24,7 +27,7 @@ class Wait(NamedTuple):
         batch: its own number.
         type: of its vertices; no name in a function without types.
         rows: how many vertices it has.
-        waited_for: the type of the children in that last batch; None where no child runs in a batch.
+        waited_for: the type of the children in that last batch; None where no child is in one.
         vertices: how many such children there are.
     """
 
@@ -82,21 +85,22 @@ def remarks_of_waits(waits: Sequence[Wait], flops: Mapping[str, int]) -> list[Re
         rows, vertices = sum(x.rows for x in several), sum(x.vertices for x in several)
         of_type = sum(x.type == kind for x in waits)
         whose = f"{vertices:,} vertices of type {other!r}" if other else f"{vertices:,} children"
-        words = f"{len(several):,} of {of_type:,} batches waited for {whose}"
-        words += f", and had {rows / len(several):,.1f} vertices each"
+        words = f"{len(several):,} of {counted(of_type, 'batch')} waited for {whose}"
+        words += f"; they had {rows / len(several):,.1f} vertices on average"
+        if rows < _FEW * len(several):
+            words += ", few: more graphs in a call make batches larger"
         each = flops.get(kind, 0)
         made.append(Remark(BATCHING, words, kind, flops=each, rows=rows, work=each * rows))
     return sorted(made, key=lambda remark: (-remark.work, -remark.rows))
 
 
-def flops_of_batches(programs: Collection[Program]) -> dict[str, int]:
-    """FLOPs of a row of a batch, by type, in the segments of programs that go batch by batch."""
+def flops_of_batches(program: Program) -> dict[str, int]:
+    """FLOPs of a row of a batch, by type, in the segments that go batch by batch."""
     found: dict[str, int] = {}
-    for program in programs:
-        for segment in program.segments:
-            if segment.kind is SegmentKind.LEVELS:
-                flops = sum(i.flops for i in segment.instructions)
-                found[segment.space.type] = found.get(segment.space.type, 0) + flops
+    for segment in program.segments:
+        if segment.kind is SegmentKind.LEVELS:
+            flops = sum(i.flops for i in segment.instructions)
+            found[segment.space.type] = found.get(segment.space.type, 0) + flops
     return found
 
 
@@ -105,5 +109,6 @@ def remark_of_batches(waits: Sequence[Wait]) -> list[Remark]:
     if not waits:
         return []
     rows, steps = sum(x.rows for x in waits), 1 + max(x.step for x in waits)
-    words = f"{rows:,} vertices run in {len(waits):,} batches, which are {steps:,} steps"
+    batches = counted(len(waits), "batch")
+    words = f"{rows:,} vertices ran in {batches}, of {counted(steps, 'step')}"
     return [Remark(BATCHING, words)]
