@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
 import linecache
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
+import vertex_functions
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from vertex_functions.base import FUNCTIONS
 
 import cavs
 from cavs import nn, ops
 from cavs.core.compiler import Compiler
+from cavs.core.passes import PASSES
 from cavs.core.remarks import Remark, sum_up
+from cavs.models import ChildSumTreeLSTM
 
 SIZE = 8
 
@@ -85,13 +92,6 @@ def by_position(s: Any, v: cavs.Vertex) -> None:
 def masked(s: Any, v: cavs.Vertex) -> None:
     h = (v.pull_edge("mask") * s.u(v.gather(h=SIZE).h)).sum() + v.pull("x", SIZE)
     v.scatter(h=h)
-    v.push(y=h)
-
-
-def widened(s: Any, v: cavs.Vertex) -> None:
-    a, b, c, d = ops.split(ops.tanh(s.narrow(v.gather(h=SIZE).h)), 4)
-    h = (a * b + c * d).sum()
-    v.scatter(h=ops.concat([h] * SIZE) + v.pull("x", SIZE))
     v.push(y=h)
 
 
@@ -276,9 +276,7 @@ def test_a_function_that_defeats_a_pass_has_its_line(case: Case) -> None:
         assert remark.flops == case.flops
     # And in the text, under its pass.
     part = model.explain(why="all").partition("=== not done")[2]
-    (under,) = re.findall(rf"^  {case.name}: .*\n((?:    .*\n?)*)", part.partition("\n")[2], re.M)[
-        :1
-    ]
+    under = "".join(re.findall(rf"^  {case.name}: .*\n((?:    .*\n?)*)", part, re.M))
     lines = [line for line in part.splitlines() if case.reason in line]
     assert len(lines) == 1
     assert lines[0].startswith("    not done ")
@@ -296,3 +294,136 @@ def test_the_same_functions_without_what_defeats_them() -> None:
     assert words(kept, "remember_pulls", "inference") == []
     assert words(with_topic, "unique_pulls", "inference") == []
     assert words(of_the_parent, "specialize_leaves", "training") == []
+
+
+def test_a_pass_that_is_off_says_so() -> None:
+    for name in PASSES:
+        compiler = Compiler(Small(kept), [p for p in PASSES if p != name])
+        for mode in ("inference", "training"):
+            (remark,) = refused(compiler, mode, name)
+            assert remark.words.startswith("is off: passes= leaves it out")
+    serial = cavs.compile(Small(kept), policy="serial").explain()
+    assert "is off: passes= leaves it out, or policy='serial'" in serial
+    assert "is off" not in cavs.compile(Small(kept)).explain()
+
+
+def test_tables_that_are_too_large_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("cavs.core.passes.remember_pulls")
+    monkeypatch.setattr(module, "MOST_ELEMENTS", 40)
+    (remark,) = refused(Compiler(Small(kept)), "inference", "remember_pulls")
+    assert remark.words == "6 ids of 'word' x 8 numbers are more than 40"
+    assert (remark.text, remark.flops) == (
+        'v.push(y=s.w(s.word(v)) * v.pull("x", SIZE))',
+        PRODUCT + SIZE,
+    )
+
+
+def test_too_little_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Narrow(Small):
+        def __init__(self) -> None:
+            super().__init__(widened)
+            self.narrow = nn.Linear(7, 4)
+
+    def widened(s: Any, v: cavs.Vertex) -> None:
+        gates = s.narrow(v.gather(h=7).h)  # 56 FLOPs for each of 4 numbers
+        v.scatter(h=ops.concat([gates, gates[:3]]).sum() + v.pull("x", 7))
+        v.push(y=gates.sum())
+
+    monkeypatch.setattr(importlib.import_module("cavs.core.passes.commute_gather"), "WORTH", 16)
+    (remark,) = refused(Compiler(Narrow()), "inference", "commute_gather")
+    assert remark.words.startswith("saves 56 FLOPs for 4 more numbers to gather, less than 16")
+    assert "s.narrow" in remark.text
+
+
+def test_a_reason_of_several_lines_has_one_for_each_and_five_are_shown() -> None:
+    def body(s: Any, v: cavs.Vertex) -> None:
+        x = v.pull("x", SIZE)
+        y = s.u(x)
+        y = y + s.wide(x)[:SIZE]
+        y = y + s.w(x)
+        y = y + s.both(ops.concat([x, x]))
+        y = y + s.u(ops.tanh(x))
+        y = y + s.u(ops.tanh(ops.tanh(x))) + s.u(ops.exp(x))  # two products of one line
+        v.push(y=y)
+
+    model = cavs.compile(Small(body))
+    found = refused(model._compiler, "inference", "unique_pulls")
+    assert [x.flops // PRODUCT for x in found] == [4, 2, 2, 1, 1, 1]
+    assert len({(x.words, x.line) for x in found}) == 6
+    few, many = model.explain(), model.explain(why="all")
+    assert [t.count("equal rows of the float input") for t in (few, many)] == [5, 6]
+    assert few.count('    and 1 more with less work: why="all" shows them') == 1
+    assert "more with less work" not in many
+    with pytest.raises(cavs.InputError, match=r"\[explain\] expected why 'most' or 'all', got 3;"):
+        model.explain(why=3)
+
+
+def test_training_and_evaluation_apart() -> None:
+    model = cavs.compile(ChildSumTreeLSTM(8, 30, 40, 5, embedding_dropout=0.5))
+
+    def under(name: str) -> str:
+        part = model.explain().partition("=== not done")[2]
+        return "".join(re.findall(rf"^  {name}: .*\n((?:    .*\n?)*)", part, re.M))
+
+    assert "dropout draws for each row" in under("unique_pulls")
+    assert "done" not in under("unique_pulls").replace("not done", "")
+    assert "the rows of an embedding for 'word' as they stand" in under("remember_pulls")
+    model.eval()
+    assert "dropout" not in under("unique_pulls")
+    assert "19 operations ran once per distinct 'word'" in under("unique_pulls")
+    # Of the two programs of evaluation, inference keeps results and training does not.
+    text = model.explain()
+    assert text.count("=== not done, in ") == 3
+    both, inference, training = text.split("=== not done, in ")[1:]
+    assert both.startswith("inference and training: ")
+    assert inference.startswith("inference alone: ")
+    assert training.startswith("training alone: ")
+    assert "kept for later calls" in inference
+    assert "training changes the weights" in training
+    assert "kept" not in both
+
+
+def test_of_a_function_of_types_the_type_is_named() -> None:
+    function = cavs.TypedFunction({"a": Small(dropped), "b": Small(scattered)})
+    text = cavs.compile(function).explain().partition("=== not done")[2]
+    assert "type 'a': dropout draws for each row, not for each distinct 'word'" in text
+    assert "type 'b': the state 'guess', which parents gather, needs it" in text
+
+
+def check(function: cavs.VertexFunction, passes: tuple[str, ...] = PASSES) -> None:
+    """Who asks gets reasons, and changes no program."""
+    compiler = Compiler(function, passes)
+
+    def programs() -> list[str]:
+        made = compiler.remembering()[0], compiler.training(()), compiler.inference()
+        return [str(p) for p in (*made, compiler.backward(compiler.function.pushes, ()))]
+
+    before = programs()
+    notes = compiler.noted()
+    assert programs() == before
+    assert compiler._context.notes is None
+    for said in notes.values():
+        for remark in (*sum_up(said.refused, None), *sum_up(said.saved, None)):
+            assert remark.name in PASSES
+            assert remark.words
+            assert remark.flops >= 0
+            assert remark.rows == remark.work == 0
+            assert (remark.file == "") == (remark.line == 0)
+            assert "None" not in remark.words
+        names = [note.name for note in said.refused if note.words.startswith("is off")]
+        assert names == [p for p in PASSES if p not in passes]
+        counted = sum_up([*said.refused, *said.saved], lambda space: 3)
+        assert all(x.work <= 3 * x.flops * 20 for x in counted)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_can_be_asked(name: str) -> None:
+    for passes in (PASSES, ("simplify", "unique_pulls", "defer"), ()):
+        check(vertex_functions.make_function(name), passes)
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 10_000), drawn=st.booleans())
+def test_drawn_functions(seed: int, drawn: bool) -> None:
+    kind = vertex_functions.RandomFunction if drawn else vertex_functions.ShapedFunction
+    check(kind(seed))

@@ -56,9 +56,7 @@ class Remarks:
         def missing(name: Name) -> Array:
             spec, array = self._trace.inputs[name], self._inputs[name]
             values = values_at(self._graphs, self._trace.types, array, spec.rows, given)
-            absent: Array = values.reshape(len(values), -1)[:, 0] == (
-                -1 if spec.dtype == "int32" else 0
-            )
+            absent: Array = values.reshape(len(values)) == (-1 if spec.dtype == "int32" else 0)
             return absent
 
         for clause in rows.clauses:
