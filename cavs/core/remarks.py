@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cavs.core.ir import Internal, Name, Node, ancestors
-from cavs.core.ops._def import Space, SpaceKind, Unique
+from cavs.core.ops._def import Space, SpaceKind, Typed, Unique
 from cavs.core.ops.matmul import MATMUL
 from cavs.core.ops.structure import GATHER, PULL, UNIQUE_IDS
 from cavs.core.tracing import SourceLine
@@ -131,10 +131,8 @@ def sum_up(notes: Iterable[Note], count: CountRows | None) -> list[Remark]:
     found: dict[tuple[str, str, str, SourceLine | None], list[Stake]] = {}
     for note in dict.fromkeys(notes):  # an analysis that serves several programs says it for each
         where = _line_of(note.node)
-        rows = note.node.space if note.node is not None else None
-        if rows is not None and rows.kind is SpaceKind.NONE:
-            rows = None
-        kind = rows.type if rows is not None else _only_type(note.stakes)
+        kind = "" if note.node is None else _type_of(note.node.space)
+        kind = kind or _only_type(note.stakes)
         found.setdefault((note.name, note.words, kind, where), []).extend(note.stakes)
     made = [_remark(*key, stakes, count) for key, stakes in found.items()]
     if count is not None:  # none of the batch's rows is concerned
@@ -150,8 +148,13 @@ def _line_of(node: Node | None) -> SourceLine | None:
 
 
 def _only_type(stakes: Sequence[Stake]) -> str:
-    kinds = {stake.space.type for stake in stakes}
+    kinds = {_type_of(stake.space) for stake in stakes}
     return kinds.pop() if len(kinds) == 1 else ""
+
+
+def _type_of(space: Space | Missing) -> str:
+    several = isinstance(space, Typed) and len(space.members) > 1
+    return "" if several else space.type
 
 
 def _remark(

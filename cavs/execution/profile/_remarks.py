@@ -11,6 +11,7 @@ from cavs.core.ir import Name
 from cavs.core.ops._def import Space, SpaceKind, Unique, as_rows
 from cavs.core.program import Program
 from cavs.core.remarks import Missing, Remark, sum_up
+from cavs.device import device_of, is_on_host
 from cavs.execution.native import NativeExecutor
 from cavs.execution.profile._plan import count_ids
 from cavs.execution.profile._waits import (
@@ -55,6 +56,8 @@ class Remarks:
 
         def missing(name: Name) -> Array:
             spec, array = self._trace.inputs[name], self._inputs[name]
+            if not is_on_host(array):
+                array = device_of(array).to_host(array)
             values = values_at(self._graphs, self._trace.types, array, spec.rows, given)
             absent: Array = values.reshape(len(values)) == (-1 if spec.dtype == "int32" else 0)
             return absent

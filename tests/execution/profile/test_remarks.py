@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typed_functions
+from model_runs import compiled, draw_inputs, some_graphs
+from vertex_functions.base import FUNCTIONS
 
 import cavs
 from cavs import nn, ops
@@ -192,3 +195,34 @@ def test_how_many_lines_are_shown(why: str) -> None:
     there = sum("training changes" in x.words for x in profile.refused["training"])
     assert there > 5
     assert shown == (there if why == "all" else 5)
+
+
+def check(model: cavs.Model, graphs: cavs.GraphBatch, inputs: dict[str, Any]) -> None:
+    """Rows are among those that there are, and the report says so at its end."""
+    before = model.program
+    profile = model.explain(graphs, repeats=1, why="all", **inputs)
+    most = max(graphs.num_vertices, graphs.num_edges, graphs.num_graphs, 1)
+    for remarks in (*profile.refused.values(), *profile.saved.values()):
+        for x in remarks:
+            assert 0 <= x.work <= 2 * x.flops * max(1, x.rows), x
+            assert x.rows <= 6 * most, x
+        for name in {x.name for x in remarks}:
+            own = [x.work for x in remarks if x.name == name]
+            assert own == sorted(own, reverse=True)
+    lines = str(profile).partition("=== not done, in inference")[2]
+    assert all(x.words in lines for remarks in profile.refused.values() for x in remarks)
+    assert model.program == before
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_over_graphs_of_any_shape(name: str) -> None:
+    model, graphs = compiled(name), some_graphs()
+    check(model, graphs, draw_inputs(model, graphs))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_drawn_functions_of_types(seed: int) -> None:
+    case = typed_functions.draw_case(seed)
+    model = cavs.compile(case.function, dtype="float64")
+    graphs = typed_functions.draw_graphs(case, seed)
+    check(model, graphs, typed_functions.draw_inputs(model, graphs, seed))
