@@ -33,9 +33,12 @@ _DOES = {
 _Remarks = Mapping[str, Sequence[Remark]]
 
 
-def remarks_lines(refused: _Remarks, saved: _Remarks, most: int | None) -> Iterator[str]:
+def remarks_lines(
+    refused: _Remarks, saved: _Remarks, most: int | None, whole: int = 0
+) -> Iterator[str]:
     """Lines by pass, what holds in all modes first: of each pass what it saved, and what it did not
-    do, `most` lines of it, None for all."""
+    do, `most` lines of it, None for all. `whole`: FLOPs of F as typed over the batch, if there is
+    one, of which they are a share."""
     modes = list(refused)
     every = {mode: {*refused[mode], *saved[mode]} for mode in modes}
     common = set.intersection(*every.values())
@@ -46,26 +49,30 @@ def remarks_lines(refused: _Remarks, saved: _Remarks, most: int | None) -> Itera
         stopped = [x for x in refused[mode] if x in shown]
         if shown or number == 0:
             yield f"=== not done, in {words}: {len(stopped)}, and what was done"
-        yield from _by_pass(stopped, [x for x in saved[mode] if x in shown], most)
+        if whole and number == 0:
+            yield f"  shares are of F as typed over this batch: {_in_units(whole)} with no pass"
+        yield from _by_pass(stopped, [x for x in saved[mode] if x in shown], most, whole)
 
 
-def _by_pass(stopped: Sequence[Remark], did: Sequence[Remark], most: int | None) -> Iterator[str]:
+def _by_pass(
+    stopped: Sequence[Remark], did: Sequence[Remark], most: int | None, whole: int
+) -> Iterator[str]:
     for name in (BATCHING, *PASSES):
         own, done = [x for x in stopped if x.name == name], [x for x in did if x.name == name]
         if not own and not done:
             continue
         yield f"  {name}: {_DOES[name]}"
         for x in done:
-            yield f"    done     {_amount(x)}  {_words(x)}"
+            yield f"    done     {_amount(x, whole)}  {_words(x)}"
         for x in own[:most]:
-            yield f"    not done {_amount(x)}  {_words(x)}{_where(x)}"
+            yield f"    not done {_amount(x, whole)}  {_words(x)}{_where(x)}"
         if most is not None and len(own) > most:
             yield f'    and {len(own) - most} more with less work: why="all" shows them'
 
 
-def _amount(remark: Remark) -> str:
+def _amount(remark: Remark, whole: int) -> str:
     if remark.rows:
-        return f"{_in_units(remark.work):>16}"
+        return f"{_in_units(remark.work):>11} {remark.work / max(1, whole):4.0%}"
     return f"{_in_units(remark.flops) + ' a row':>16}" if remark.flops else " " * 16
 
 

@@ -225,7 +225,7 @@ CASES = [
     Case(
         by_position,
         "commute_gather",
-        "'h' of children is gathered by position",
+        "'h' of children is gathered by position: parents multiply it",
         "s.u(",
         flops=PRODUCT,
     ),

@@ -29,7 +29,7 @@ from cavs.core.ir import (
 from cavs.core.joins import into, joined, results_of
 from cavs.core.lowering.skip_masked import skip_masked
 from cavs.core.lowering.zeros import RowIds
-from cavs.core.ops._def import Space, SpaceKind
+from cavs.core.ops._def import Space, SpaceKind, as_rows
 from cavs.core.ops.matmul import MATMUL
 from cavs.core.ops.structure import GATHER, JOIN
 from cavs.core.passes.context import Context
@@ -216,8 +216,12 @@ class _Reasons:
         if node.space.kind is not SpaceKind.EDGE:
             if all(x.op is GATHER and x.attrs["slot"] is not None for x in found):
                 (first, *_) = gathers
-                reason = f"{called(first)} is gathered by position: the parent multiplies it"
-                self._notes.refuse("commute_gather", node, reason, [node])
+                reason = (
+                    f"{called(first)} is gathered by position: parents multiply it, a leaf's too"
+                )
+                # A leaf could do it once per distinct id; others do it as often as their parents.
+                leaves = as_rows(node.space).of_kind(SpaceKind.LEAF)
+                self._notes.refuse("commute_gather", node, reason, [Stake(leaves, node.flops)])
             return
         if node in masked:
             reason = "a float input that may be 0 masks it: skip_masked leaves these edges out"

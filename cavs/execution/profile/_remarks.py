@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cavs._arrays import Array
-from cavs.core.ir import Name
+from cavs.core.ir import Name, ancestors
 from cavs.core.ops._def import Space, SpaceKind, Unique, as_rows
 from cavs.core.program import Program
 from cavs.core.remarks import Missing, Remark, sum_up
@@ -38,7 +38,8 @@ class Remarks:
         self._trace = executor.compiler.trace
         self._graphs, self._inputs = graphs, inputs
         self._counts: dict[Space | Missing, int] = {SpaceKind.NONE: 1}
-        self._notes = executor.compiler.in_mode(training).noted()
+        compiler = executor.compiler.in_mode(training)
+        self._function, self._notes = compiler.trace.function, compiler.noted()
 
     def _count(self, space: Space | Missing) -> int:
         if space not in self._counts:
@@ -65,6 +66,12 @@ class Remarks:
         for clause in rows.clauses:
             found = found | np.logical_and.reduce([missing(name) for name in clause])
         return int(np.sum(found))
+
+    def whole(self) -> int:
+        """FLOPs of F as typed over the batch."""
+        return sum(
+            x.flops * self._count(x.space) for x in ancestors(self._function.roots()) if x.flops
+        )
 
     def of(
         self, mode: str, waits: Sequence[Wait], forward: Program

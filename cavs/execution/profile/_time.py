@@ -105,6 +105,7 @@ class Profile:
             how many levels go together in one launch without the clocks, and why others do not.
         num_batches, num_steps: how many batches run one after the other, of one type each, and how
             many of them must wait for one before. Without types both are the number of levels.
+        flops: of F as typed over the batch, with no pass: `refused` and `saved` are shares of it.
         most: how many of `refused` are shown of each pass; None: all.
         timelines: the calls of kernels one by one; see :meth:`to_trace`.
     """
@@ -122,6 +123,7 @@ class Profile:
     launches: dict[tuple[str, int], str] = field(default_factory=dict)
     num_batches: int = 0
     num_steps: int = 0
+    flops: int = 0
     most: int | None = field(default=MOST, repr=False)
     timelines: list[Timeline] = field(default_factory=list, compare=False, repr=False)
 
@@ -172,7 +174,7 @@ class Profile:
         for mode, use in self.memory.items():
             lines.append(f"=== {mode}: memory")
             lines.extend(use.lines())
-        lines.extend(remarks_lines(self.refused, self.saved, self.most))
+        lines.extend(remarks_lines(self.refused, self.saved, self.most, self.flops))
         return "\n".join(lines)
 
     def _mode_lines(self, mode: str) -> Iterator[str]:
@@ -226,14 +228,15 @@ def measure(
         modes["training"] = losses
     words, size = _describe(executor, graphs), executor.dtype.itemsize
     schedule = executor.schedule(graphs)
+    remarks = Remarks(executor, graphs, inputs, training=random.training)
     profile = Profile(
         *([], {}, {}, {}, {}, words, size),
         waits=find_waits(executor, graphs),
+        flops=remarks.whole(),
         most=most,
         num_batches=schedule.num_batches,
         num_steps=schedule.num_steps,
     )
-    remarks = Remarks(executor, graphs, inputs, training=random.training)
     scheduling = _fastest(repeats, lambda: _schedule(executor, graphs))
     for mode, outputs in modes.items():
         cotangents = None if outputs is None else _ones(executor, graphs, outputs)
