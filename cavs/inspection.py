@@ -26,6 +26,7 @@ from cavs.execution.profile import (
     call_memory,
     measure,
     outputs_of_loss,
+    with_remarks,
 )
 from cavs.inputs import InputChecker
 from cavs.scheduler import GraphBatch, InputGraph
@@ -153,15 +154,22 @@ class Inspectable(Compiled):
         repeats = integer("explain", "repeats", repeats, 1)
         graphs = self._checker.batch(graphs)
         losses = frozenset(pushes) if loss is None else frozenset([loss])
-        return measure(
-            executor,
-            graphs,
-            self._checker.check(graphs, inputs),
-            RandomState(*self._stream.peek(), self.training),
-            losses if self._learns() else None,
-            repeats,
-            most,
-        )
+        profile, known = self._measured(executor, graphs, inputs, losses, repeats)
+        return with_remarks(profile, executor, graphs, known, self.training, most)
+
+    def _measured(
+        self,
+        executor: NativeExecutor,
+        graphs: GraphBatch,
+        inputs: Mapping[Name, Any],
+        losses: frozenset[Name],
+        repeats: int,
+    ) -> tuple[Profile, Mapping[Name, Any]]:
+        """The profile, without remarks, and the inputs as the engine takes them."""
+        known = self._checker.check(graphs, dict(inputs))
+        random = RandomState(*self._stream.peek(), self.training)
+        learnt = losses if self._learns() else None
+        return measure(executor, graphs, known, random, learnt, repeats), known
 
     def values(
         self,
@@ -253,9 +261,10 @@ class Inspectable(Compiled):
         lines = interface_of(traced)
         if graphs is None:
             return lines
-        self._native_executor("summary")
+        executor = self._native_executor("summary")
         graphs = self._checker.batch(graphs)
-        profile = self.explain(graphs, repeats=1, **inputs)
+        pushes = frozenset(self._compiler.function.pushes)
+        profile, _ = self._measured(executor, graphs, inputs, pushes, 1)
         memory = {"inference": self.memory(graphs, gradients=False, **inputs)}
         if self._learns():
             memory["training"] = self.memory(graphs, **inputs)

@@ -25,9 +25,8 @@ from cavs.execution.native import NativeExecutor
 from cavs.execution.profile._launches import launches
 from cavs.execution.profile._memory import MemoryUse, memory_use
 from cavs.execution.profile._plan import plan_call
-from cavs.execution.profile._remarks import Remarks
 from cavs.execution.profile._trace import Timeline, trace
-from cavs.execution.profile._waits import Wait, find_waits
+from cavs.execution.profile._waits import Wait
 from cavs.execution.settings import get_num_threads, instruction_set
 from cavs.execution.typed_rows import numbers_of
 from cavs.scheduler import GraphBatch, batch, unbatch
@@ -174,7 +173,8 @@ class Profile:
         for mode, use in self.memory.items():
             lines.append(f"=== {mode}: memory")
             lines.extend(use.lines())
-        lines.extend(remarks_lines(self.refused, self.saved, self.most, self.flops))
+        if self.refused:
+            lines.extend(remarks_lines(self.refused, self.saved, self.most, self.flops))
         return "\n".join(lines)
 
     def _mode_lines(self, mode: str) -> Iterator[str]:
@@ -219,21 +219,15 @@ def measure(
     random: RandomState,
     losses: frozenset[str] | None,
     repeats: int,
-    most: int | None = MOST,
 ) -> Profile:
-    """The profile of the fastest of several runs: of inference and, with `losses`, of training.
-    `most`: how many remarks of a pass its text has; None: all."""
+    """The profile of the fastest of several runs: of inference and, with `losses`, of training."""
     modes: dict[str, frozenset[str] | None] = {"inference": None}
     if losses is not None:
         modes["training"] = losses
     words, size = _describe(executor, graphs), executor.dtype.itemsize
     schedule = executor.schedule(graphs)
-    remarks = Remarks(executor, graphs, inputs, training=random.training)
     profile = Profile(
         *([], {}, {}, {}, {}, words, size),
-        waits=find_waits(executor, graphs),
-        flops=remarks.whole(),
-        most=most,
         num_batches=schedule.num_batches,
         num_steps=schedule.num_steps,
     )
@@ -252,8 +246,6 @@ def measure(
                 profile.launches[name, segment] = line
         plan = plan_call(executor, graphs, inputs, outputs, training=random.training)
         profile.memory[mode] = memory_use(plan.sweeps, graphs, profile.item_size)
-        found = remarks.of(mode, profile.waits, timed.programs["forward"])
-        profile.refused[mode], profile.saved[mode] = found
     return profile
 
 
