@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from cavs.core.passes import PASSES
-from cavs.core.remarks import Remark
+from cavs.core.remarks import Remark, counted
 
 MOST = 5
 """How many lines of a pass are shown unless all are asked for."""
@@ -85,7 +85,7 @@ def _in_units(flops: int) -> str:
 
 def _words(remark: Remark) -> str:
     of = f"type {remark.type!r}: " if remark.type else ""
-    rows = f" ({remark.flops:,} FLOP x {remark.rows:,} rows)" if remark.rows else ""
+    rows = f" ({remark.flops:,} FLOP x {counted(remark.rows, 'row')})" if remark.rows else ""
     return f"{of}{remark.words}{rows}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from cavs.core.ir import Node, ancestors
+from cavs.core.lowering.nodes import summed_rows, sums_all_rows
 from cavs.core.lowering.zeros import Rows, Zeros
 from cavs.core.ops._def import Space, Unique
 from cavs.core.ops.structure import PULL
@@ -24,7 +25,7 @@ def say_rows(
         stay = [
             x
             for x in sorted(after[node], key=lambda x: x.number)
-            if x not in found and not isinstance(x.space, Unique)
+            if x not in found and not isinstance(_rows(x), Unique)
         ]
         if stay and not isinstance(node.space, Unique):
             rows = frozenset().union(*(zeros.zero.get(x, frozenset()) for x in node.inputs))
@@ -32,15 +33,20 @@ def say_rows(
                 f"{node.op.name} gives other numbers than 0 where {what} {_names(rows)} is "
                 f"{value}, so the products after it have all rows"
             )
-            work = [Stake(_missing(x.space, rows), x.flops) for x in stay]
+            work = [Stake(_missing(_rows(x), rows), x.flops) for x in stay]
             notes.refuse(name, node, reason, work)
-    of_rows = [x for x in found if not isinstance(x.space, Unique)]
+    of_rows = [x for x in found if not isinstance(_rows(x), Unique)]
     if of_rows:
         names = _names(frozenset().union(*(found[x] for x in of_rows)))
         words = (
             f"{counted(len(of_rows), 'product')} left out the rows where {what} {names} is {value}"
         )
-        notes.did(name, words, [Stake(_missing(x.space, found[x]), x.flops) for x in of_rows])
+        notes.did(name, words, [Stake(_missing(_rows(x), found[x]), x.flops) for x in of_rows])
+
+
+def _rows(product: Node) -> Space:
+    """The rows that a product is over."""
+    return summed_rows(product) if sums_all_rows(product) else product.space
 
 
 def _missing(space: Space, rows: Rows) -> Space | Missing:
