@@ -14,6 +14,7 @@ from cavs._signatures import publish as _publish
 from cavs._signatures import shorten as _shorten
 from cavs.core import ops as ops
 from cavs.core.ops._pytorch import instead_of as _instead_of
+from cavs.core.remarks import Remark as Remark
 from cavs.core.symbol import Symbol as Symbol
 from cavs.core.traced_vertex import Vertex as Vertex
 from cavs.core.typed_function import TypedFunction as TypedFunction

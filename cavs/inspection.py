@@ -14,6 +14,7 @@ from cavs.compiled import Compiled
 from cavs.core import report
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name
+from cavs.core.remarks_text import MOST
 from cavs.core.traced_vertex import InputSpec
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.execution.executor import Executor, RandomState
@@ -25,6 +26,7 @@ from cavs.execution.profile import (
     call_memory,
     measure,
     outputs_of_loss,
+    with_remarks,
 )
 from cavs.inputs import InputChecker
 from cavs.scheduler import GraphBatch, InputGraph
@@ -80,7 +82,7 @@ class Inspectable(Compiled):
         return report.programs(self._compiler.in_mode(self.training))
 
     @overload
-    def explain(self, /, *, outputs: Iterable[str] | None = None) -> str: ...
+    def explain(self, /, *, outputs: Iterable[str] | None = None, why: str = "most") -> str: ...
 
     @overload
     def explain(
@@ -91,6 +93,7 @@ class Inspectable(Compiled):
         loss: str | None = None,
         outputs: Iterable[str] | None = None,
         repeats: int = 5,
+        why: str = "most",
         **inputs: Any,
     ) -> Profile: ...
 
@@ -102,12 +105,13 @@ class Inspectable(Compiled):
         loss: str | None = None,
         outputs: Iterable[str] | None = None,
         repeats: int = 5,
+        why: str = "most",
         **inputs: Any,
     ) -> str | Profile:
         """Describes the compiled programs; over a batch, measures where their time and memory go.
 
         Both are of the model's mode: in evaluation there is no dropout.
-        Both give the reasons why a product of F does not run once per distinct id.
+        Both end with what each pass saved and what it did not do, for which line of F, and why.
         Without a batch: F after each pass and the programs, with FLOPs and bytes per row. With one,
         inference and training are run `repeats` times each with the engine's clocks on, and the
         fastest run of each is shown. Training is forward, and backward from cotangents of ones of
@@ -119,21 +123,27 @@ class Inspectable(Compiled):
             loss: name of an output.
             outputs: as for a call.
             repeats: 1 or more.
+            why: "most" shows five reasons of each pass, those with the most work, "all" all.
             inputs: as for a call; tensors get no gradients.
 
         Raises:
-            InputError: no such output; CavsRuntimeError: the executor is the reference; and the
-            errors of a call.
+            InputError: no such output, or no such `why`; CavsRuntimeError: the executor is the
+            reference; and the errors of a call.
         """
         self._checker.refuse_unnamed(unnamed)
+        if not is_among(why, ("most", "all")):
+            raise InputError(
+                f"[explain] expected why 'most' or 'all', got {shown(why)}; pass one of these"
+            )
         asked = self._asked(outputs)
         if asked is not self:
             inputs = self._checker.needed(inputs, asked._checker)
-            return asked.explain(graphs, loss=loss, repeats=repeats, **inputs)
+            return asked.explain(graphs, loss=loss, repeats=repeats, why=why, **inputs)
         self._structure.check()
+        most = None if why == "all" else MOST
         if graphs is None:
             compiler = self._compiler.in_mode(self.training)
-            return report.explain(compiler, self._executor.dtype.itemsize)
+            return report.explain(compiler, self._executor.dtype.itemsize, most)
         executor = self._native_executor("explain")
         pushes = self._compiler.function.pushes
         if loss is not None and not is_among(loss, pushes):
@@ -144,14 +154,22 @@ class Inspectable(Compiled):
         repeats = integer("explain", "repeats", repeats, 1)
         graphs = self._checker.batch(graphs)
         losses = frozenset(pushes) if loss is None else frozenset([loss])
-        return measure(
-            executor,
-            graphs,
-            self._checker.check(graphs, inputs),
-            RandomState(*self._stream.peek(), self.training),
-            losses if self._learns() else None,
-            repeats,
-        )
+        profile, known = self._measured(executor, graphs, inputs, losses, repeats)
+        return with_remarks(profile, executor, graphs, known, self.training, most)
+
+    def _measured(
+        self,
+        executor: NativeExecutor,
+        graphs: GraphBatch,
+        inputs: Mapping[Name, Any],
+        losses: frozenset[Name],
+        repeats: int,
+    ) -> tuple[Profile, Mapping[Name, Any]]:
+        """The profile, without remarks, and the inputs as the engine takes them."""
+        known = self._checker.check(graphs, dict(inputs))
+        random = RandomState(*self._stream.peek(), self.training)
+        learnt = losses if self._learns() else None
+        return measure(executor, graphs, known, random, learnt, repeats), known
 
     def values(
         self,
@@ -243,9 +261,10 @@ class Inspectable(Compiled):
         lines = interface_of(traced)
         if graphs is None:
             return lines
-        self._native_executor("summary")
+        executor = self._native_executor("summary")
         graphs = self._checker.batch(graphs)
-        profile = self.explain(graphs, repeats=1, **inputs)
+        pushes = frozenset(self._compiler.function.pushes)
+        profile, _ = self._measured(executor, graphs, inputs, pushes, 1)
         memory = {"inference": self.memory(graphs, gradients=False, **inputs)}
         if self._learns():
             memory["training"] = self.memory(graphs, **inputs)

@@ -139,28 +139,30 @@ class Program(Compiled):
         return self
 
     @overload
-    def explain(self, /) -> str: ...
+    def explain(self, /, *, why: str = "most") -> str: ...
 
     @overload
-    def explain(self, calls: Calls, /, *, repeats: int = 5) -> dict[str, Profile]: ...
+    def explain(
+        self, calls: Calls, /, *, repeats: int = 5, why: str = "most"
+    ) -> dict[str, Profile]: ...
 
-    def explain(self, calls: Calls | None = None, /, *, repeats: int = 5) -> Any:
+    def explain(self, calls: Calls | None = None, /, *, repeats: int = 5, why: str = "most") -> Any:
         """Describes the compiled programs of all functions or, over batches, measures where the
         time and memory of each call go: see :meth:`Model.explain`.
 
         Args:
             calls: for each function to run, its graphs and inputs, also the inputs that in a model
                 come from other functions.
-            repeats: 1 or more.
+            repeats, why: as for :meth:`Model.explain`.
 
         Raises:
             InputError: no such function; and the errors of :meth:`Model.explain`.
         """
         if calls is None:
-            parts = [f"=== {name}\n{model.explain()}" for name, model in self.models.items()]
+            parts = [f"=== {name}\n{model.explain(why=why)}" for name, model in self.models.items()]
             return "\n".join(parts)
         return {
-            name: self[name].explain(graphs, repeats=repeats, **inputs)
+            name: self[name].explain(graphs, repeats=repeats, why=why, **inputs)
             for name, (graphs, inputs) in _calls(calls).items()
         }
 

@@ -28,9 +28,11 @@ from cavs.core.passes import (
     Context,
     remember_pulls,
     run,
+    say_switches,
 )
-from cavs.core.passes.remember_pulls import Remembered
+from cavs.core.passes.remember_pulls import Remembered, refuse_in_training
 from cavs.core.program import Output, OutputKind, Program
+from cavs.core.remarks import Notes
 from cavs.core.trace import Trace, select_outputs, trace
 from cavs.core.tracing import apart_from_traces, leaves_apart
 from cavs.core.type_order import order_of, read_states
@@ -90,11 +92,11 @@ class Compiler:
             self._evaluation: Compiler | None = None
             self._begin(traced)
 
-    def _begin(self, traced: Trace) -> None:
+    def _begin(self, traced: Trace, notes: Notes | None = None) -> None:
         """Sets up everything that follows from the trace."""
         verify(traced.function.roots(), "trace")
         self.trace = traced
-        self._context = Context(self.passes)
+        self._context = Context(self.passes, notes)
         function = read_states(traced.function) if traced.types else traced.function
         self.function = run(OF_FUNCTIONS, function, self._context)
         moved = {"hoist", "defer"}.issubset(self.passes)
@@ -109,6 +111,25 @@ class Compiler:
     def in_mode(self, training: bool) -> Compiler:
         """The same function in training mode, which is this one, or in evaluation."""
         return self if training else self._evaluation or self._evaluating()
+
+    def noted(self) -> dict[str, Notes]:
+        """What the passes say when they do all of their work once more: for ``inference``, and for
+        ``training`` with cotangents of all outputs."""
+        with _lock, apart_from_traces():
+            made, of_function = copy(self), Notes()
+            made._begin(self.trace, of_function)
+            say_switches(made._context)
+            found = {}
+            for mode in ("inference", "training"):
+                notes = made._context.notes = of_function.copy()
+                if mode == "inference":
+                    made.remembering()
+                else:
+                    made.backward(made.function.pushes, ())
+                    if "remember_pulls" in self.passes:
+                        refuse_in_training(made.function, notes)
+                found[mode] = notes
+        return found
 
     def only(self, outputs: Iterable[str]) -> Compiler:
         """The same function with these outputs alone, and with the inputs that they depend on. The
@@ -135,9 +156,9 @@ class Compiler:
             self._evaluation = made
         return self._evaluation
 
-    def _masks(self, roots: Iterable[Node]) -> dict[Node, Node]:
+    def _masks(self, roots: Iterable[Node], notes: Notes | None) -> dict[Node, Node]:
         """Maps a product that may leave out rows to its mask."""
-        return find_masks(roots, self._context.shared(RowIds), self.passes)
+        return find_masks(roots, self._context.shared(RowIds), self.passes, notes)
 
     def gradient(self, pushes: Iterable[Name], inputs: Iterable[Name]) -> Gradient:
         """∂F after the passes, with embedding gradients by distinct ids."""
@@ -156,22 +177,22 @@ class Compiler:
     @_one_at_a_time
     def _make_inference(self) -> Lowered:
         if self._inference is None:
-            self._inference = self._without_backward(self.function)
+            self._inference = self._without_backward(self.function, self._context.notes)
         return self._inference
 
     def _named(self) -> dict[str, Any]:
         return {self.param_names[p]: p for p in self.params}
 
-    def _without_backward(self, function: FunctionIR) -> Lowered:
-        masks = self._masks(function.roots())
+    def _without_backward(self, function: FunctionIR, notes: Notes | None) -> Lowered:
+        masks = self._masks(function.roots(), notes)
         sinks = self._sinks(frozenset(), function)
         types = self.types
         if types is not None and not any(isinstance(n.space, Typed) for n in sinks.nodes()):
             types = None  # a part of ids alone
-        return self._lower(sinks, None, masks=masks, types=types)
+        return self._lower(sinks, None, masks=masks, types=types, notes=notes)
 
     def _lower(self, sinks: Sinks, forward: Lowered | None, **options: Any) -> Lowered:
-        options = {"types": self.types, **options}
+        options = {"types": self.types, "notes": self._context.notes, **options}
         if options["types"] is not None:
             options["given"] = {name: spec.rows for name, spec in self.trace.inputs.items()}
             if forward is not None:
@@ -187,13 +208,17 @@ class Compiler:
             rest = self.function
             parts: list[Remembered] = []
             if "remember_pulls" in self.passes:
-                rest, parts = remember_pulls(self.function)
+                rest, parts = remember_pulls(self.function, self._context.notes)
                 verify(rest.roots(), "remember_pulls")
             programs = []
             for part in parts:
                 verify(part.function.roots(), "remember_pulls")
-                programs.append((part, self._without_backward(part.function).program))
-            program = self._without_backward(rest).program if parts else self.inference()
+                programs.append((part, self._without_backward(part.function, None).program))
+            program = (
+                self._without_backward(rest, self._context.notes).program
+                if parts
+                else self.inference()
+            )
             self._remembering = program, programs
         return self._remembering
 
@@ -219,7 +244,7 @@ class Compiler:
             gradient = self.gradient(self.function.pushes, inputs)
             # Backward reads values of F too: F need not compute the rows that it does not read.
             # And backward leaves out rows by masks that F computes.
-            masks = self._masks([*self.function.roots(), *gradient.roots()])
+            masks = self._masks([*self.function.roots(), *gradient.roots()], None)
             nodes = set(ancestors([*self.function.roots(), *masks.values()]))
             read = [*gradient.roots(), *(m for node, m in masks.items() if node not in nodes)]
             saved = read_from_forward(read, nodes, self.function.scatters)
@@ -276,7 +301,7 @@ class Compiler:
             gradient = self.gradient(key[0], key[1])
             outputs = tuple(self._gradient_outputs(gradient))
             sinks = Sinks(gradient.edges, outputs, slots=gradient.slots)
-            masks = self._masks([*self.function.roots(), *gradient.roots()])
+            masks = self._masks([*self.function.roots(), *gradient.roots()], self._context.notes)
             masks = {node: mask for node, mask in masks.items() if forward.gives(mask)}
             self._backwards[key] = self._lower(sinks, forward, masks=masks).program
         return self._backwards[key]

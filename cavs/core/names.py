@@ -9,7 +9,9 @@ from unicodedata import normalize
 from cavs._arguments import printed
 from cavs.errors import TraceError
 
-OPTIONS = ("clip_norm", "gradients", "loss", "outputs", "repeats", "retain", "scale", "vertex")
+OPTIONS = (
+    *("clip_norm", "gradients", "loss", "outputs", "repeats", "retain", "scale", "vertex", "why"),
+)
 """Keyword options of the model methods that also take the model's inputs by keyword."""
 
 _OPTIONS_OF_GATHER = ("of",)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Node, ancestors
 from cavs.core.ops._def import SpaceKind
-from cavs.core.ops.structure import PARAM
-from cavs.core.passes.unique_pulls import reasons
 from cavs.core.program import Program
+from cavs.core.remarks import sum_up
+from cavs.core.remarks_text import MOST, remarks_lines
 
 
 def programs(compiler: Compiler) -> str:
@@ -17,9 +15,10 @@ def programs(compiler: Compiler) -> str:
     return "\n".join(f"=== {title}\n{program}" for title, program in _programs(compiler))
 
 
-def explain(compiler: Compiler, item_size: int) -> str:
-    """F as traced and after the passes, why its products do not run once per distinct id, and each
-    program's instructions with the FLOPs and bytes (each operand and result once) of one row."""
+def explain(compiler: Compiler, item_size: int, most: int | None = MOST) -> str:
+    """F as traced and after the passes, each program's instructions with the FLOPs and bytes (each
+    operand and result once) of one row, and what the passes did not do: `most` lines of each, None
+    for all."""
     lines = [f"{compiler.trace.name}, passes: {', '.join(compiler.passes) or 'none'}"]
     for title, function in (("traced", compiler.trace.function), ("optimised", compiler.function)):
         nodes = [n for n in ancestors(function.roots()) if n.inputs]
@@ -30,37 +29,17 @@ def explain(compiler: Compiler, item_size: int) -> str:
             f"{flops:,} FLOPs per vertex and {edge_flops:,} per edge"
         )
         lines.extend(f"  {_describe(n)}" for n in nodes)
-    lines.extend(not_by_id_lines(not_by_id(compiler)))
     for title, program in _programs(compiler):
         instructions = [i for s in program.segments for i in s.instructions]
         lines.append(
             f"=== {title}: {len(instructions)} launches in {len(program.segments)} segments"
         )
         lines.extend(program.costs(item_size))
+    notes = compiler.noted()
+    refused = {mode: sum_up(said.refused, None) for mode, said in notes.items()}
+    saved = {mode: sum_up(said.saved, None) for mode, said in notes.items()}
+    lines.extend(remarks_lines(refused, saved, most))
     return "\n".join(lines)
-
-
-def not_by_id(compiler: Compiler) -> dict[str, list[str]]:
-    """Maps each product of F that does not run once per distinct id, by rows, parameter and source
-    line, to the reasons."""
-    found: dict[str, list[str]] = {}
-    for node, why in reasons(compiler.function).items():
-        params = [x.attrs["parameter"] for x in node.inputs if x.op is PARAM]
-        weight = "".join(f" with {compiler.param_names[p]}" for p in params)
-        where = f", at {node.where}" if node.where else ""
-        known = found.setdefault(
-            f"{node.space}{list(node.shape)} {node.op.name}{weight}{where}", []
-        )
-        known.extend(reason for reason in why if reason not in known)
-    return found
-
-
-def not_by_id_lines(found: Mapping[str, Sequence[str]]) -> list[str]:
-    """The products and their reasons under a heading."""
-    lines = [f"=== products of F that do not run once per distinct id: {len(found)}"]
-    for product, why in found.items():
-        lines += [f"  {product}", *(f"    because {reason}" for reason in why)]
-    return lines
 
 
 def _programs(compiler: Compiler) -> list[tuple[str, Program]]:

@@ -54,7 +54,14 @@ def model_cases() -> Iterator[Case]:
     yield Case(
         "Model.step", lambda graphs, optimizer, **g: model.step(graphs, optimizer, **g), given
     )
-    explained = {"graphs": BATCH, "loss": "loss", "outputs": ["loss"], "repeats": 1, **inputs}
+    explained = {
+        "graphs": BATCH,
+        "loss": "loss",
+        "outputs": ["loss"],
+        "repeats": 1,
+        "why": "all",
+        **inputs,
+    }
     yield Case("Model.explain", lambda graphs, **g: model.explain(graphs, **g), explained)
     memory = {"graphs": BATCH, "gradients": True, "retain": True, "outputs": ["h"], **inputs}
     yield Case("Model.memory", lambda graphs, **g: model.memory(graphs, **g), memory)
@@ -93,7 +100,7 @@ def model_cases() -> Iterator[Case]:
     yield Case("Program.train", whole.train, {"mode": True})
     loaded = {"state": whole.state_dict(), "strict": False}
     yield Case("Program.load_state_dict", whole.load_state_dict, loaded)
-    yield Case("Program.explain", whole.explain, {})
+    yield Case("Program.explain", whole.explain, {"why": "most"})
     yield Case("Program.explain", lambda c: whole.explain(c), {"c": {"a": (BATCH, inputs)}})
     explain = lambda graphs, given: whole.explain({"a": (graphs, given)}, repeats=1)  # noqa: E731
     yield Case("Program.explain", explain, {"graphs": BATCH, "given": inputs})

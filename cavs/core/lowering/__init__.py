@@ -16,6 +16,7 @@ from cavs.core.lowering.sinks import Sinks as Sinks
 from cavs.core.lowering.sinks import read_from_forward as read_from_forward
 from cavs.core.lowering.write import write as write
 from cavs.core.ops._def import Space, Unique
+from cavs.core.remarks import Notes
 from cavs.core.type_order import TypeOrder
 
 
@@ -28,15 +29,16 @@ def lower(
     masks: Mapping[Node, Node] = MappingProxyType({}),
     types: TypeOrder | None = None,
     given: Mapping[Name, Space] = MappingProxyType({}),
+    notes: Notes | None = None,
 ) -> Lowered:
     """Lowers F (``forward`` None) or a gradient over its lowered F.
 
     `params`: by path; `switches`: the passes that are on; `counted`: the distinct ids that a
     gradient by rows needs; `masks`: maps a product that may leave out rows to its mask, a
     node that is zero (an id: -1) in these rows; `types`: the order of a function's types; `given`:
-    the rows of the caller's arrays, in a function of types.
+    the rows of the caller's arrays, in a function of types; `notes`: takes what passes say.
     """
-    lowering = analyse(sinks, forward, switches, masks)
+    lowering = analyse(sinks, forward, switches, masks, notes)
     values = number(lowering, params, counted, given)
     program = write(lowering, values, params, types)
     value_of = {place: n for place, n in values.number_of.items() if isinstance(place, Node)}

@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from cavs.core.ir import Node
-from cavs.core.lowering.fuse import Partition, Unit, arrange
+from cavs.core.lowering.fuse import Partition, Unit, arrange, say_groups
 from cavs.core.lowering.nodes import parts, summed_rows, sums_all_rows
-from cavs.core.lowering.phases import Phase, assign_phases
+from cavs.core.lowering.phases import Phase, assign_phases, say_phases
 from cavs.core.lowering.sinks import Lowered, Sinks
 from cavs.core.lowering.steps import Step, StepWriter
 from cavs.core.lowering.storage import Storage, place
 from cavs.core.ops._def import Rows, Space, SpaceKind, Unique
 from cavs.core.ops.structure import GATHER, STATE_COTANGENT
 from cavs.core.program import SegmentKind
+from cavs.core.remarks import Notes
 
 Types = frozenset[str]
 """Names of types; the type of a function without types has no name."""
@@ -51,16 +52,21 @@ class Lowering:
 
 
 def analyse(
-    sinks: Sinks, forward: Lowered | None, switches: Collection[str], masks: Mapping[Node, Node]
+    sinks: Sinks,
+    forward: Lowered | None,
+    switches: Collection[str],
+    masks: Mapping[Node, Node],
+    notes: Notes | None = None,
 ) -> Lowering:
     """The lowering of F (``forward`` None) or of a gradient over its lowered F.
 
     `switches`: the passes that are on; `masks`: maps a product that may leave out rows to its
-    mask, a node that is zero (an id: -1) in these rows.
+    mask, a node that is zero (an id: -1) in these rows; `notes`: see :class:`Notes`.
     """
-    storage = place(sinks.stripped(), forward, masks, "merge_matmuls" in switches)
+    storage = place(sinks.stripped(), forward, masks, "merge_matmuls" in switches, notes)
     apart = _leaves_apart(storage)
-    phases = _phases(storage, switches, apart)
+    of_forward = None if forward is not None else notes  # lines of F are of forward
+    phases = _phases(storage, switches, apart, of_forward)
     sums = storage.sums.items()
     in_order = {x: tuple(sorted(terms, key=phases.__getitem__)) for x, terms in sums}
     storage = replace(storage, sums=in_order)
@@ -68,31 +74,39 @@ def analyse(
     members = [*units.values(), *_stores(storage, units, apart)]
     by_level = [n for n, u in units.items() if u.phase == Phase.LEVEL and sums_all_rows(n)]
     writer = StepWriter(storage, by_level)
-    stretches = []
+    stretches, arranged = [], []
     for phase in Phase:
         of_phase = [unit for unit in members if unit.phase == phase]
         zeros = writer.zeros() if phase == Phase.LEVEL else ()
         if zeros:
             stretches.append(Stretch(SegmentKind.ROWS, SpaceKind.NONE, zeros))
-        for kind, space, groups in arrange(of_phase, phase, "fuse" in switches):
+        for kind, space, groups in arrange(of_phase, phase, "fuse" in switches, of_forward):
+            arranged += groups
             steps = tuple(step for group in groups for step in writer.steps(group))
             if steps:
                 stretches.append(Stretch(kind, space, steps))
+    if of_forward is not None:
+        say_groups(of_forward, arranged)
     return Lowering(storage, tuple(stretches))
 
 
-def _phases(storage: Storage, switches: Collection[str], apart: Types) -> dict[Node, Phase]:
+def _phases(
+    storage: Storage, switches: Collection[str], apart: Types, notes: Notes | None
+) -> dict[Node, Phase]:
     def sums(node: Node) -> bool:
         return sums_all_rows(node) and _run_by_level(_rows(summed_rows(node), apart), apart)
 
-    return assign_phases(
-        storage.order,
-        lambda n: [x for x in storage.reads(n) if x not in storage.external],
-        lambda n: n.op is (STATE_COTANGENT if storage.forward else GATHER),
-        [part for node in storage.sinks.states.values() for part in parts(node)],
-        switches,
-        sums,
-    )
+    def inputs(node: Node) -> list[Node]:
+        return [x for x in storage.reads(node) if x not in storage.external]
+
+    def is_source(node: Node) -> bool:
+        return node.op is (STATE_COTANGENT if storage.forward else GATHER)
+
+    states = {x: name for name, node in storage.sinks.states.items() for x in parts(node)}
+    phases = assign_phases(storage.order, inputs, is_source, states, switches, sums)
+    if notes is not None:
+        say_phases(notes, storage.order, inputs, is_source, states, phases)
+    return phases
 
 
 def _units(storage: Storage, phases: Mapping[Node, Phase], apart: Types) -> dict[Node, Unit]:

@@ -6,7 +6,7 @@ written. A group becomes one kernel that goes through memory once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,6 +15,7 @@ from cavs.core.lowering.nodes import summed_rows
 from cavs.core.lowering.phases import Phase
 from cavs.core.ops._def import Rows, Space, SpaceKind
 from cavs.core.program import SegmentKind
+from cavs.core.remarks import Notes, called, counted, of_rows
 
 Partition = Space | Literal["global"]
 
@@ -59,10 +60,12 @@ class Unit:
 Arranged = tuple[SegmentKind, Space, list[list[Unit]]]
 
 
-def arrange(units: Sequence[Unit], phase: Phase, fuse: bool) -> Iterable[Arranged]:
+def arrange(
+    units: Sequence[Unit], phase: Phase, fuse: bool, notes: Notes | None = None
+) -> Iterable[Arranged]:
     """(segment kind, space, groups of units) in order of execution, for the units of one phase."""
     if phase == Phase.LEVEL:
-        yield from _by_levels(units, fuse)
+        yield from _by_levels(units, fuse, notes)
         return
     members = set(units)
     done: set[Unit] = set()
@@ -78,6 +81,8 @@ def arrange(units: Sequence[Unit], phase: Phase, fuse: bool) -> Iterable[Arrange
                 not best or (partition != "global" and count > most) or chosen == "global"
             ):
                 best, chosen = groups, partition
+        if notes is not None and fuse:
+            _say(notes, best, pending)
         if not best or chosen is None:
             raise AssertionError(f"units that wait for each other: {[u.node for u in pending]}")
         if chosen == "global":
@@ -89,7 +94,7 @@ def arrange(units: Sequence[Unit], phase: Phase, fuse: bool) -> Iterable[Arrange
         pending = [u for u in pending if u not in done]
 
 
-def _by_levels(units: Sequence[Unit], fuse: bool) -> Iterable[Arranged]:
+def _by_levels(units: Sequence[Unit], fuse: bool, notes: Notes | None) -> Iterable[Arranged]:
     """The segment that runs row by row within a level, and the one that sums its rows after it."""
     if not units:
         return
@@ -98,6 +103,8 @@ def _by_levels(units: Sequence[Unit], fuse: bool) -> Iterable[Arranged]:
     for space in dict.fromkeys(u.partition for u in by_row):
         of_type = [unit for unit in by_row if unit.partition == space]
         groups = _fill(of_type, space, set(of_type), set(), fuse)
+        if notes is not None and fuse:
+            _say(notes, groups, of_type)
         all_of_them = sum(map(len, groups)) == len(of_type)
         if isinstance(space, str) or space.kind not in _OF_LEVELS or not all_of_them:
             raise AssertionError(f"not row by row within a level: {[u.node for u in of_type]}")
@@ -167,3 +174,47 @@ def _grow(
         ):
             group[unit] = None
     return list(group)
+
+
+def say_groups(notes: Notes, groups: Iterable[Sequence[Unit]]) -> None:
+    """Says how many elementwise units of a program became one."""
+    joined = [len(group) for group in groups if len(group) > 1]
+    if joined:
+        words = f"{sum(joined):,} elementwise operations became {counted(len(joined), 'group')}"
+        notes.did("fuse", words)
+
+
+def _say(notes: Notes, groups: Sequence[Sequence[Unit]], units: Sequence[Unit]) -> None:
+    """Says which of the elementwise units that read one of another group were kept out of it, by
+    the conditions of `_grow`."""
+    group_of = {unit: i for i, group in enumerate(groups) for unit in group}
+    for unit in units:
+        for x in dict.fromkeys((*unit.aligned, *unit.crossed)):
+            if not unit.fusable or not x.fusable or x not in group_of:
+                continue
+            if group_of.get(unit) != group_of[x]:
+                reason = _why_apart(unit, x, group_of)
+                if reason:
+                    notes.refuse("fuse", unit.node, reason, [unit.node])
+
+
+def _why_apart(unit: Unit, x: Unit, group_of: Mapping[Unit, int]) -> str:
+    """Why a unit is in another group than `x`, which it reads; empty if only because another unit
+    that it reads is, which has a reason of its own."""
+    a, b = x.node, unit.node
+    apart = f"apart from {called(a)}"
+    if a.space != b.space:
+        return f"{apart}: rows of {of_rows(a.space)} and of {of_rows(b.space)}"
+    if a.size != b.size:
+        return f"{apart}: rows of {a.size:,} and of {b.size:,} numbers"
+    if x in unit.crossed or x in unit.indirect:
+        return f"{apart}: reads it through an index, hence from memory"
+    between, seen = [unit], {unit}
+    for one in between:  # it grows
+        if not one.fusable:
+            return f"{apart}: {called(one.node)}, which is not elementwise, stands between"
+        later = [y for y in one.aligned if group_of.get(y, len(group_of)) > group_of[x]]
+        more = [y for y in dict.fromkeys(later) if y not in seen and y.node.inputs]
+        between += more
+        seen.update(more)
+    return ""

@@ -14,10 +14,14 @@ from cavs.core.ir import Node
 from cavs.core.lowering.nodes import sums_all_rows
 from cavs.core.ops._def import SpaceKind
 from cavs.core.ops.elementwise import ADD
+from cavs.core.remarks import Notes, Stake, counted
 
 
 def merge_matmuls(
-    order: Sequence[Node], users: Mapping[Node, Sequence[Node]], wanted: Collection[Node]
+    order: Sequence[Node],
+    users: Mapping[Node, Sequence[Node]],
+    wanted: Collection[Node],
+    notes: Notes | None = None,
 ) -> dict[Node, list[Node]]:
     """Maps an addition that need not be made to the results over all rows that it is the sum of.
     Nothing else reads these results. Additions that are terms of another one are keys too.
@@ -28,6 +32,12 @@ def merge_matmuls(
 
     def terms(node: Node) -> list[Node]:
         if len(users[node]) > 1 or node in wanted:
+            if notes is not None and (node in sums or sums_all_rows(node)):
+                others = "outside" if node in wanted else f"{len(users[node])} operations"
+                reason = (
+                    f"the sum of {node.op.name} over all rows is read by {others}, not added alone"
+                )
+                notes.refuse("merge_matmuls", node, reason, [Stake(SpaceKind.NONE, node.size)])
             return []
         return [node] if sums_all_rows(node) else sums.get(node, [])
 
@@ -36,4 +46,7 @@ def merge_matmuls(
             parts = [terms(x) for x in node.inputs]
             if all(parts):
                 sums[node] = [term for part in parts for term in part]
+    if notes is not None and sums:
+        words = f"{counted(len(sums), 'addition')} of sums over all rows gone"
+        notes.did("merge_matmuls", words, [Stake(SpaceKind.NONE, x.size) for x in sums])
     return sums

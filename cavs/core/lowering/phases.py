@@ -12,8 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import IntEnum
 
-from cavs.core.ir import Node
+from cavs.core.ir import Name, Node, without_reshapes
 from cavs.core.ops._def import SpaceKind
+from cavs.core.ops.matmul import MATMUL
+from cavs.core.ops.shape import CONCAT
+from cavs.core.ops.structure import CONSTANT
+from cavs.core.remarks import Notes, Stake, called, called_state, counted, sources
 
 
 class Phase(IntEnum):
@@ -107,3 +111,86 @@ def _by_levels(
         else:
             phase[node] = Phase.DEFER if Phase.LEVEL in before else Phase.HOIST
     return phase
+
+
+def say_phases(
+    notes: Notes,
+    order: Sequence[Node],
+    inputs: Inputs,
+    is_source: Callable[[Node], bool],
+    states: Mapping[Node, Name],
+    phase: Mapping[Node, Phase],
+) -> None:
+    """Says of the products in levels what they wait for and which state needs them, and which
+    others run once. `states`: the names of what a level hands on."""
+    waits, needs = _waits(order, inputs, is_source), _needs(order, inputs, states)
+    products = [node for node in order if node.op is MATMUL and node.space != SpaceKind.NONE]
+    for node in products:
+        if phase[node] != Phase.LEVEL:
+            continue
+        if node not in waits:
+            continue  # the pass that would move it is off
+        source = waits[node]
+        free = _free_columns(node, waits)
+        if free:
+            names = ", ".join(dict.fromkeys(called(y) for x in free for y in sources(x)))
+            whole = sum(x.size for x in without_reshapes(node.inputs[0]).inputs)
+            reason = (
+                f"multiplies {names} beside {called(source)} in one row: apart, as W x + U h, the "
+                "first would run once for all vertices"
+            )
+            spared = node.flops * sum(x.size for x in free) // whole
+            notes.refuse("hoist", node, reason, [Stake(node.space, spared)])
+        else:
+            notes.refuse("hoist", node, f"waits for {called(source)}{_at(source)}", [node])
+        if node in needs:
+            name = called_state(needs[node])
+            notes.refuse(
+                "defer", node, f"the state {name!r}, which parents gather, needs it", [node]
+            )
+    if not waits:
+        return
+    for name, moved, when in (("hoist", Phase.HOIST, "before"), ("defer", Phase.DEFER, "after")):
+        found = [x for x in products if phase[x] == moved]
+        if found:
+            words = f"{counted(len(found), 'product')} ran once for all rows, {when} the levels"
+            notes.did(name, words, found)
+
+
+def _at(node: Node) -> str:
+    return f", gathered at line {node.where.line}" if node.where else ""
+
+
+def _waits(
+    order: Sequence[Node], inputs: Inputs, is_source: Callable[[Node], bool]
+) -> dict[Node, Node]:
+    """Maps a node that depends on other levels to the first source of such values."""
+    found: dict[Node, Node] = {}
+    for node in order:
+        if is_source(node):
+            found[node] = node
+        else:
+            first = next((found[x] for x in inputs(node) if x in found), None)
+            if first is not None:
+                found[node] = first
+    return found
+
+
+def _needs(order: Sequence[Node], inputs: Inputs, states: Mapping[Node, Name]) -> dict[Node, Name]:
+    """Maps a node that a state depends on to the name of the first such state."""
+    found: dict[Node, Name] = {}
+    for node in reversed(order):
+        if node in states:
+            found[node] = states[node]
+        if node in found:
+            for x in inputs(node):
+                found.setdefault(x, found[node])
+    return found
+
+
+def _free_columns(product: Node, waits: Mapping[Node, Node]) -> list[Node]:
+    """The columns of what a product multiplies that do not depend on other levels, if others do."""
+    row = without_reshapes(product.inputs[0])
+    if row.op is not CONCAT or row not in waits:
+        return []
+    return [x for x in row.inputs if x not in waits and x.op is not CONSTANT]

@@ -11,9 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cavs.core.ir import Node
+from cavs.core.lowering.say_rows import say_rows
 from cavs.core.lowering.zeros import RowIds, Rows, Zeros
+from cavs.core.remarks import Notes
 
 
-def skip_masked(roots: Iterable[Node], ids: RowIds) -> dict[Node, Rows]:
+def skip_masked(roots: Iterable[Node], ids: RowIds, notes: Notes | None = None) -> dict[Node, Rows]:
     """Maps a product to the edges that it may leave out because a float input is zero there."""
-    return Zeros(roots, ids, by_id=False, by_mask=True).products()
+    zeros = Zeros(roots, ids, by_id=False, by_mask=True)
+    found = zeros.products()
+    if notes is not None:
+        say_rows(notes, "skip_masked", zeros, roots, found)
+    return found

@@ -11,9 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cavs.core.ir import Node
+from cavs.core.lowering.say_rows import say_rows
 from cavs.core.lowering.zeros import RowIds, Rows, Zeros
+from cavs.core.remarks import Notes
 
 
-def skip_missing(roots: Iterable[Node], ids: RowIds) -> dict[Node, Rows]:
+def skip_missing(
+    roots: Iterable[Node], ids: RowIds, notes: Notes | None = None
+) -> dict[Node, Rows]:
     """Maps a product to the rows that it may leave out because an id is -1 there."""
-    return Zeros(roots, ids, by_id=True, by_mask=False).products()
+    zeros = Zeros(roots, ids, by_id=True, by_mask=False)
+    found = zeros.products()
+    if notes is not None:
+        say_rows(notes, "skip_missing", zeros, roots, found)
+    return found

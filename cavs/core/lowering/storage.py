@@ -43,6 +43,7 @@ from cavs.core.ops.structure import (
     UNIQUE_SUM,
 )
 from cavs.core.program import OutputKind
+from cavs.core.remarks import Notes
 
 # Arrays whose rows are in the program's own order.
 _WRITTEN_TO = (OutputKind.PARAM, OutputKind.SPARSE, OutputKind.IDS)
@@ -135,7 +136,11 @@ def _is_read_elsewhere(node: Node) -> bool:
 
 
 def place(
-    sinks: Sinks, forward: Lowered | None, masks: Mapping[Node, Node], merged: bool
+    sinks: Sinks,
+    forward: Lowered | None,
+    masks: Mapping[Node, Node],
+    merged: bool,
+    notes: Notes | None = None,
 ) -> Storage:
     """The storage of a program; `merged`: whether sums over rows go on from each other."""
     # Forward keeps the values of F that the gradient from all outputs reads. The gradient from some
@@ -147,7 +152,7 @@ def place(
     wanted = {part for node in sinks.nodes() for part in (node, *parts(node))}
     wanted.update(masks.values())  # products read the masks, but do not count as their users
     users = users_of(order)
-    sums = merge_matmuls(order, users, wanted) if merged else {}
+    sums = merge_matmuls(order, users, wanted, notes) if merged else {}
     summed = {x: add for add in sums for x in add.inputs}
     forced = _forced(sinks, masks, order, users, wanted)
     found = Storage(sinks, forward, external, masks, order, users, wanted, forced, sums, summed)

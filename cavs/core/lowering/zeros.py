@@ -169,6 +169,7 @@ class Zeros:
 
     Attributes:
         zero, unread: by value, the rows that are zeros and the rows that nobody reads, if any.
+        lost: the values that are no zeros in any rows, though operands are.
     """
 
     def __init__(self, roots: Iterable[Node], ids: RowIds, *, by_id: bool, by_mask: bool) -> None:
@@ -177,6 +178,7 @@ class Zeros:
         self._order = ancestors(roots)
         ids.note(self._order)
         self.zero: dict[Node, Rows] = {}
+        self.lost: list[Node] = []
         for node in self._order:
             rows = self._zero(node)
             if rows:
@@ -243,7 +245,10 @@ class Zeros:
         ]
         values = [value for value in known if value is not None]
         rows = [found for found in zeros if found is not None]
-        if not rows or len(values) < len(known) or not _gives_zero(node, values):
+        if not rows:
+            return NO_ROWS
+        if len(values) < len(known) or not _gives_zero(node, values):
+            self.lost.append(node)
             return NO_ROWS
         common, *others = rows
         for other in others:

@@ -66,3 +66,13 @@ def run(passes: Sequence[Pass[_IR]], ir: _IR, context: Context) -> _IR:
                 ir = one(ir, context)
             verify(ir.roots(), name)
     return ir
+
+
+def say_switches(context: Context) -> None:
+    """Notes the passes that are off."""
+    for name in PASSES:
+        if context.notes is not None and name not in context.switches:
+            by = "passes= leaves it out"
+            if name == "specialize_leaves":
+                by += ", or policy='serial', which runs one vertex at a time"
+            context.notes.refuse(name, None, f"is off: {by}")

@@ -12,7 +12,7 @@ state has no reader, so its product is in vain: one row of a tree.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cavs.core.ir import (
@@ -29,10 +29,11 @@ from cavs.core.ir import (
 from cavs.core.joins import into, joined, results_of
 from cavs.core.lowering.skip_masked import skip_masked
 from cavs.core.lowering.zeros import RowIds
-from cavs.core.ops._def import Space, SpaceKind
+from cavs.core.ops._def import Space, SpaceKind, as_rows
 from cavs.core.ops.matmul import MATMUL
 from cavs.core.ops.structure import GATHER, JOIN
 from cavs.core.passes.context import Context
+from cavs.core.remarks import Notes, Stake, called, of_rows, sources
 
 WORTH = 16
 """How many FLOPs of products pay for one more gathered element. In a tree a quarter of the rows may
@@ -50,13 +51,6 @@ class Commuted(Internal):
         return f"{self.state}@{self.number}"
 
 
-def user_name(state: Name) -> Name:
-    """Name of the user's state that `state` is, or is computed from."""
-    while isinstance(state, Commuted):
-        state = state.state
-    return state
-
-
 def commute_gather(function: FunctionIR, context: Context) -> FunctionIR:
     """F with values of one child's state scattered by the child; states that nobody gathers go.
 
@@ -65,9 +59,14 @@ def commute_gather(function: FunctionIR, context: Context) -> FunctionIR:
     skips = "skip_masked" in context.switches
     masked = skip_masked(function.roots(), RowIds()) if skips else ()
     order = ancestors(function.roots())
-    products = _products_of_children(order, masked)
+    reasons = None if context.notes is None else _Reasons(context.notes)
+    products = _products_of_children(order, masked, reasons)
     scatters = function.scatters
-    chosen = [x for x in _chosen(order, products, function.roots()) if _children_of(x, scatters)]
+    found = _chosen(order, products, function.roots())
+    paying = [x for x in found if products[x] >= WORTH * x.size]
+    chosen = [x for x in paying if _children_of(x, scatters)]
+    if reasons is not None:
+        reasons.say(found, paying, chosen, products, scatters)
     if not chosen:
         return function
     names = _names(chosen)
@@ -87,7 +86,9 @@ def commute_gather(function: FunctionIR, context: Context) -> FunctionIR:
     return FunctionIR(kept, result.pushes)
 
 
-def _products_of_children(order: Iterable[Node], masked: Collection[Node]) -> dict[Node, int]:
+def _products_of_children(
+    order: Iterable[Node], masked: Collection[Node], reasons: _Reasons | None
+) -> dict[Node, int]:
     """Maps an edge value that depends on nothing but a child's state and parameters to the FLOPs of
     the products with parameters that it contains."""
     products: dict[Node, frozenset[Node]] = {}
@@ -100,6 +101,8 @@ def _products_of_children(order: Iterable[Node], masked: Collection[Node]) -> di
         stays = node.op.random or node.op.mixes_edges or node in masked
         on_edges = node.space.kind is SpaceKind.EDGE
         if not on_edges or stays or not own or any(x not in products for x in own):
+            if reasons is not None:
+                reasons.refuse(node, own, products, masked)
             continue
         below = frozenset().union(*(products[x] for x in own))
         products[node] = below | {node} if _is_product(node) else below
@@ -113,14 +116,14 @@ def _is_product(node: Node) -> bool:
 def _chosen(
     order: Iterable[Node], products: Mapping[Node, int], roots: Iterable[Node]
 ) -> list[Node]:
-    """The values to gather instead: the last ones of `products`, where that pays."""
+    """The values to gather instead, where that pays: the last ones of `products`."""
     read = {x for node in order if node not in products for x in node.inputs}
     read.update(roots)
     found: dict[Node, None] = {}
     for node in products:
         if node in read and products[node]:
             found.update(dict.fromkeys(_narrow(node, products)))
-    return [node for node in found if products[node] >= WORTH * node.size]
+    return list(found)
 
 
 def _narrow(node: Node, products: Mapping[Node, int]) -> list[Node]:
@@ -191,3 +194,83 @@ def _on_vertices(node: Node, found: Mapping[Node, Node], rows: Space) -> Node:
 
 def _gathered(nodes: Iterable[Node]) -> set[Name]:
     return {node.attrs["name"] for node in nodes if node.op is GATHER}
+
+
+class _Reasons:
+    """Says which products of children's states stay where they are."""
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+
+    def refuse(
+        self, node: Node, own: Sequence[Node], products: Collection[Node], masked: Collection[Node]
+    ) -> None:
+        """Says why `node`, an operation on the rows `own`, does not depend on one child alone, if
+        it is a product of children's states."""
+        if not _is_product(node):
+            return
+        found = [x for row in own for x in sources(row)]
+        gathers = [x for x in found if x.op is GATHER]
+        if not gathers:
+            return
+        if node.space.kind is not SpaceKind.EDGE:
+            if all(x.op is GATHER and x.attrs["slot"] is not None for x in found):
+                (first, *_) = gathers
+                reason = (
+                    f"{called(first)} is gathered by position: parents multiply it, a leaf's too"
+                )
+                # A leaf could do it once per distinct id; others do it as often as their parents.
+                leaves = as_rows(node.space).of_kind(SpaceKind.LEAF)
+                self._notes.refuse("commute_gather", node, reason, [Stake(leaves, node.flops)])
+            return
+        if node in masked:
+            reason = "a float input that may be 0 masks it: skip_masked leaves these edges out"
+        else:
+            reason = _beside([x for x in own if x not in products])
+        self._notes.refuse("commute_gather", node, reason, [node])
+
+    def say(
+        self,
+        found: Sequence[Node],
+        paying: Collection[Node],
+        chosen: Collection[Node],
+        products: Mapping[Node, int],
+        scatters: Mapping[Name, Node],
+    ) -> None:
+        """Says for which of the values found it does not pay, or cannot be, and what is done."""
+        for node in found:
+            at_stake = [Stake(node.space, products[node])]
+            if node not in paying:
+                reason = (
+                    f"saves {products[node]:,} FLOPs for {node.size:,} more numbers to gather, "
+                    f"less than {WORTH} for each"
+                )
+                self._notes.refuse("commute_gather", node, reason, at_stake)
+            elif node not in chosen:
+                reason = "what it reads is scattered by different types of children"
+                self._notes.refuse("commute_gather", node, reason, at_stake)
+        for node in chosen:
+            flops = products[node]
+            spared = [Stake(rows, -flops) for rows in _children_of(node, scatters)]
+            spared.append(Stake(node.space, flops))
+            names = ", ".join(dict.fromkeys(called(x) for x in sources(node)))
+            self._notes.did(
+                "commute_gather", f"a product of {names} ran once per child, not per edge", spared
+            )
+
+
+def _beside(others: Sequence[Node]) -> str:
+    """The reason why values of edges are not of the child alone."""
+    found: dict[str, None] = {}
+    for node in others:
+        for x in ancestors([node]):
+            if x.op.random:
+                found[f"{x.op.name} of line {x.where.line}" if x.where else x.op.name] = None
+            elif x.op.mixes_edges:
+                found[f"{called(x)}, over all children"] = None
+            elif x.op is GATHER and x.space.kind is SpaceKind.EDGE:
+                continue
+            elif not x.inputs and x.space != SpaceKind.NONE:
+                whose = "" if x.op is GATHER else f" of {of_rows(x.space)}"
+                found[called(x) + whose] = None
+    return f"depends on more than the child: on {' and '.join(found)}"

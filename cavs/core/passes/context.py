@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
+from cavs.core.remarks import Notes
+
 _T = TypeVar("_T")
 
 
@@ -15,11 +17,13 @@ class Context:
         switches: names of the passes that are on.
         leaves_apart: the types whose leaves have a function of their own, once
             ``specialize_leaves`` has run; the type of a function without types has no name.
+        notes: what the passes say of their work; None while nobody asks.
     """
 
-    def __init__(self, switches: Iterable[str] = ()) -> None:
+    def __init__(self, switches: Iterable[str] = (), notes: Notes | None = None) -> None:
         self.switches = frozenset(switches)
         self.leaves_apart: frozenset[str] = frozenset()
+        self.notes = notes
         self._shared: dict[type, Any] = {}
 
     def shared(self, kind: type[_T]) -> _T:

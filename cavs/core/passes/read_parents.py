@@ -11,12 +11,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cavs.core.autodiff import Gradient
-from cavs.core.ir import Name, Node
+from cavs.core.ir import Name, Node, ancestors, reading_of, state_of
 from cavs.core.ops._def import SpaceKind, apply
 from cavs.core.ops.elementwise import ADD
 from cavs.core.ops.shape import CONCAT, reshape
-from cavs.core.ops.structure import SLOTS_TO_EDGES, SPREAD
+from cavs.core.ops.structure import GATHER, SLOTS_TO_EDGES, SPREAD
 from cavs.core.passes.context import Context
+from cavs.core.remarks import Notes, Stake, called_state
 
 
 def read_parents(gradient: Gradient, context: Context) -> Gradient:
@@ -32,7 +33,30 @@ def read_parents(gradient: Gradient, context: Context) -> Gradient:
             found[name], slots[name] = _side_by_side(node), len(node.inputs)
         else:
             found[name] = node
+        if context.notes is not None:
+            line = _line_of(name, gradient)
+            _say(context.notes, name, node, line, by_parents=found[name] is not node)
     return replace(gradient, edges=found, slots=slots)
+
+
+def _line_of(reading: Name, gradient: Gradient) -> Node | None:
+    """The gather of a state, or what reads it where a pass made it, for its line."""
+    order = ancestors(gradient.roots())
+    gathers = {x for x in order if x.op is GATHER and reading_of(x) == reading}
+    readers = [x for x in order if any(y in gathers for y in x.inputs)]
+    return next((x for x in (*gathers, *readers) if x.where is not None), None)
+
+
+def _say(notes: Notes, reading: Name, node: Node, line: Node | None, *, by_parents: bool) -> None:
+    """Says whether rows per edge are written for the cotangent of a state. A row of them is added
+    up once."""
+    state = called_state(state_of(reading))
+    at_stake = [Stake(node.space, node.size)]
+    if by_parents:
+        notes.did("read_parents", f"the gradient of {state!r} was read from parents", at_stake)
+    else:
+        reason = f"the gradient of {state!r} differs from child to child"
+        notes.refuse("read_parents", line, reason, at_stake)
 
 
 def _of_all_children(node: Node) -> Node | None:

@@ -12,6 +12,7 @@ read from the embedding row by row.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.loss import EMBEDDING
 from cavs.core.ops.shape import reshape
 from cavs.core.ops.structure import EXPAND, JOIN, PARAM, PULL, REMEMBERED, UNIQUE_IDS
+from cavs.core.remarks import Notes, counted, listed
 
 MOST_ELEMENTS = 1 << 28
 """A part that has more elements than this for all ids is computed anew in each call."""
@@ -62,7 +64,9 @@ class Remembered:
     params: tuple[Any, ...]
 
 
-def remember_pulls(function: FunctionIR) -> tuple[FunctionIR, list[Remembered]]:
+def remember_pulls(
+    function: FunctionIR, notes: Notes | None = None
+) -> tuple[FunctionIR, list[Remembered]]:
     """F after ``unique_pulls``, split; no parts where nothing depends on an embedding alone."""
     frontier: dict[Unique, dict[Node, None]] = {}
     parts: list[Remembered] = []
@@ -72,12 +76,21 @@ def remember_pulls(function: FunctionIR) -> tuple[FunctionIR, list[Remembered]]:
         of_one = node.op is EXPAND and len(node.attrs["rows"].pulls) == 1
         if of_one and node not in replaced:
             frontier.setdefault(node.attrs["rows"], {})[node.inputs[0]] = None
+        elif node.op is EXPAND and not of_one and notes is not None:
+            names = listed(node.attrs["rows"].pulls)
+            reason = f"there are too many tuples of {names} to keep a value for each"
+            _refuse(notes, node.inputs, reason)
     for space, nodes in frontier.items():
-        computed = any(_row_of(node) is None for node in nodes)
-        part = _part(space, list(nodes)) if computed else None
-        if part is None:
+        hindrance = _hindrance(list(nodes))
+        if hindrance is not None:
+            if notes is not None:
+                _refuse(notes, list(nodes), hindrance.format(ids=repr(space.pulls[0])))
             continue
+        part = _part(space, list(nodes))
         parts.append(part)
+        if notes is not None:
+            words = f"{counted(len(nodes), 'value')} of {space.pulls[0]!r} kept for later calls"
+            notes.did("remember_pulls", words, _work(nodes))
         for node, key in zip(nodes, part.keys, strict=True):
             zero = zeros.get(node, NO_ROWS)
             replaced[node] = ir.source(
@@ -117,17 +130,54 @@ def _row_of(node: Node) -> Node | None:
     return node if is_row else None
 
 
-def _part(space: Unique, nodes: list[Node]) -> Remembered | None:
+def refuse_in_training(function: FunctionIR, notes: Notes) -> None:
+    """Says what inference would keep, and training computes in each call."""
+    for part in remember_pulls(function)[1]:
+        rows = {key.rows for key in part.keys}
+        nodes = [x for x in ancestors(function.roots()) if x.op is EXPAND]
+        kept = [x.inputs[0] for x in nodes if x.attrs["rows"] in rows]
+        _refuse(notes, kept, f"training changes the weights, so nothing of {part.pull!r} is kept")
+
+
+def _refuse(notes: Notes, nodes: Sequence[Node], reason: str) -> None:
+    """Says of each operation by which the values are computed that it is not kept."""
+    work = [x for x in _work(nodes) if x.flops]
+    for node in work or nodes:
+        notes.refuse("remember_pulls", node, reason, [node])
+
+
+def _work(nodes: Iterable[Node]) -> list[Node]:
+    """The operations by id that values are computed by."""
+    return [x for x in ancestors(nodes) if isinstance(x.space, Unique)]
+
+
+def _counts(order: Iterable[Node]) -> list[int]:
+    """How many ids there are, by each embedding of them."""
+    tables = [n for n in order if n.op is EMBEDDING and n.inputs[1].op is UNIQUE_IDS]
+    return [n.inputs[0].shape[0] for n in tables]
+
+
+def _hindrance(nodes: Sequence[Node]) -> str | None:
+    """Why values of one id are not kept, with a place for the name of the ids; None if they are."""
+    if all(_row_of(node) is not None for node in nodes):
+        return "the rows of an embedding for {ids} as they stand: they would be a second table"
     order = ancestors(nodes)
-    counts = [
-        n.inputs[0].shape[0] for n in order if n.op is EMBEDDING and n.inputs[1].op is UNIQUE_IDS
-    ]
-    if not counts or any(n.op is UNIQUE_IDS or n.dtype != "float" for n in nodes):
-        return None
-    if any(n.op.drops for n in order):  # another value in each call, by id too
-        return None
-    if (min(counts) + 1) * sum(n.size for n in nodes) > MOST_ELEMENTS:
-        return None
+    counts = _counts(order)
+    if not counts:
+        return "no embedding says how many ids {ids} has"
+    if any(n.op is UNIQUE_IDS or n.dtype != "float" for n in nodes):
+        return "the ids {ids} themselves are read"
+    if any(n.op.drops for n in order):
+        return "dropout by id gives another value of {ids} in each call"
+    ids, size = min(counts) + 1, sum(n.size for n in nodes)
+    if ids * size > MOST_ELEMENTS:
+        return f"{ids:,} ids of {{ids}} x {size:,} numbers are more than {MOST_ELEMENTS:,}"
+    return None
+
+
+def _part(space: Unique, nodes: list[Node]) -> Remembered:
+    order = ancestors(nodes)
+    counts = _counts(order)
     moved: dict[Node, Node] = {}
     for node in order:
         if node.op is UNIQUE_IDS:

@@ -17,6 +17,7 @@ from cavs.core.ops.elementwise import ADD, NEG
 from cavs.core.ops.shape import CONCAT, RESHAPE, SLICE
 from cavs.core.ops.structure import CONSTANT
 from cavs.core.passes.context import Context
+from cavs.core.remarks import Stake, counted
 
 _Key = tuple[Any, ...]
 _Only = Mapping[OpDef, set[Node]]
@@ -212,4 +213,12 @@ def _only_read_by(op: OpDef, order: Sequence[Node], roots: Iterable[Node]) -> se
 
 def simplify(function: _IR, context: Context) -> _IR:
     """F or a gradient with equal nodes made one and nodes replaced by simpler ones."""
-    return function.map(context.shared(Simplifier).run(function.roots()))
+    result = function.map(context.shared(Simplifier).run(function.roots()))
+    if context.notes is not None and isinstance(function, FunctionIR):
+        before, after = ancestors(function.roots()), ancestors(result.roots())
+        fewer = len([x for x in before if x.inputs]) - len([x for x in after if x.inputs])
+        if fewer > 0:
+            spared = [Stake(x.space, x.flops) for x in before]
+            spared += [Stake(x.space, -x.flops) for x in after]
+            context.notes.did("simplify", f"{counted(fewer, 'operation')} gone", spared)
+    return result

@@ -13,11 +13,14 @@ import math
 from collections.abc import Mapping, Sequence
 
 from cavs.core import ir
-from cavs.core.ir import FunctionIR, Name, Node, ancestors
+from cavs.core.ir import FunctionIR, Name, Node, ancestors, without_reshapes
 from cavs.core.joins import into, join, results_of
 from cavs.core.ops._def import PARTS_OF_VERTICES, Space, SpaceKind, as_rows
+from cavs.core.ops.matmul import MATMUL
+from cavs.core.ops.shape import CONCAT
 from cavs.core.ops.structure import GATHER, JOIN
 from cavs.core.passes.context import Context
+from cavs.core.remarks import Notes, Stake, called, sources
 
 
 def _can_specialize(nodes: Sequence[Node]) -> bool:
@@ -32,12 +35,16 @@ def specialize_leaves(function: FunctionIR, context: Context) -> FunctionIR:
     for kind, results in _by_type(function).items():
         nodes = ancestors(results)
         if not _can_specialize(nodes):
+            if context.notes is not None:
+                _refuse(context.notes, nodes)
             continue
         context.leaves_apart |= {kind}
         for node in nodes:
             if node.space.kind is not SpaceKind.EDGE:
-                leaf[node] = _leaf(node, leaf)
+                leaf[node] = _leaf(node, leaf, context.notes)
             inner[node] = _inner(node, inner)
+        if context.notes is not None:
+            _say(context.notes, nodes, [leaf[x] for x in results if x in leaf])
     if not inner:
         return function
 
@@ -96,7 +103,7 @@ def _inner(node: Node, inner: Mapping[Node, Node]) -> Node:
     return node
 
 
-def _leaf(node: Node, leaf: Mapping[Node, Node]) -> Node:
+def _leaf(node: Node, leaf: Mapping[Node, Node], notes: Notes | None) -> Node:
     if node.op.without_children is not None:
         return ir.constant(node.op.without_children, node.shape)
     inputs = [leaf[x] for x in node.inputs]
@@ -105,6 +112,8 @@ def _leaf(node: Node, leaf: Mapping[Node, Node]) -> Node:
         return known
     if node.space == SpaceKind.NONE:
         return node
+    if notes is not None:
+        _refuse_zeros(notes, node, inputs)
     space = _space(node, inputs, SpaceKind.LEAF)
     return Node(node.op, inputs, node.attrs, node.shape, space, node.dtype, node.where)
 
@@ -122,3 +131,59 @@ def _fold(node: Node, inputs: Sequence[Node]) -> Node | None:
         return None if value is None else ir.constant(value, node.shape)
     same = node.op.equals(values)
     return None if same is None or values[same] is not None else inputs[same]
+
+
+def _refuse(notes: Notes, nodes: Sequence[Node]) -> None:
+    """Says why a function stays one. At stake are its products of children's states."""
+    dependent: set[Node] = set()
+    for node in nodes:
+        if node.op is GATHER or any(x in dependent for x in node.inputs):
+            dependent.add(node)
+    products = [x for x in dependent if x.op is MATMUL and x.space.kind is SpaceKind.VERTEX]
+    of_leaves = [Stake(as_rows(x.space).of_kind(SpaceKind.LEAF), x.flops) for x in products]
+    per_graph = [x for x in nodes if x.space == SpaceKind.GRAPH]
+    for node in per_graph if dependent else ():
+        if all(x.space != SpaceKind.GRAPH for x in node.inputs):
+            does = "reads a value" if not node.inputs else "gives a value"
+            reason = f"F {does} of each graph, {called(node)}: leaves have no function of their own"
+            notes.refuse("specialize_leaves", node, reason, of_leaves)
+
+
+def _refuse_zeros(notes: Notes, node: Node, inputs: Sequence[Node]) -> None:
+    """Says where zeros in place of children's states are computed with all the same."""
+    leaves = as_rows(node.space).of_kind(SpaceKind.LEAF)
+    if node.op is MATMUL:
+        for own, x in zip(node.inputs, map(without_reshapes, inputs), strict=True):
+            zeros = sum(part.size for part in x.inputs if ir.constant_value(part) == 0.0)
+            if x.op is CONCAT and zeros:
+                reason = (
+                    f"{zeros} of {x.size} numbers that it multiplies, {_gathered(own)}, are zeros "
+                    "in leaves: multiply them apart from the others"
+                )
+                work = Stake(leaves, node.flops * zeros // x.size)
+                notes.refuse("specialize_leaves", node, reason, [work])
+    elif inputs and not node.op.moves and all(ir.constant_value(x) is not None for x in inputs):
+        reason = f"no rule says what {node.op.name} of zeros is, as leaves have for "
+        notes.refuse(
+            "specialize_leaves", node, reason + _gathered(node), [Stake(leaves, node.flops)]
+        )
+
+
+def _gathered(node: Node) -> str:
+    """The states that a value depends on."""
+    return ", ".join(dict.fromkeys(called(x) for x in sources(node) if x.op is GATHER))
+
+
+def _say(notes: Notes, nodes: Sequence[Node], results: Sequence[Node]) -> None:
+    """Says what leaves do not compute."""
+    spared = [
+        Stake(as_rows(x.space).of_kind(SpaceKind.LEAF), x.flops)
+        for x in nodes
+        if x.space.kind is SpaceKind.VERTEX
+    ]
+    kept = [x for x in ancestors(results) if x.space.kind is SpaceKind.LEAF]
+    spared += [Stake(x.space, -x.flops) for x in kept]
+    if any(x.flops for x in spared):
+        notes.did(
+            "specialize_leaves", "leaves left out what their children's zeros make zero", spared
+        )

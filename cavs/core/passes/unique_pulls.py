@@ -15,14 +15,24 @@ summed first (``unique_sum``, the adjoint of ``expand``), then multiplied.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum, auto
 
 from cavs.core import ir
-from cavs.core.ir import FunctionIR, Name, Node, ancestors, rebuild
-from cavs.core.ops._def import Between, Space, SpaceKind, Unique
+from cavs.core.ir import FunctionIR, Node, ancestors, rebuild
+from cavs.core.ops._def import Space, SpaceKind, Unique
 from cavs.core.ops.matmul import MATMUL
-from cavs.core.ops.structure import EXPAND, GATHER, NUM_CHILDREN, PULL, UNIQUE_IDS
-from cavs.core.passes.commute_gather import user_name
+from cavs.core.ops.structure import EXPAND, PULL, UNIQUE_IDS
 from cavs.core.passes.context import Context
+from cavs.core.remarks import (
+    Notes,
+    Stake,
+    called,
+    counted,
+    listed,
+    of_rows,
+    products_after,
+    sources,
+)
 
 
 def ids_of(pull: Node) -> Unique:
@@ -34,8 +44,11 @@ def ids_of(pull: Node) -> Unique:
 def unique_pulls(function: FunctionIR, context: Context) -> FunctionIR:
     """F with the computations on distinct ids moved to their spaces (:class:`Unique`)."""
     order = ancestors(function.roots())
-    homes = _homes(order)
+    reasons = None if context.notes is None else _Reasons(order, context.notes)
+    homes = _homes(order, reasons)
     wanted = _wanted(order, homes)
+    if reasons is not None:
+        reasons.say(homes, wanted)
     moved: dict[tuple[Node, Space], Node] = {}
     new: dict[Node, Node] = {}
     for node in order:
@@ -57,7 +70,30 @@ def unique_pulls(function: FunctionIR, context: Context) -> FunctionIR:
     return function.map(new)
 
 
-def _homes(order: Sequence[Node]) -> dict[Node, Unique]:
+class _Stop(Enum):
+    """Why a value is not of distinct ids, though values that it is computed from may be."""
+
+    NO_ROWS = auto()
+    RANDOM = auto()
+    MIXES_EDGES = auto()
+    OTHER_VALUES = auto()
+    OTHER_ROWS = auto()
+
+
+def _stop(node: Node, rows: Sequence[Node], pulls: Mapping[Node, frozenset[Node]]) -> _Stop | None:
+    """What keeps `node`, an operation on `rows`, from the ids of `pulls`; None if nothing does."""
+    if not rows:
+        return _Stop.NO_ROWS
+    if node.op.random:
+        return _Stop.RANDOM
+    if node.op.mixes_edges:
+        return _Stop.MIXES_EDGES
+    if any(x not in pulls for x in rows):
+        return _Stop.OTHER_VALUES
+    return _Stop.OTHER_ROWS if any(x.space != node.space for x in rows) else None
+
+
+def _homes(order: Sequence[Node], reasons: _Reasons | None) -> dict[Node, Unique]:
     """Maps each node that moves to the distinct ids, or tuples of them, that it is computed for."""
     pulls: dict[Node, frozenset[Node]] = {}
     homes: dict[Node, Unique] = {}
@@ -67,10 +103,10 @@ def _homes(order: Sequence[Node]) -> dict[Node, Unique]:
             pulls[node] = frozenset([node])
         else:
             rows = [x for x in node.inputs if x.space != SpaceKind.NONE]
-            own = not node.op.random and not node.op.mixes_edges
-            if not rows or not own or any(x not in pulls for x in rows):
-                continue
-            if any(x.space != node.space for x in rows):
+            stop = _stop(node, rows, pulls)
+            if stop is not None:
+                if reasons is not None:
+                    reasons.refuse(node, stop, rows, pulls)
                 continue
             pulls[node] = frozenset().union(*(pulls[x] for x in rows))
         same = [x for x in node.inputs if pulls.get(x) == pulls[node]]
@@ -80,6 +116,8 @@ def _homes(order: Sequence[Node]) -> dict[Node, Unique]:
         if len(names) == 1 or node in products:
             assert not isinstance(node.space, Unique)
             homes[node] = Unique(names, node.space)
+        elif reasons is not None:
+            reasons.joins(node, names)
     return homes
 
 
@@ -113,81 +151,85 @@ def _expand(x: Node, rows: Unique, base: Space, node: Node) -> Node:
     return Node(EXPAND, (x,), attrs, node.shape, base, node.dtype, node.where)
 
 
-_ROWS = {
-    SpaceKind.LEAF: "leaves",
-    SpaceKind.INNER: "inner vertices",
-    SpaceKind.VERTEX: "vertices",
-}
+class _Reasons:
+    """Says where values stop to depend on ids alone. At stake are the products that follow."""
+
+    def __init__(self, order: Sequence[Node], notes: Notes) -> None:
+        self._joins: dict[Node, tuple[str, ...]] = {}
+        self._after = products_after(order)
+        self._notes = notes
+
+    def joins(self, node: Node, names: tuple[str, ...]) -> None:
+        """Notes a value of several pulls that has no product over them so far."""
+        self._joins[node] = names
+
+    def refuse(
+        self, node: Node, stop: _Stop, rows: Sequence[Node], pulls: Mapping[Node, frozenset[Node]]
+    ) -> None:
+        """Says why `node` stops, unless nothing could be spared."""
+        after = self._after[node]
+        ids = {x.attrs["name"]: None for operand in rows for x in pulls.get(operand, ())}
+        if node.op is MATMUL and not ids and _floats(rows):
+            names = listed(_floats(rows))
+            reason = (
+                f"equal rows of the float input {names} are not looked for, as those of ids are"
+            )
+            self._notes.refuse("unique_pulls", node, reason, [node])
+        elif after and ids:
+            for reason in _reasons(node, stop, rows, listed(ids), pulls):
+                work = sorted(after, key=lambda x: x.number)
+                self._notes.refuse("unique_pulls", node, reason, work)
+
+    def say(
+        self, homes: Mapping[Node, Unique], wanted: Mapping[Node, Mapping[Unique, None]]
+    ) -> None:
+        """Says which joins of several pulls stay, and what moves."""
+        for node, names in self._joins.items():
+            if node.flops and not wanted[node]:
+                reason = (
+                    f"joins {listed(names)}, and no product over both follows that pays for pairs"
+                )
+                self._notes.refuse("unique_pulls", node, reason, [node])
+        moved: dict[tuple[str, ...], list[Node]] = {}
+        for node, home in homes.items():
+            if node.flops:
+                moved.setdefault(home.pulls, []).append(node)
+        for pulls, nodes in moved.items():
+            spared = [Stake(x.space, x.flops) for x in nodes]
+            spared += [Stake(homes[x], -x.flops) for x in nodes]
+            words = f"{counted(len(nodes), 'operation')} ran once per distinct {listed(pulls)}"
+            self._notes.did("unique_pulls", words, spared)
 
 
-def reasons(function: FunctionIR) -> dict[Node, list[str]]:
-    """Maps each product of rows of F, after all passes, that does not run once per distinct id or
-    tuple of ids to the reasons."""
-    causes: dict[Node, dict[Node, None]] = {}
-    ids: dict[Node, dict[tuple[Name, Space], None]] = {}
-    found: dict[Node, list[str]] = {}
-    for node in ancestors(function.roots()):
-        if isinstance(node.space, Unique) or node.space == SpaceKind.NONE:
-            continue
-        known = [x for x in node.inputs if x in causes]
-        causes[node] = {cause: None for x in known for cause in causes[x]}
-        ids[node] = {pull: None for x in known for pull in ids[x]}
-        if node.op is EXPAND:
-            rows = node.attrs["rows"]
-            ids[node] = {(pull, rows.base): None for pull in rows.pulls}
-        elif node.op is PULL and node.dtype == "int32":
-            ids[node][node.attrs["name"], node.space] = None
-        elif _is_cause(node):
-            causes[node][node] = None
-        if node.op is MATMUL:
-            found[node] = _why(causes[node]) or [_why_by_rows(node, ids[node])]
-    return found
+def _reasons(
+    node: Node,
+    stop: _Stop,
+    rows: Sequence[Node],
+    ids: str,
+    pulls: Mapping[Node, frozenset[Node]],
+) -> list[str]:
+    if stop is _Stop.RANDOM:
+        remedy = ', as with by="id"' if node.op.drops else ""
+        return [f"{node.op.name} draws for each row, not for each distinct {ids}{remedy}"]
+    if stop is _Stop.MIXES_EDGES:
+        return [f"{node.op.name} is over the children of a vertex, not of {ids} alone"]
+    if stop is _Stop.OTHER_VALUES:
+        others = [x for x in rows if x not in pulls]
+        drawn = [y for x in others for y in sources(x) if y.op.random]
+        return [f"joins {ids} with {called(x)}, drawn for each row" for x in drawn] + [
+            f"joins {ids} with the float input {listed(names)}, which is no id"
+            for names in map(_floats, ([x] for x in others))
+            if names
+        ]
+    (x, *_) = [x for x in rows if x.space != node.space]
+    if node.op.reduces is not None:
+        return [f"{node.op.name} adds up {of_rows(x.space)} by their {ids}: the sum has no id"]
+    return [f"reads {ids} of {of_rows(x.space)} in rows of {of_rows(node.space)}"]
 
 
-def _is_cause(node: Node) -> bool:
-    """Whether the value depends on more than the row's own ids, whatever its operands are."""
-    op = node.op
-    over_edges = op.reduces is Between.CHILDREN or op.mixes_edges or op is NUM_CHILDREN
-    return op.random or op in (GATHER, PULL) or over_edges
-
-
-def _why(causes: Iterable[Node]) -> list[str]:
-    """A reason for each kind of cause, with the line of the first."""
-    random = [x for x in causes if x.op.random]
-    gathers = [x for x in causes if x.op is GATHER]
-    pulls = [x for x in causes if x.op is PULL]
-    edges = [x for x in causes if x not in (*random, *gathers, *pulls)]
-    reasons = [f"{_names(random, 'op')} draws for each row{_at(random)}"] if random else []
-    if gathers:
-        reasons.append(f"it depends on what children scattered, {_names(gathers)}{_at(gathers)}")
-    elif edges:
-        reasons.append(f"it depends on the edges to children{_at(edges)}")
-    if pulls:
-        reasons.append(f"it depends on the input {_names(pulls)}, which is no id{_at(pulls)}")
-    return reasons
-
-
-def _names(nodes: Iterable[Node], what: str = "") -> str:
-    """Names of operations, or of states and pulls as the user calls them."""
-    names = [x.op.name if what else repr(str(user_name(x.attrs["name"]))) for x in nodes]
-    return ", ".join(dict.fromkeys(names))
-
-
-def _at(nodes: Iterable[Node]) -> str:
-    lines = [x.where for x in nodes if x.where]
-    return f", at {lines[0]}" if lines else ""
-
-
-def _why_by_rows(node: Node, ids: Iterable[tuple[Name, Space]]) -> str:
-    """The reason why a function of ids alone, or of none, is computed in rows that have them."""
-    pulls = list(ids)
-    if not pulls:
-        return "it is of a state that is the same for all vertices"
-    if any(space != node.space for _, space in pulls):
-        names = ", ".join(f"{str(pull)!r} of {_rows(space)}" for pull, space in pulls)
-        return f"it is of {_rows(node.space)} and depends on the ids {names}"
-    return "the pass unique_pulls is off"
-
-
-def _rows(space: Space) -> str:
-    return f"{space}s" if space.kind is None else _ROWS.get(space.kind, f"{space}s")
+def _floats(rows: Iterable[Node]) -> list[str]:
+    """Names of the float inputs that the values depend on, if on nothing else."""
+    found = [x for row in rows for x in sources(row)]
+    if any(x.op is not PULL or x.dtype != "float" for x in found):
+        return []
+    return list(dict.fromkeys(str(x.attrs["name"]) for x in found))

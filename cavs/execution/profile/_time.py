@@ -17,7 +17,8 @@ from cavs._arrays import Array
 from cavs._files import write_atomically
 from cavs.core.ops._def import as_rows
 from cavs.core.program import Program
-from cavs.core.report import not_by_id, not_by_id_lines
+from cavs.core.remarks import Remark
+from cavs.core.remarks_text import MOST, remarks_lines
 from cavs.errors import InputError
 from cavs.execution.executor import RandomState
 from cavs.execution.native import NativeExecutor
@@ -25,6 +26,7 @@ from cavs.execution.profile._launches import launches
 from cavs.execution.profile._memory import MemoryUse, memory_use
 from cavs.execution.profile._plan import plan_call
 from cavs.execution.profile._trace import Timeline, trace
+from cavs.execution.profile._waits import Wait
 from cavs.execution.settings import get_num_threads, instruction_set
 from cavs.execution.typed_rows import numbers_of
 from cavs.scheduler import GraphBatch, batch, unbatch
@@ -94,12 +96,16 @@ class Profile:
         memory: of inference and training.
         batch: the function and its batch, in words.
         item_size: bytes of a number.
-        not_by_id: maps each product of F that does not run once per distinct id, with its source
-            line, to the reasons.
+        refused: of inference and training, what the passes and the scheduler did not do and why:
+            a :class:`Remark` for each pass, reason and line of F, most work first.
+        saved: of inference and training, what they did.
+        waits: what each batch of the schedule waits for, in the order in which they run.
         launches: on a GPU, for each direction and number of a segment that goes level by level,
             how many levels go together in one launch without the clocks, and why others do not.
         num_batches, num_steps: how many batches run one after the other, of one type each, and how
             many of them must wait for one before. Without types both are the number of levels.
+        flops: of F as typed over the batch, with no pass: `refused` and `saved` are shares of it.
+        most: how many of `refused` are shown of each pass; None: all.
         timelines: the calls of kernels one by one; see :meth:`to_trace`.
     """
 
@@ -110,10 +116,14 @@ class Profile:
     memory: dict[str, MemoryUse]
     batch: str
     item_size: int
-    not_by_id: dict[str, list[str]]
+    refused: dict[str, list[Remark]] = field(default_factory=dict)
+    saved: dict[str, list[Remark]] = field(default_factory=dict)
+    waits: list[Wait] = field(default_factory=list)
     launches: dict[tuple[str, int], str] = field(default_factory=dict)
     num_batches: int = 0
     num_steps: int = 0
+    flops: int = 0
+    most: int | None = field(default=MOST, repr=False)
     timelines: list[Timeline] = field(default_factory=list, compare=False, repr=False)
 
     def to_trace(self, path: str | os.PathLike[str]) -> None:
@@ -158,12 +168,13 @@ class Profile:
         lines = [self.batch]
         for mode in self.seconds:
             lines.extend(self._mode_lines(mode))
-        lines.extend(not_by_id_lines(self.not_by_id))
         for direction, threads in self.threads.items():
             lines.extend(self._direction_lines(direction, threads))
         for mode, use in self.memory.items():
             lines.append(f"=== {mode}: memory")
             lines.extend(use.lines())
+        if self.refused:
+            lines.extend(remarks_lines(self.refused, self.saved, self.most, self.flops))
         return "\n".join(lines)
 
     def _mode_lines(self, mode: str) -> Iterator[str]:
@@ -213,11 +224,10 @@ def measure(
     modes: dict[str, frozenset[str] | None] = {"inference": None}
     if losses is not None:
         modes["training"] = losses
-    found = not_by_id(executor.compiler.in_mode(random.training))
     words, size = _describe(executor, graphs), executor.dtype.itemsize
     schedule = executor.schedule(graphs)
     profile = Profile(
-        *([], {}, {}, {}, {}, words, size, found),
+        *([], {}, {}, {}, {}, words, size),
         num_batches=schedule.num_batches,
         num_steps=schedule.num_steps,
     )
