@@ -1,0 +1,153 @@
+// Graphs that grow, level by level.
+#include "runtime/growth.h"
+
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "bindings/array_view.h"
+#include "bindings/bindings.h"
+#include "bindings/program.h"
+#include "bindings/read.h"
+#include "bindings/run_arrays.h"
+#include "bindings/run_outputs.h"
+#include "bindings/type_orders.h"
+#include "bindings/unlocked.h"
+
+namespace py = pybind11;
+
+namespace cavs {
+namespace {
+
+using Integers = py::array_t<int32_t, py::array::c_style>;
+
+std::vector<int32_t> copied(const Integers& array) {
+  return {array.data(), array.data() + array.size()};
+}
+
+// The class that Python knows as _core.Growth.
+class PyGrowth {
+ public:
+  PyGrowth(const PyProgram& program, const py::object& order, const py::object& reads, bool extra,
+           int64_t slots_read, int64_t max_vertices,
+           const py::array_t<int64_t, py::array::c_style>& keys, uint64_t seed, uint64_t step,
+           bool training)
+      : outputs_(program.outputs),
+        growth_(program.exe, rules(order, reads, extra, slots_read, max_vertices),
+                std::vector<int64_t>(keys.data(), keys.data() + keys.size()),
+                random_context(seed, step, training)) {}
+
+  void open(const Integers& ptr, const Integers& children, const std::optional<Integers>& types,
+            const std::optional<Integers>& graphs) {
+    const Turn turn(this);
+    NewVertices vertices;
+    vertices.ptr = copied(ptr);
+    vertices.children = copied(children);
+    if (types) vertices.types = copied(*types);
+    if (graphs) vertices.graphs = copied(*graphs);
+    growth_.open(vertices);
+  }
+
+  py::list run(const py::object& params, const py::object& inputs,
+               const std::vector<int64_t>& versions, std::optional<int> threads) {
+    const Turn turn(this);
+    const Device device = growth_.executable().backend->device();
+    const auto rows = [&](const Space& space) { return growth_.rows(space); };
+    py::list results = complete_outputs(device, *outputs_, py::none(), rows);
+    const std::vector<Array> held[] = {read_arrays(params, "runtime", "parameter", false, device),
+                                       read_inputs(inputs, "runtime", device),
+                                       read_arrays(results, "runtime", "output", true, device)};
+    ArrayLists arrays;
+    arrays.params = external(held[0]);
+    arrays.inputs = external(held[1]);
+    arrays.outputs = external(held[2]);
+    set_versions(versions, &arrays.params);
+    {
+      const Unlocked unlocked;
+      growth_.run(std::move(arrays), threads.value_or(num_threads()));
+    }
+    return results;
+  }
+
+  const GrownGraphs& graphs() const { return growth_.graphs(); }
+
+ private:
+  static GrowthRules rules(const py::object& order, const py::object& reads, bool extra,
+                           int64_t slots_read, int64_t max_vertices) {
+    GrowthRules found;
+    if (!order.is_none()) {
+      found.order = read_order(order);
+      found.reads = read_child_reads(reads, *found.order);
+    }
+    found.extra_children = extra;
+    found.slots_read = slots_read;
+    found.max_vertices = max_vertices;
+    return found;
+  }
+
+  // Refuses a second Python thread while the first runs without the interpreter's lock.
+  class Turn {
+   public:
+    explicit Turn(PyGrowth* growth) : growth_(growth) {
+      CAVS_CHECK(!growth_->busy_.exchange(true), ErrorKind::kRuntime,
+                 "[growth] expected one call at a time, got a call while another one is running; "
+                 "use one growth per thread");
+    }
+    ~Turn() { growth_->busy_.store(false); }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    PyGrowth* growth_;
+  };
+
+  const std::shared_ptr<const std::vector<OutputSpec>> outputs_;
+  std::atomic<bool> busy_{false};
+  Growth growth_;
+};
+
+}  // namespace
+
+void bind_growth(py::module_& m) {
+  const auto numbers = [](const std::vector<int32_t>& values) {
+    return py::array_t<int32_t>(static_cast<py::ssize_t>(values.size()), values.data());
+  };
+  py::class_<PyGrowth>(m, "Growth")
+      .def(py::init<const PyProgram&, const py::object&, const py::object&, bool, int64_t, int64_t,
+                    const py::array_t<int64_t, py::array::c_style>&, uint64_t, uint64_t, bool>(),
+           py::arg("program"), py::arg("order"), py::arg("reads"), py::arg("extra_children"),
+           py::arg("slots_read"), py::arg("max_vertices"), py::arg("graph_keys"), py::arg("seed"),
+           py::arg("step"), py::arg("training"),
+           "Of a program that was made with `hold_states`. `order`, `reads`: as for a schedule and "
+           "find_unreadable_child; None without types.")
+      .def("open", &PyGrowth::open, py::arg("ptr"), py::arg("children"), py::arg("types"),
+           py::arg("graphs"),
+           "New vertices: offsets, the numbers of their children (-1: a hole), the number of each "
+           "one's type, and its graph; without graphs, those of the first children.")
+      .def("run", &PyGrowth::run, py::arg("params"), py::arg("inputs"),
+           py::arg("versions") = std::vector<int64_t>(),
+           py::arg("num_threads").none(true) = py::none(),
+           "The outputs of the vertices that were opened last.")
+      .def_property_readonly("num_vertices",
+                             [](const PyGrowth& self) { return self.graphs().num_vertices(); })
+      .def_property_readonly(
+          "graph", [numbers](const PyGrowth& self) { return numbers(self.graphs().graph()); })
+      .def_property_readonly(
+          "types", [numbers](const PyGrowth& self) { return numbers(self.graphs().types()); })
+      .def_property_readonly(
+          "ptr", [numbers](const PyGrowth& self) { return numbers(self.graphs().ptr()); })
+      .def_property_readonly(
+          "children", [numbers](const PyGrowth& self) { return numbers(self.graphs().children()); })
+      .def_property_readonly(
+          "slots", [numbers](const PyGrowth& self) { return numbers(self.graphs().slots()); });
+}
+
+}  // namespace cavs
