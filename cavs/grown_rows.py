@@ -54,7 +54,7 @@ def name_of(given: Any, names: Sequence[str], vertex: int | None = None) -> str:
     for the error. Raises GraphError for an unknown one."""
     if isinstance(given, (int, np.integer)) and not isinstance(given, bool):
         if 0 <= given < len(names):
-            return names[given]
+            return names[int(given)]
     elif is_among(given, names):
         return str(given)
     where = "" if vertex is None else f"new vertex {vertex}: "

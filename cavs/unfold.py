@@ -148,7 +148,8 @@ def unfold(
         GraphError: a graph does not end within the limits, or a vertex gathers from a vertex that
             is not there or in another graph, or from one that F does not read; each names the
             graph; or types are missing, unknown, or given where the function has none. ShapeError:
-            not a type for each new vertex, or not a row. InputError: the model pulls from edges, or `outputs` names a push of edges; and
+            not a type, or not a row of an input, for each new vertex. InputError: the model pulls
+            from edges, `outputs` names a push of edges, or an input is unknown; and
             the errors of a call of the model.
     """
     instance("unfold", "model", model, Model, "a compiled cavs.Model")
@@ -247,12 +248,12 @@ class _Grown:
         with no_grad():
             out = self._model._call(batch.graphs, inputs, Part(batch.is_new(), batch.name_of))
         outputs = {name: self._of_new(name, y.numpy(), batch, fresh) for name, y in out.items()}
-        for held, arrays, types in (
+        for held, arrays, known in (
             (self._inputs, given, self._types),
             (self._outputs, outputs, self._types_of_outputs),
         ):
             for name, rows in arrays.items():
-                numbers = fresh.vertices[types.has_row(name, fresh.types, len(fresh.vertices))]
+                numbers = fresh.vertices[known.has_row(name, fresh.types, len(fresh.vertices))]
                 held.setdefault(name, HeldRows()).add(numbers, rows)
         pushed = {name: y for name, y in outputs.items() if not isinstance(name, State)}
         names = self._types.names
@@ -316,26 +317,21 @@ class _Grown:
     def finish(self) -> Unfolded:
         """All vertices, graph after graph."""
         graphs, order = self.graphs.whole()
-        codes = self.graphs.types
-        codes = None if codes is None else codes[order]
-
-        def whole(name: Name, held: HeldRows, types: TypesOfRows) -> Array:
-            return held.take(order[types.has_row(name, codes, len(order))])
-
-        inputs = {}
+        codes = None if self.graphs.types is None else self.graphs.types[order]
+        inputs, outputs = {}, {}
         for name, held in self._inputs.items():
             wanted = order[self._types.has_row(name, codes, len(order))]
             check_complete(name, held, wanted)
             inputs[name] = held.take(wanted)
-        for name, spec in self._model.inputs.items():  # of types that no graph has
+        for name, spec in self._model.inputs.items():
             if isinstance(name, str) and spec.space == "vertex" and name not in inputs:
+                # Needed, and yet never given: no vertex has a type that pulls it.
                 dtype = np.int32 if spec.dtype == "int32" else self._model.dtype
                 inputs[name] = np.zeros((0, *spec.shape), dtype)
-        outputs = {
-            name: whole(name, held, self._types_of_outputs)
-            for name, held in self._outputs.items()
-            if not isinstance(name, State)
-        }
+        for name, held in self._outputs.items():
+            if not isinstance(name, State):
+                has_row = self._types_of_outputs.has_row(name, codes, len(order))
+                outputs[name] = held.take(order[has_row])
         return Unfolded(graphs, inputs | self._graph_inputs, outputs, order)
 
 

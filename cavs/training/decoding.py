@@ -12,6 +12,7 @@ from cavs._arguments import instance, integer
 from cavs.data import END_OF_SENTENCE, Vocabulary
 from cavs.training.arrays import Array
 
+
 class Written(NamedTuple):
     """A sentence that was written.
 

@@ -164,7 +164,7 @@ class ReversalTask(EmbedsWords, SameInputs, Predicts):
     )
     training_options = with_defaults(
         WITH_EMBEDDING,
-        {**FALLING_ADAM, "epochs": 6, "batch_size": 32, "lr": 0.002, "clip_norm": 5.0},
+        {**FALLING_ADAM, "epochs": 8, "batch_size": 32, "lr": 0.003, "clip_norm": 1.0},
     )
     items = "sentences, one on a line, words apart by blanks"
     evaluation_options = (BATCH_SIZE_OPTION,)
