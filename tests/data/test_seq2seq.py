@@ -27,7 +27,7 @@ def test_what_is_read_and_what_is_written() -> None:
 
 @given(SENTENCES)
 def test_rows_stand_by_type(sources: list[list[str]]) -> None:
-    targets = [x[::-1] + ["b"] for x in sources]
+    targets = [[*x[::-1], "b"] for x in sources]
     dataset = seq2seq_dataset(sources, targets, WORDS)
     assert len(dataset) == len(sources)
     graphs, inputs = dataset.batch(range(len(sources)))
