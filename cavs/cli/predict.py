@@ -31,8 +31,9 @@ def add_parser(commands: Any) -> None:
         "tree's root on a line. A tree is (LABEL WORD) or (LABEL TREE TREE ...), as in "
         "(-1 (-1 so) (-1 good)); its labels are not looked at, -1 means none. ListOps "
         "expressions such as [MAX 2 9 [MIN 4 7 ] 0 ] are read too. A parser reads sentences, words "
-        "apart by blanks, and prints the tree of each, which a classifier of trees can read; a model "
-        "that writes sentences reads the same, and prints what it writes. Blank lines are skipped.",
+        "apart by blanks, and prints the tree of each, which a classifier of trees can read; a "
+        "model that writes sentences reads the same, and prints what it writes. Blank lines are "
+        "skipped.",
     )
     add_checkpoint(parser)
     add_options(parser, USE.options(), default=None)

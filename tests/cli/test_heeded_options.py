@@ -128,8 +128,8 @@ def test_options_of_predict(
     model: str,
 ) -> None:
     task, use = MODELS[model], ["predict", runs[model] / "best.safetensors"]
-    reads_sentences = model in ("parser", "seq2seq")
-    lines = ["so very\n", "bad so\n"] if reads_sentences else ["[MAX 1 2 ]\n", "[MIN 1 2 ]\n"]
+    sentences = {"parser": ["so very\n", "bad so\n"], "seq2seq": ["a b\n", "b c\n"]}
+    lines = sentences.get(model, ["[MAX 1 2 ]\n", "[MIN 1 2 ]\n"])
     sizes: list[int] = []
     plain = task.predictor
 
@@ -148,7 +148,7 @@ def test_options_of_predict(
     sizes.clear()
     assert printed("--batch-size", "1") == (0, expected)
     assert max(sizes) == 1
-    for option, has in (("--all", not reads_sentences), ("--beam 3", model == "seq2seq")):
+    for option, has in (("--all", model not in sentences), ("--beam 3", model == "seq2seq")):
         code, found = printed(*option.split())
         if has:
             assert code == 0

@@ -204,7 +204,7 @@ def test_each_is_trained_gone_on_with_judged_and_used(
         trained = Trained.load(best, load_user_model(model))
         assert ImageTask.sample(trained, 3, seed=0).shape == (3, 784)
         return  # a picture needs matplotlib
-    stdin = "so good\n" if task in ("parser", "reversal") else "[MAX 2 [MIN 4 7 ] ]\n"
+    stdin = {"parser": "so good\n", "reversal": "b a\n"}.get(task, "[MAX 2 [MIN 4 7 ] ]\n")
     done = subprocess.run(
         [sys.executable, "-m", "cavs", *map(str, use[ability]), "--model", model],
         input=stdin,

@@ -149,7 +149,10 @@ def test_each_trains_a_step_is_kept_judged_and_used(tmp_path: Path, data: Path, 
         assert found.scores[task.objective.best] is not None
         assert f"{split} set of {task.source.name}" in found.text
     if isinstance(task, Predicts):
-        lines = ["\n", "so bad\n" if model in ("parser", "seq2seq") else "(2 (2 so) (2 bad))\n"]
+        lines = [
+            "\n",
+            {"parser": "so bad\n", "seq2seq": "b a\n"}.get(model, "(2 (2 so) (2 bad))\n"),
+        ]
         items = list(task.read_items(lines, "here"))
         assert len(task.predictor(trained, "here")(items)) == len(items) == 1
     if isinstance(task, Samples):
