@@ -10,6 +10,7 @@ import numpy as np
 from cavs._arguments import shown
 from cavs._arrays import Array, foreign_array
 from cavs.errors import DTypeError, GraphError, ShapeError
+from cavs.grown_rows import codes_of
 from cavs.scheduler import GraphBatch
 
 
@@ -29,6 +30,7 @@ class Fresh(NamedTuple):
         vertices, graph: (vertices,) their numbers, and the graph of each.
         ptr, children: offsets, and the numbers of the vertices that they gather from.
         slots: (children,) the place of each child in its list, holes counted.
+        types: (vertices,) the numbers of their types; None in a function without types.
     """
 
     vertices: Array
@@ -36,6 +38,7 @@ class Fresh(NamedTuple):
     ptr: Array
     children: Array
     slots: Array
+    types: Array | None
 
 
 class LevelBatch(NamedTuple):
@@ -47,6 +50,7 @@ class LevelBatch(NamedTuple):
         known, known_rows: numbers of the known vertices, and their rows in the batch.
         new_rows: rows of the new vertices.
         number: (rows,) the number of each vertex.
+        types: (rows,) the numbers of their types; None in a function without types.
     """
 
     graphs: GraphBatch
@@ -55,6 +59,7 @@ class LevelBatch(NamedTuple):
     known_rows: Array
     new_rows: Array
     number: Array
+    types: Array | None
 
     def is_new(self) -> Array:
         """(rows,) whether each vertex is new."""
@@ -69,13 +74,23 @@ class LevelBatch(NamedTuple):
 
 
 class GrownGraphs:
-    """All vertices, by number: the graph and the children of each."""
+    """All vertices, by number: the graph, the type and the children of each.
+
+    Attributes:
+        types: (vertices,) the numbers of their types among the function's; None in a function
+            without types.
+    """
 
     def __init__(
-        self, num_graphs: int, keys: Any, max_vertices: int, children_read: int | None
+        self,
+        num_graphs: int,
+        keys: Any,
+        max_vertices: int,
+        children_read: int | None,
+        names: Sequence[str] = (),
     ) -> None:
-        """`children_read`: how many children a vertex may have; None: any number. The others, and
-        the errors, are as in :func:`cavs.unfold`."""
+        """`children_read`: how many children a vertex may have; None: any number. `names`: the
+        types of the function. The others, and the errors, are as in :func:`cavs.unfold`."""
         self._num_graphs = num_graphs
         self._keys = np.arange(num_graphs) if keys is None else integers_of("keys", keys)
         if self._keys.shape != (num_graphs,):
@@ -90,12 +105,14 @@ class GrownGraphs:
         self._children = np.zeros(0, np.int64)
         self._slots = np.zeros(0, np.int64)
         self._children_read = children_read
+        self._names = np.array(names)
+        self.types = np.zeros(0, np.int64) if names else None
 
-    def open(self, given: Any, graphs: Any) -> Fresh:
+    def open(self, given: Any, graphs: Any, types: Any = None) -> Fresh:
         """Gives new vertices their numbers and checks the vertices that they gather from.
 
         Args:
-            given, graphs: their children, and the graph of each, as in a `Growth`.
+            given, graphs, types: their children, the graph and the type of each, as in a `Growth`.
 
         Raises:
             GraphError, ShapeError, DTypeError: see :func:`cavs.unfold`.
@@ -118,6 +135,7 @@ class GrownGraphs:
                 f"{children[at]} of graph {self._graph[children[at]]}; keep graphs apart"
             )
         self._check_slots(ptr, slots, graph, first)
+        codes = codes_of(types, count, self._names.tolist())
         self._sizes += np.bincount(graph, minlength=self._num_graphs)
         if self._sizes.max(initial=0) > self._max_vertices:
             raise GraphError(
@@ -126,10 +144,19 @@ class GrownGraphs:
                 "raise max_vertices"
             )
         self._graph = np.concatenate([self._graph, graph])
+        if self.types is not None:
+            self.types = np.concatenate([self.types, codes])
         self._ptr = np.concatenate([self._ptr, self._ptr[-1] + ptr[1:]])
         self._children = np.concatenate([self._children, children])
         self._slots = np.concatenate([self._slots, slots])
-        return Fresh(np.arange(first, first + count), graph, ptr, children, slots)
+        return Fresh(np.arange(first, first + count), graph, ptr, children, slots, codes)
+
+    def _named(self, types: Array | None) -> list[str] | None:
+        """The types of vertices by name, as graphs have them."""
+        if types is None:
+            return None
+        found: list[str] = self._names[types].tolist()
+        return found
 
     def _check_slots(self, ptr: Array, slots: Array, graph: Array, first: int) -> None:
         """Checks that the model reads all children of each new vertex."""
@@ -184,9 +211,11 @@ class GrownGraphs:
         children = place[np.searchsorted(known, fresh.children[edges])] - begin[parents]
         child_ptr = np.concatenate([[0], np.cumsum(counts)])
         slots = fresh.slots[edges]
-        batch = GraphBatch.from_csr(ptr, child_ptr, children, self._keys[active], slots)
         number = np.concatenate([known, fresh.vertices])[order]
-        return LevelBatch(batch, active, known, place[: len(known)], new_rows, number)
+        types = None if self.types is None else self.types[number]
+        keys = self._keys[active]
+        batch = GraphBatch.from_csr(ptr, child_ptr, children, keys, slots, self._named(types))
+        return LevelBatch(batch, active, known, place[: len(known)], new_rows, number, types)
 
     def whole(self) -> tuple[GraphBatch, Array]:
         """All graphs, and the numbers of their vertices, graph after graph."""
@@ -199,7 +228,9 @@ class GrownGraphs:
         begin = np.repeat(np.repeat(ptr[:-1], self._sizes), counts)
         child_ptr = np.concatenate([[0], np.cumsum(counts)])
         children = place[self._children[edges]] - begin
-        graphs = GraphBatch.from_csr(ptr, child_ptr, children, self._keys, self._slots[edges])
+        types = self._named(None if self.types is None else self.types[order])
+        slots = self._slots[edges]
+        graphs = GraphBatch.from_csr(ptr, child_ptr, children, self._keys, slots, types)
         return graphs, order
 
 

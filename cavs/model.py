@@ -209,7 +209,7 @@ class Model(Inspectable):
     def _prepare(self, graphs: Any, inputs: dict[Name, Any], part: Part = WHOLE) -> _Prepared:
         """The checked arguments of a call; nothing has changed yet."""
         self._structure.check()
-        batched = self._checker.batch(graphs)
+        batched = self._checker.batch(graphs, part.place)
         arrays, tensors = self._checker.take(batched, inputs), dict[Name, Tensor]()
         if arrays is None:
             arrays, tensors = self._checker.check(batched, inputs), self._checker.learning(inputs)
@@ -395,11 +395,6 @@ class Model(Inspectable):
         """F over the vertices of a graph that grows, with the same parameters and random state:
         known vertices scatter the states that they are given (see ``cavs.core.stepwise``)."""
         self._structure.check()
-        if self._compiler.types is not None:
-            raise InputError(
-                "[unfold] expected a model of a function without types, got one of a "
-                "TypedFunction; grow graphs of one type, or pass whole graphs to the model"
-            )
         if self._stepwise is None:
             options = self._options._replace(rewrite=stepwise)
             self._stepwise = Model(self.function, **options._asdict())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from cavs.core.stepwise import Known, State
 from cavs.device.taking import host_array
 from cavs.errors import GraphError, InputError, ShapeError
 from cavs.grown_graphs import Fresh, GrownGraphs, LevelBatch, integers_of
+from cavs.grown_rows import HeldRows, TypesOfRows, check_complete, check_rows, name_of
 from cavs.model import Model
 from cavs.scheduler import GraphBatch
 from cavs.tensor import no_grad
@@ -29,13 +30,18 @@ class Growth(NamedTuple):
         children: for each new vertex the numbers of the vertices whose states it gathers, in order:
             a list of lists, or (vertices,) integers for one each. They are numbers of
             `Frontier.vertices`, of this level or an earlier one; -1 is a hole, a missing child.
-        inputs: the inputs that the new vertices pull, arrays with a row for each.
+        inputs: the inputs that the new vertices pull, arrays with a row for each. In a function of
+            types an input has a row for each new vertex of the types that pull it, in the order of
+            the new vertices; where there are none of these, it may be left out.
         graph: (vertices,) the graph of each; needed only where vertices gather nothing.
+        types: (vertices,) the type of each, by name, or by number in the order of the function's
+            dictionary; for functions of types alone (:class:`cavs.TypedFunction`).
     """
 
     children: Any
     inputs: Mapping[str, Any] = {}
     graph: Any = None
+    types: Any = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,12 @@ class Frontier:
         vertices: (rows,) their numbers, which count all vertices of all graphs.
         graph: (rows,) the graph of each.
         inputs: the inputs that they pulled.
-        outputs: the outputs that they pushed, arrays with a row for each.
+        outputs: the outputs that they pushed, arrays with a row for each. In a function of types
+            an output has a row for each of the vertices of the types that push it, in their order:
+            `rows` says which these are.
+        types: (rows,) the type of each by its name, an array of text; None in a function without
+            types.
+        names: the types of the function, of which a level may lack some.
     """
 
     level: int
@@ -55,6 +66,29 @@ class Frontier:
     graph: Array
     inputs: dict[str, Array]
     outputs: dict[str, Array]
+    types: Array | None = None
+    names: tuple[str, ...] = ()
+
+    def rows(self, of: str | int | Sequence[str | int]) -> Array:
+        """Where the vertices of a type, or of several, stand among `vertices`, ascending; integers.
+
+        An output of these types has its rows in this order. If only ``decoder`` pushes ``log_p``::
+
+            rows = frontier.rows("decoder")
+            for vertex, log_p in zip(frontier.vertices[rows], frontier.outputs["log_p"]):
+                ...
+
+        Raises:
+            GraphError: the function has no types, or not this one.
+        """
+        if self.types is None:
+            raise GraphError(
+                "[unfold] expected a function of types, got one without; read all vertices of the "
+                "Frontier"
+            )
+        given = of if isinstance(of, (list, tuple)) else [of]
+        found: Array = np.flatnonzero(np.isin(self.types, [name_of(x, self.names) for x in given]))
+        return found
 
 
 @dataclass(frozen=True)
@@ -63,10 +97,11 @@ class Unfolded:
 
     Attributes:
         graphs: the graphs; the children of a vertex are the vertices that it gathered from.
-            Vertices of a graph stand in the order in which they were opened.
+            Vertices of a graph stand in the order in which they were opened. Types, if the function
+            has some, are there by name.
         inputs: the inputs of all vertices and of the graphs, as a call of the model over `graphs`
             takes them.
-        outputs: the outputs of all vertices, in the same order.
+        outputs: the outputs of all vertices, in the same order, as a call gives them.
         vertices: (vertices,) the numbers that they had in `Frontier.vertices`.
     """
 
@@ -96,7 +131,8 @@ def unfold(
     the other graphs.
 
     Args:
-        model: pulls inputs of vertices and graphs, none of edges.
+        model: pulls inputs of vertices and graphs, none of edges. If its function has types, each
+            `Growth` gives the types of its vertices.
         roots: the first vertices, with ``graph``; they gather nothing.
         expand: gets the last level; gives new vertices, or None, or none of them, to end. A graph
             ends by itself where it gets no more vertices.
@@ -110,8 +146,10 @@ def unfold(
 
     Raises:
         GraphError: a graph does not end within the limits, or a vertex gathers from a vertex that
-            is not there or in another graph, or from more vertices than F reads; each names the
-            graph. InputError: the model pulls from edges, or `outputs` names a push of edges; and
+            is not there or in another graph, or from one that F does not read; each names the
+            graph; or types are missing, unknown, or given where the function has none. ShapeError:
+            not a type, or not a row of an input, for each new vertex. InputError: the model pulls
+            from edges, `outputs` names a push of edges, or an input is unknown; and
             the errors of a call of the model.
     """
     instance("unfold", "model", model, Model, "a compiled cavs.Model")
@@ -125,7 +163,7 @@ def unfold(
     growth: Growth | None = instance("unfold", "roots", roots, Growth, "a cavs.Growth")
     level = 0
     while growth is not None and _opens(growth):
-        fresh = grown.graphs.open(growth.children, growth.graph)
+        fresh = grown.graphs.open(growth.children, growth.graph, growth.types)
         if level == max_levels:
             raise GraphError(
                 f"[unfold] expected graph {fresh.graph.min()} to end within {max_levels} levels, "
@@ -151,18 +189,6 @@ def _opens(growth: Growth) -> bool:
             )
     mapping("unfold", "inputs of a Growth", growth.inputs)
     return len(children) > 0
-
-
-class _Rows:
-    """Rows of all vertices so far."""
-
-    def __init__(self) -> None:
-        self.parts: list[Array] = []
-
-    def take(self, rows: Array) -> Array:
-        if len(self.parts) > 1:
-            self.parts = [np.concatenate(self.parts)]
-        return self.parts[0][rows]
 
 
 class _Grown:
@@ -195,9 +221,13 @@ class _Grown:
                     f"[unfold] expected outputs of vertices, got {name!r} of edges; push a "
                     "value of the vertex, such as the sum over its children"
                 )
-        self._model = asked.stepwise()
-        self._states = [State(name) for name in asked.states]
-        self._pulled = model.inputs
+        self._whole, self._model = model.inputs, asked.stepwise()
+        self._check_names = model._checker.check_names
+        trace = self._model._compiler.trace
+        spaces = {name: spec.rows for name, spec in (self._whole | trace.inputs).items()}
+        outputs_of = {name: node.space for name, node in trace.function.pushes.items()}
+        self._types = TypesOfRows(trace.types, spaces)
+        self._types_of_outputs = TypesOfRows(trace.types, outputs_of)
         self._graph_inputs = {name: host_array(x, "unfold") for name, x in graph_inputs.items()}
         for name, array in self._graph_inputs.items():
             if array.shape[:1] != (num_graphs,):
@@ -205,57 +235,107 @@ class _Grown:
                     f"[unfold] expected a row of {printed(name)} for each of {num_graphs} graphs, "
                     f"got shape {array.shape}; give one for each"
                 )
-        self.graphs = GrownGraphs(num_graphs, keys, max_vertices, self._model.children_read)
-        self._rows: dict[Name, _Rows] = {}
+        read = self._model.children_read
+        self.graphs = GrownGraphs(num_graphs, keys, max_vertices, read, trace.types)
+        self._inputs: dict[Name, HeldRows] = {}
+        self._outputs: dict[Name, HeldRows] = {}
 
     def compute(self, level: int, fresh: Fresh, growth: Growth) -> Frontier:
         """Runs the model over the new vertices, beside the vertices that they gather from."""
         batch = self.graphs.batch(fresh)
-        inputs = self._step_inputs(growth, batch)
+        given = self._given(growth, fresh)
+        inputs = self._step_inputs(given, batch, fresh)
         with no_grad():
             out = self._model._call(batch.graphs, inputs, Part(batch.is_new(), batch.name_of))
-        outputs = {name: y.numpy()[batch.new_rows] for name, y in out.items()}
-        given = {name: host_array(x, "unfold") for name, x in growth.inputs.items()}
-        for name, rows in {**outputs, **given}.items():
-            self._rows.setdefault(name, _Rows()).parts.append(rows)
-        pushed = {name: y for name, y in outputs.items() if name not in self._states}
-        return Frontier(level, fresh.vertices, fresh.graph, given, pushed)
+        outputs = {name: self._of_new(name, y.numpy(), batch, fresh) for name, y in out.items()}
+        for held, arrays, known in (
+            (self._inputs, given, self._types),
+            (self._outputs, outputs, self._types_of_outputs),
+        ):
+            for name, rows in arrays.items():
+                numbers = fresh.vertices[known.has_row(name, fresh.types, len(fresh.vertices))]
+                held.setdefault(name, HeldRows()).add(numbers, rows)
+        pushed = {name: y for name, y in outputs.items() if not isinstance(name, State)}
+        names = self._types.names
+        types = None if fresh.types is None else np.array(names)[fresh.types]
+        return Frontier(level, fresh.vertices, fresh.graph, given, pushed, types, names)
 
-    def _step_inputs(self, growth: Growth, batch: LevelBatch) -> dict[Name, Array]:
+    def _given(self, growth: Growth, fresh: Fresh) -> dict[Name, Array]:
+        """The inputs of a level's new vertices."""
+        self._check_names(growth.inputs)
+        found = {}
+        for name, x in growth.inputs.items():
+            rows, spec = host_array(x, "unfold"), self._whole[name]
+            has_row = self._types.has_row(name, fresh.types, len(fresh.vertices))
+            shape = (int(has_row.sum()), *spec.shape)
+            if spec.space == "vertex":
+                check_rows(name, rows, shape, self._types.whose(name))
+                found[name] = rows
+        return found
+
+    def _of_new(self, name: Name, y: Array, batch: LevelBatch, fresh: Fresh) -> Array:
+        """The rows of an output that new vertices have."""
+        types = self._types_of_outputs
+        there = types.has_row(name, fresh.types, len(fresh.vertices))
+        in_batch = types.has_row(name, batch.types, len(batch.number))
+        found: Array = y[_places(in_batch)[batch.new_rows[there]]]
+        return found
+
+    def _step_inputs(
+        self, given: Mapping[Name, Array], batch: LevelBatch, fresh: Fresh
+    ) -> dict[Name, Array]:
         """Inputs of the rows of a level: the given ones for new vertices, states for known ones."""
-        count, new_rows = len(batch.number), batch.new_rows
         inputs: dict[Name, Array] = {}
         for name, spec in self._model.inputs.items():
-            if isinstance(name, Known):
-                inputs[name] = np.zeros(count, self._model.dtype)
-                inputs[name][batch.known_rows] = 1
-            elif name in self._states:
-                inputs[name] = np.zeros((count, *spec.shape), self._model.dtype)
-                if len(batch.known):
-                    inputs[name][batch.known_rows] = self._rows[name].take(batch.known)
-            elif spec.space == "graph":
+            if spec.space == "graph":
                 if name in self._graph_inputs:
                     inputs[name] = self._graph_inputs[name][batch.active]
-            elif name in growth.inputs:
-                rows = host_array(growth.inputs[name], "unfold")
-                if rows.shape != (len(new_rows), *spec.shape):
-                    raise ShapeError(
-                        f"[unfold] expected an array of shape {(len(new_rows), *spec.shape)} for "
-                        f"{name!r}, got {rows.shape}; give a row for each new vertex"
-                    )
+                continue
+            has_row = self._types.has_row(name, batch.types, len(batch.number))
+            place, count = _places(has_row), int(has_row.sum())
+            known = has_row[batch.known_rows]
+            rows = place[batch.known_rows[known]]
+            if isinstance(name, Known):
+                inputs[name] = np.zeros(count, self._model.dtype)
+                inputs[name][rows] = 1
+            elif isinstance(name, State):
+                inputs[name] = np.zeros((count, *spec.shape), self._model.dtype)
+                if len(rows):
+                    inputs[name][rows] = self._outputs[name].take(batch.known[known])
+            else:
+                new = self._types.has_row(name, fresh.types, len(fresh.vertices))
+                if name not in given and new.any():
+                    continue  # the call says that it is missing
                 fill = -1 if spec.dtype == "int32" else 0
-                inputs[name] = np.full((count, *spec.shape), fill, rows.dtype)
-                inputs[name][new_rows] = rows
+                own = given.get(name)
+                dtype = spec.dtype if own is None else own.dtype
+                inputs[name] = np.full((count, *spec.shape), fill, dtype)
+                if own is not None:
+                    inputs[name][place[batch.new_rows[new]]] = own
         return inputs
 
     def finish(self) -> Unfolded:
         """All vertices, graph after graph."""
         graphs, order = self.graphs.whole()
-        rows = {name: held.take(order) for name, held in self._rows.items()}
-        pulled = self._pulled
-        return Unfolded(
-            graphs,
-            {name: rows[name] for name in pulled if name in rows} | self._graph_inputs,
-            {n: x for n, x in rows.items() if n not in pulled and n not in self._states},
-            order,
-        )
+        codes = None if self.graphs.types is None else self.graphs.types[order]
+        inputs, outputs = {}, {}
+        for name, held in self._inputs.items():
+            wanted = order[self._types.has_row(name, codes, len(order))]
+            check_complete(name, held, wanted)
+            inputs[name] = held.take(wanted)
+        for name, spec in self._model.inputs.items():
+            if isinstance(name, str) and spec.space == "vertex" and name not in inputs:
+                # Needed, and yet never given: no vertex has a type that pulls it.
+                dtype = np.int32 if spec.dtype == "int32" else self._model.dtype
+                inputs[name] = np.zeros((0, *spec.shape), dtype)
+        for name, held in self._outputs.items():
+            if not isinstance(name, State):
+                has_row = self._types_of_outputs.has_row(name, codes, len(order))
+                outputs[name] = held.take(order[has_row])
+        return Unfolded(graphs, inputs | self._graph_inputs, outputs, order)
+
+
+def _places(chosen: Array) -> Array:
+    """The row of each chosen vertex among those that are chosen."""
+    found: Array = np.cumsum(chosen) - 1
+    return found

@@ -80,11 +80,13 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         *("inputs", "call", "recording", "step", "options", "compiled"),
         "inspection",
     ),
-    "grown_graphs": (*_BASE, "_arrays", "scheduler"),
+    "grown_rows": (*_BASE, "_arrays", "core.ops", "core"),
+    "grown_graphs": (*_BASE, "_arrays", "scheduler", "grown_rows"),
     "unfold": (
         "device",
         *(*_BASE, "_arrays", "core.ops", "core", "scheduler", "tensor", "call", "model"),
         "grown_graphs",
+        "grown_rows",
     ),
     "policy": (*_BASE, "_native", "core", "scheduler", "model"),
     "program": (
