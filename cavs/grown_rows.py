@@ -1,8 +1,8 @@
-"""The rows of graphs that grow: of inputs, states and outputs, by the numbers of vertices."""
+"""The rows of graphs that grow: of inputs and outputs, by the numbers of vertices and edges."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,13 @@ import numpy as np
 from cavs._arguments import is_among, items, shown
 from cavs._arrays import Array
 from cavs.core.ir import Name
-from cavs.core.ops._def import Space, Typed
+from cavs.core.ops._def import Space, SpaceKind, Typed
 from cavs.errors import GraphError, InputError, ShapeError
 
 
 def codes_of(given: Any, count: int, names: Sequence[str]) -> Array | None:
-    """(vertices,) the numbers of new vertices' types among the names that a function has; None in a
-    function without types.
+    """(vertices,) int32, the numbers of new vertices' types among the names that a function has;
+    None in a function without types.
 
     Args:
         given: the types, by name or by number, as in a `Growth`.
@@ -46,7 +46,7 @@ def codes_of(given: Any, count: int, names: Sequence[str]) -> Array | None:
             "each"
         )
     known: dict[Any, int] = {name: i for i, name in enumerate(names)}
-    return np.array([known.get(name_of(x, names, vertex=i)) for i, x in enumerate(types)], np.int64)
+    return np.array([known.get(name_of(x, names, vertex=i)) for i, x in enumerate(types)], np.int32)
 
 
 def name_of(given: Any, names: Sequence[str], vertex: int | None = None) -> str:
@@ -64,38 +64,55 @@ def name_of(given: Any, names: Sequence[str], vertex: int | None = None) -> str:
     )
 
 
-class TypesOfRows:
-    """Knows for which vertices each input, state and output has rows.
+class Rows:
+    """Knows which vertices, or edges, have a row of an input or output.
 
     Args:
+        space: its rows in the function.
         names: the types of the function; none in one without types.
-        spaces: the rows of each input, state and output, by name.
     """
 
-    def __init__(self, names: Sequence[str], spaces: Mapping[Name, Space]) -> None:
-        self.names = tuple(names)
-        self._members = {
-            name: [self.names.index(str(member)) for member in rows.members]
-            for name, rows in spaces.items()
-            if isinstance(rows, Typed)
-        }
+    def __init__(self, space: Space, names: Sequence[str]) -> None:
+        self.of_edges = space.kind is SpaceKind.EDGE
+        self.of_graphs = space.kind is SpaceKind.GRAPH
+        self._names = [str(member) for member in space.members] if isinstance(space, Typed) else []
+        self._there: Array | None = None  # by type, or by the types of parent and child
+        if not isinstance(space, Typed):
+            return
+        number = {name: i for i, name in enumerate(names)}
+        if self.of_edges:
+            self._there = np.zeros((len(names), len(names)), bool)
+            for edges in space.lists:
+                children = slice(None) if edges.children is None else number[edges.children]
+                self._there[number[edges.parents], children] = True
+        else:
+            self._there = np.zeros(len(names), bool)
+            self._there[[number[str(member)] for member in space.members]] = True
 
-    def has_row(self, name: Name, codes: Array | None, count: int) -> Array:
-        """(count,) whether each of some vertices has a row of this name, by their types."""
-        if codes is None or name not in self._members:
-            return np.ones(count, bool)
-        found: Array = np.isin(codes, self._members[name])
+    def chosen(self, types: Array | None, parents: Array, children: Array) -> Array | None:
+        """Whether each of some vertices, or edges, has a row; None: all have.
+
+        Args:
+            types: of the vertices, in numbers; None in a function without types.
+            parents, children: the types of both ends of the edges.
+        """
+        if self._there is None or types is None:
+            return None
+        found: Array = self._there[parents, children] if self.of_edges else self._there[types]
         return found
 
-    def whose(self, name: Name) -> str:
-        """Whose rows these are, in words, behind "each new vertex"."""
-        if name not in self._members:
-            return ""
-        return f" of type {' or '.join(repr(self.names[i]) for i in self._members[name])}"
+    def __str__(self) -> str:
+        """Which they are, in words, behind "for each"."""
+        if self.of_graphs:
+            return "graph"
+        kind = "edge" if self.of_edges else "vertex"
+        return (
+            f"new {kind}{' of type ' + ' or '.join(map(repr, self._names)) if self._names else ''}"
+        )
 
 
 class HeldRows:
-    """The rows of a name for all vertices so far that have one."""
+    """The rows of a name for all vertices, or edges, so far that have one."""
 
     def __init__(self) -> None:
         self._rows: list[Array] = []
@@ -113,28 +130,18 @@ class HeldRows:
             self._numbers = [np.concatenate(self._numbers)]
         return self._numbers[0]
 
-    def take(self, numbers: Array) -> Array:
-        """The rows of vertices that have some."""
+    def take(self, name: Name, wanted: Array) -> Array:
+        """The rows of these vertices, which are all that have one.
+
+        Raises:
+            InputError: some have none, because not every Growth gave them.
+        """
         if len(self._rows) > 1:
             self._rows = [np.concatenate(self._rows)]
-        found: Array = self._rows[0][np.searchsorted(self.numbers, numbers)]
+        if len(self.numbers) != len(wanted):
+            raise InputError(
+                f"[unfold] expected {name!r} in the inputs of each Growth whose vertices pull it, "
+                f"or of none, got rows for {len(self.numbers)} of {len(wanted)} vertices; give all"
+            )
+        found: Array = self._rows[0][np.searchsorted(self.numbers, wanted)]
         return found
-
-
-def check_rows(name: Name, rows: Array, shape: tuple[int, ...], whose: str) -> None:
-    """Raises ShapeError where an input of a Growth has not this shape."""
-    if rows.shape != shape:
-        raise ShapeError(
-            f"[unfold] expected an array of shape {shape} for {name!r}, got {rows.shape}; give a "
-            f"row for each new vertex{whose}"
-        )
-
-
-def check_complete(name: Name, held: HeldRows, wanted: Array) -> None:
-    """Raises InputError where an input has rows for some of the vertices that pull it and not for
-    others; `wanted`: the numbers of all of them."""
-    if len(held.numbers) != len(wanted):
-        raise InputError(
-            f"[unfold] expected {name!r} in the inputs of each Growth whose vertices pull it, or "
-            f"of none, got rows for {len(held.numbers)} of {len(wanted)} vertices; give all"
-        )

@@ -21,7 +21,7 @@ from cavs.device.taking import on_gpu
 from cavs.errors import CavsError, DTypeError, GraphError, InputError, ShapeError
 from cavs.scheduler import GraphBatch, InputGraph, Policy, batch, check_children
 from cavs.tensor import Tensor
-from cavs.typed_inputs import Place, TypesOfInputs, in_words, named_members
+from cavs.typed_inputs import TypesOfInputs, named_members
 
 _INT32 = np.dtype(np.int32)
 _MOST_NAMED = 4  # outputs in an error
@@ -69,17 +69,15 @@ class InputChecker:
             ]
         )
 
-    def batch(self, graphs: Any, place: Place = in_words) -> GraphBatch:
+    def batch(self, graphs: Any) -> GraphBatch:
         """The graphs as a batch whose vertices have no children that F would leave out.
-
-        `place` names a vertex of a function of types in errors.
 
         Raises:
             GraphError: no graphs, or a vertex with more children than F reads.
         """
         found = _as_batch(graphs)
         if self._types is not None:
-            self._types.check(found, place)
+            self._types.check(found)
             return found
         read = self.children_read
         if read is not None and found.schedule(self._policy).num_slots > read:

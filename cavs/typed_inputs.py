@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,11 +13,6 @@ from cavs.core.type_order import TypeOrder
 from cavs.errors import GraphError
 from cavs.execution.typed_rows import rows_of
 from cavs.scheduler import GraphBatch, Policy
-
-Place = Callable[[int, int], str]
-"""Names a vertex in words, by its graph and its number in the graph."""
-
-in_words: Place = "graph {}, vertex {}".format
 
 
 class TypesOfInputs:
@@ -53,26 +48,24 @@ class TypesOfInputs:
         rows = tuple(spec.rows for spec in self._specs)
         self._key = (self._numbers, self._native, extra, rows)  # models alike look once
 
-    def check(self, graphs: GraphBatch, place: Place = in_words) -> None:
+    def check(self, graphs: GraphBatch) -> None:
         """Makes the batch's schedule; looks once at each batch.
-
-        `place` names a vertex in errors.
 
         Raises:
             GraphError: a vertex has a type that the function does not have, a cycle, or a child
                 that nothing reads, or that does not scatter what is read.
         """
-        self.rows(graphs, place)
+        self.rows(graphs)
         graphs.schedule(self._policy, self._numbers)
 
-    def rows(self, graphs: GraphBatch, place: Place = in_words) -> Sequence[int]:
+    def rows(self, graphs: GraphBatch) -> Sequence[int]:
         """How many rows each input has, in the order of the inputs."""
-        return graphs.kept(self._key, lambda: self._look(graphs, place))
+        return graphs.kept(self._key, lambda: self._look(graphs))
 
-    def _look(self, graphs: GraphBatch, place: Place) -> list[int]:
+    def _look(self, graphs: GraphBatch) -> list[int]:
         found = find_unreadable_child(graphs.native, self._numbers, self._native, self._extra)
         if found is not None:
-            self._refuse(graphs, place, *found)
+            self._refuse(graphs, *found)
         schedule = graphs.schedule(self._policy, self._numbers)
         counts = {
             name: last - first
@@ -91,16 +84,15 @@ class TypesOfInputs:
 
         return [count(spec.rows) for spec in self._specs]
 
-    def _refuse(
-        self, graphs: GraphBatch, place: Place, vertex: int, edge: int, number: int
-    ) -> None:
+    def _refuse(self, graphs: GraphBatch, vertex: int, edge: int, number: int) -> None:
         types = graphs.types
         assert types is not None
         graph = int(np.searchsorted(graphs.ptr, vertex, side="right")) - 1
         first = int(graphs.ptr[graph])
         child = int(graphs.children[edge])
-        where = f"[graph] {place(graph, vertex - first)} of type {types[vertex]!r}: expected"
-        got = place(graph, child - first).rsplit(" ", 1)[1]  # its number, as the place has it
+        where = (
+            f"[graph] graph {graph}, vertex {vertex - first} of type {types[vertex]!r}: expected"
+        )
         if number < 0:
             own = types[vertex]
             name = own if isinstance(own, str) else self._order.given[own]
@@ -111,14 +103,14 @@ class TypesOfInputs:
             ]
             gathered = f"children that its function gathers, {', '.join(reads)}"
             raise GraphError(
-                f"{where} {gathered if reads else 'no children'}, got child {got} "
+                f"{where} {gathered if reads else 'no children'}, got child {child - first} "
                 f"of type {types[child]!r}; gather it, leave it out, or compile with "
                 "extra_children='ignore'"
             )
         read = self._reads[number]
         raise GraphError(
             f"{where} children that scatter {', '.join(read.states)}, which is gathered at "
-            f"{read.where}, got child {got} of type {types[child]!r}; gather from one "
+            f"{read.where}, got child {child - first} of type {types[child]!r}; gather from one "
             "type by of=, or scatter it there too"
         )
 

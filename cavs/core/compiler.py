@@ -78,14 +78,12 @@ class Compiler:
         function: VertexFunction,
         passes: Iterable[str] | None = None,
         outputs: Iterable[str] | None = None,
-        rewrite: Callable[[Trace], Trace] | None = None,
     ) -> None:
         self.passes = _checked(PASSES if passes is None else tuple(passes))
         traced = trace(function)
         with apart_from_traces():
             if outputs is not None:
                 traced = select_outputs(traced, outputs)
-            traced = traced if rewrite is None else rewrite(traced)
             self.params: list[Any] = _used_parameters(function, traced.function)
             self.param_names = {p: name for name, p in function.named_parameters()}
             self._evaluation: Compiler | None = None

@@ -174,7 +174,7 @@ def _growth(new: Sequence[_Vertex]) -> cavs.Growth:
         [vertex.children for vertex in new],
         {"word": np.array([vertex.word for vertex in new], np.int32)},
         np.array([vertex.graph for vertex in new], np.int64),
-        [vertex.type for vertex in new],
+        types=[vertex.type for vertex in new],
     )
 
 

@@ -13,7 +13,6 @@
 
 #include "base/error.h"
 #include "base/thread_pool.h"
-#include "bindings/array_view.h"
 #include "bindings/bindings.h"
 #include "bindings/program.h"
 #include "bindings/read.h"
@@ -33,6 +32,35 @@ std::vector<int32_t> copied(const Integers& array) {
   return {array.data(), array.data() + array.size()};
 }
 
+GrowthRules read_rules(const py::object& order, const py::object& reads, bool extra,
+                       int64_t slots_read, int64_t max_vertices) {
+  GrowthRules found;
+  if (!order.is_none()) {
+    found.order = read_order(order);
+    found.reads = read_child_reads(reads, *found.order);
+  }
+  found.extra_children = extra;
+  found.slots_read = slots_read;
+  found.max_vertices = max_vertices;
+  return found;
+}
+
+NewVertices read_vertices(const Integers& ptr, const Integers& children,
+                          const std::optional<Integers>& types,
+                          const std::optional<Integers>& graphs) {
+  NewVertices vertices;
+  vertices.ptr = copied(ptr);
+  vertices.children = copied(children);
+  if (types) vertices.types = copied(*types);
+  if (graphs) vertices.graphs = copied(*graphs);
+  return vertices;
+}
+
+py::array_t<int32_t> numbers(const std::vector<int32_t>& values, int64_t first = 0) {
+  return py::array_t<int32_t>(static_cast<py::ssize_t>(values.size()) - first,
+                              values.data() + first);
+}
+
 // The class that Python knows as _core.Growth.
 class PyGrowth {
  public:
@@ -41,19 +69,17 @@ class PyGrowth {
            const py::array_t<int64_t, py::array::c_style>& keys, uint64_t seed, uint64_t step,
            bool training)
       : outputs_(program.outputs),
-        growth_(program.exe, rules(order, reads, extra, slots_read, max_vertices),
+        growth_(program.exe, read_rules(order, reads, extra, slots_read, max_vertices),
                 std::vector<int64_t>(keys.data(), keys.data() + keys.size()),
                 random_context(seed, step, training)) {}
 
-  void open(const Integers& ptr, const Integers& children, const std::optional<Integers>& types,
-            const std::optional<Integers>& graphs) {
+  py::array_t<int32_t> open(const Integers& ptr, const Integers& children,
+                            const std::optional<Integers>& types,
+                            const std::optional<Integers>& graphs) {
     const Turn turn(this);
-    NewVertices vertices;
-    vertices.ptr = copied(ptr);
-    vertices.children = copied(children);
-    if (types) vertices.types = copied(*types);
-    if (graphs) vertices.graphs = copied(*graphs);
-    growth_.open(vertices);
+    const int64_t first = growth_.graphs().num_vertices();
+    growth_.open(read_vertices(ptr, children, types, graphs));
+    return numbers(growth_.graphs().graph(), first);
   }
 
   py::list run(const py::object& params, const py::object& inputs,
@@ -80,19 +106,6 @@ class PyGrowth {
   const GrownGraphs& graphs() const { return growth_.graphs(); }
 
  private:
-  static GrowthRules rules(const py::object& order, const py::object& reads, bool extra,
-                           int64_t slots_read, int64_t max_vertices) {
-    GrowthRules found;
-    if (!order.is_none()) {
-      found.order = read_order(order);
-      found.reads = read_child_reads(reads, *found.order);
-    }
-    found.extra_children = extra;
-    found.slots_read = slots_read;
-    found.max_vertices = max_vertices;
-    return found;
-  }
-
   // Refuses a second Python thread while the first runs without the interpreter's lock.
   class Turn {
    public:
@@ -114,40 +127,69 @@ class PyGrowth {
   Growth growth_;
 };
 
+// The vertices that are there, by number.
+template <class Class, class Get>
+void bind_structure(Class& of, const Get& graphs) {
+  of.def_property_readonly(
+        "num_vertices",
+        [graphs](const typename Class::type& self) { return graphs(self).num_vertices(); })
+      .def_property_readonly(
+          "graph",
+          [graphs](const typename Class::type& self) { return numbers(graphs(self).graph()); })
+      .def_property_readonly(
+          "ptr", [graphs](const typename Class::type& self) { return numbers(graphs(self).ptr()); })
+      .def_property_readonly(
+          "children",
+          [graphs](const typename Class::type& self) { return numbers(graphs(self).children()); })
+      .def_property_readonly("slots", [graphs](const typename Class::type& self) {
+        return numbers(graphs(self).slots());
+      });
+}
+
+constexpr const char* kOpen =
+    "Opens vertices and gives the graph of each: offsets, the numbers of their children (-1: a "
+    "hole), the number of each one's type, and its graph; without graphs, those of the first "
+    "children.";
+
 }  // namespace
 
 void bind_growth(py::module_& m) {
-  const auto numbers = [](const std::vector<int32_t>& values) {
-    return py::array_t<int32_t>(static_cast<py::ssize_t>(values.size()), values.data());
-  };
-  py::class_<PyGrowth>(m, "Growth")
+  py::class_<GrownGraphs> graphs(
+      m, "GrownGraphs",
+      "`order`, `reads`: as for a schedule and find_unreadable_child; None without types.");
+  graphs
+      .def(py::init([](int64_t num_graphs, const py::object& order, const py::object& reads,
+                       bool extra, int64_t slots_read, int64_t max_vertices) {
+             return GrownGraphs(num_graphs,
+                                read_rules(order, reads, extra, slots_read, max_vertices));
+           }),
+           py::arg("num_graphs"), py::arg("order"), py::arg("reads"), py::arg("extra_children"),
+           py::arg("slots_read"), py::arg("max_vertices"))
+      .def(
+          "open",
+          [](GrownGraphs& self, const Integers& ptr, const Integers& children,
+             const std::optional<Integers>& types, const std::optional<Integers>& given) {
+            const int64_t first = self.num_vertices();
+            self.open(read_vertices(ptr, children, types, given));
+            return numbers(self.graph(), first);
+          },
+          py::arg("ptr"), py::arg("children"), py::arg("types"), py::arg("graphs"), kOpen);
+  bind_structure(graphs, [](const GrownGraphs& self) -> const GrownGraphs& { return self; });
+  py::class_<PyGrowth> growth(m, "Growth");
+  growth
       .def(py::init<const PyProgram&, const py::object&, const py::object&, bool, int64_t, int64_t,
                     const py::array_t<int64_t, py::array::c_style>&, uint64_t, uint64_t, bool>(),
            py::arg("program"), py::arg("order"), py::arg("reads"), py::arg("extra_children"),
            py::arg("slots_read"), py::arg("max_vertices"), py::arg("graph_keys"), py::arg("seed"),
            py::arg("step"), py::arg("training"),
-           "Of a program that was made with `hold_states`. `order`, `reads`: as for a schedule and "
-           "find_unreadable_child; None without types.")
+           "Graphs that grow, of a program that was made with `hold_states`; see GrownGraphs.")
       .def("open", &PyGrowth::open, py::arg("ptr"), py::arg("children"), py::arg("types"),
-           py::arg("graphs"),
-           "New vertices: offsets, the numbers of their children (-1: a hole), the number of each "
-           "one's type, and its graph; without graphs, those of the first children.")
+           py::arg("graphs"), kOpen)
       .def("run", &PyGrowth::run, py::arg("params"), py::arg("inputs"),
            py::arg("versions") = std::vector<int64_t>(),
            py::arg("num_threads").none(true) = py::none(),
-           "The outputs of the vertices that were opened last.")
-      .def_property_readonly("num_vertices",
-                             [](const PyGrowth& self) { return self.graphs().num_vertices(); })
-      .def_property_readonly(
-          "graph", [numbers](const PyGrowth& self) { return numbers(self.graphs().graph()); })
-      .def_property_readonly(
-          "types", [numbers](const PyGrowth& self) { return numbers(self.graphs().types()); })
-      .def_property_readonly(
-          "ptr", [numbers](const PyGrowth& self) { return numbers(self.graphs().ptr()); })
-      .def_property_readonly(
-          "children", [numbers](const PyGrowth& self) { return numbers(self.graphs().children()); })
-      .def_property_readonly(
-          "slots", [numbers](const PyGrowth& self) { return numbers(self.graphs().slots()); });
+           "The outputs of the vertices that were opened last.");
+  bind_structure(growth, [](const PyGrowth& self) -> const GrownGraphs& { return self.graphs(); });
 }
 
 }  // namespace cavs

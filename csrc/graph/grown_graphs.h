@@ -46,7 +46,6 @@ class GrownGraphs {
 
   // [vertex] by number.
   const std::vector<int32_t>& graph() const { return graph_; }
-  const std::vector<int32_t>& types() const { return types_; }
   const std::vector<int32_t>& ptr() const { return ptr_; }  // [vertex + 1] CSR, without holes:
   const std::vector<int32_t>& children() const { return children_; }
   const std::vector<int32_t>& slots() const { return slots_; }  // places among the children
