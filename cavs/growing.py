@@ -56,13 +56,13 @@ class Growth:
     def opens(self) -> bool:
         """Whether there are vertices to open; raises where that cannot be told."""
         children = self.children
-        if not isinstance(children, (list, tuple)):
+        if not isinstance(children, (list, tuple, np.ndarray)):
             children = integers_of("children", children)
-            if children.ndim == 0:
-                raise GraphError(
-                    f"[unfold] expected lists of children, got {shown(self.children)}; give a "
-                    "list a vertex"
-                )
+        if isinstance(children, np.ndarray) and children.ndim == 0:
+            raise GraphError(
+                f"[unfold] expected lists of children, got {shown(self.children)}; give a list a "
+                "vertex"
+            )
         mapping("unfold", "inputs of a Growth", self.inputs)
         mapping("unfold", "edges of a Growth", self.edges)
         return len(children) > 0
@@ -93,7 +93,8 @@ class _Bound(NamedTuple):
     end: int
 
 
-_NOTHING = Fresh(*[np.zeros(0, np.int32)] * 2, None, *[np.zeros(0, np.int32)] * 3)
+_NONE = np.zeros(0, np.int32)
+_NOTHING = Fresh(_NONE, _NONE, None, _NONE, _NONE, _NONE)
 
 
 class Growing:
@@ -153,7 +154,9 @@ class Growing:
         if types is not None:
             self._number = np.array([types.names.index(name) for name in self.names], np.int32)
         self._by_graph = self._given_by_graph()
-        self._types = np.zeros(0, np.int32)
+        self._types: list[Array] = []
+        every = [*self._rows.values(), *self._pushed.values()]
+        self._has_edges = any(rows.of_edges for rows in every)
         self._inputs: dict[Name, HeldRows] = {}
         self._outputs: dict[Name, HeldRows] = {}
         self._edges = 0
@@ -181,16 +184,24 @@ class Growing:
         numbers = None if codes is None or self._number is None else self._number[codes]
         first = self._structure.num_vertices
         graph = self._structure.open(ptr, children, numbers, graphs)
-        there = children >= 0
-        edges = np.arange(self._edges, self._edges + int(there.sum()))
-        self._edges += len(edges)
-        parents = below = np.zeros(0, np.int32)
-        if codes is not None:
-            self._types = np.concatenate([self._types, codes])
-            parents = np.repeat(codes, np.diff(ptr))[there]
-            below = self._types[children[there]]
         vertices = np.arange(first, first + count)
-        return Fresh(vertices, graph, codes, edges, parents, below)
+        if codes is not None:
+            self._types.append(codes)
+        if not self._has_edges:
+            return Fresh(vertices, graph, codes, _NONE, _NONE, _NONE)
+        there = children >= 0
+        edges = np.arange(self._edges, self._edges + np.count_nonzero(there))
+        self._edges += len(edges)
+        if codes is None:
+            return Fresh(vertices, graph, codes, edges, _NONE, _NONE)
+        parents = np.repeat(codes, np.diff(ptr))[there]
+        return Fresh(vertices, graph, codes, edges, parents, self._all_types()[children[there]])
+
+    def _all_types(self) -> Array:
+        """The types of all vertices, in numbers."""
+        if len(self._types) != 1:
+            self._types = [np.concatenate([_NONE, *self._types])]
+        return self._types[0]
 
     def compute(self, growth: Growth, fresh: Fresh) -> tuple[dict[str, Array], dict[str, Array]]:
         """Computes the new vertices; gives what they and their edges pulled, and pushed."""
@@ -305,7 +316,7 @@ class Growing:
         return found
 
     def _whole(self) -> Whole:
-        types = [self.names[i] for i in self._types.tolist()] if self.names else None
+        types = [self.names[i] for i in self._all_types().tolist()] if self.names else None
         return whole_graphs(self._structure, self._keys, types)
 
     def _chosen(self, rows: Rows | None, whole: Whole) -> Array:
@@ -314,7 +325,7 @@ class Growing:
         if rows is None or not self.names:
             return numbers
         graphs = whole.graphs
-        types = self._types[whole.vertices]
+        types = self._all_types()[whole.vertices]
         parents = np.repeat(types, np.diff(graphs.child_ptr))
         chosen = rows.chosen(types, parents, types[graphs.children])
         return numbers if chosen is None else numbers[chosen]

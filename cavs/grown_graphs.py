@@ -14,8 +14,6 @@ from cavs._arrays import Array, foreign_array
 from cavs.errors import DTypeError, GraphError, ShapeError
 from cavs.scheduler import GraphBatch
 
-_MOST = 2**31 - 1
-
 
 def integers_of(name: str, given: Any) -> Array:
     """An array of integers."""
@@ -38,30 +36,25 @@ def graph_keys(keys: Any, num_graphs: int) -> Array:
 
 
 def lists_of_children(given: Any) -> tuple[Array, Array]:
-    """int32: the offsets of the lists of children, and what they hold, -1 for holes."""
+    """int64: the offsets of the lists of children, and what they hold, -1 for holes."""
     if isinstance(given, np.ndarray) and given.ndim == 1 and given.dtype.kind in "iu":
-        return np.arange(len(given) + 1, dtype=np.int32), _in_range(given)
+        return np.arange(len(given) + 1), given
     if type(given) is list and all(type(x) is list for x in given):
         flat = list(chain.from_iterable(given))
         if all(type(x) is int for x in flat):
-            ptr = np.array([0, *accumulate(map(len, given))], np.int32)
-            return ptr, _in_range(np.array(flat, np.int64))
+            ptr = np.array([0, *accumulate(map(len, given))], np.int64)
+            return ptr, np.array(flat, np.int64)
     lists: Sequence[Any] = [np.atleast_1d(integers_of("children", c)) for c in given]
     if any(c.ndim != 1 for c in lists):
         raise GraphError(
             "[unfold] expected a list of children for each vertex, got lists in lists; flatten them"
         )
-    ptr = np.array([0, *accumulate(map(len, lists))], np.int32)
-    return ptr, _in_range(np.concatenate(lists) if lists else np.zeros(0, np.int64))
-
-
-def _in_range(children: Array) -> Array:
-    """As int32; what does not fit becomes a number that no vertex has."""
-    return np.clip(children, -2, _MOST).astype(np.int32)
+    ptr = np.array([0, *accumulate(map(len, lists))], np.int64)
+    return ptr, np.concatenate(lists) if lists else np.zeros(0, np.int64)
 
 
 def graphs_of_vertices(given: Any, count: int) -> Array | None:
-    """int32 [vertices]: the graph of each new vertex, None where they are not given."""
+    """int64 [vertices]: the graph of each new vertex, None where they are not given."""
     if given is None:
         return None
     graph = integers_of("graph", given)
@@ -70,7 +63,7 @@ def graphs_of_vertices(given: Any, count: int) -> Array | None:
             f"[unfold] expected the graphs of {count} new vertices, got shape {graph.shape}; give "
             "one for each"
         )
-    return np.clip(graph, -1, _MOST).astype(np.int32)
+    return graph
 
 
 @dataclass(frozen=True)

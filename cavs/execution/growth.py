@@ -10,7 +10,6 @@ from cavs._native import core as _core
 from cavs.core.ir import Name
 from cavs.core.trace import ChildRead
 from cavs.core.type_order import TypeOrder
-from cavs.errors import ShapeError
 from cavs.execution.executor import RandomState, read_parameters
 from cavs.execution.native import NativeExecutor
 
@@ -63,6 +62,7 @@ class NativeGrowth:
         self.types = compiler.types
         self._program = compiler.inference()
         self._weights = read_parameters(compiler.params)
+        executor.check_parameters(self._weights)
         reads = () if self.types is None else native_reads(rules.reads, self.types)
         self._native = _core.Growth(
             executor.load(self._program, hold_states=True),
@@ -75,6 +75,8 @@ class NativeGrowth:
             random.seed,
             random.step,
             random.training,
+            self._weights.values,
+            self._weights.versions,
         )
 
     @property
@@ -82,23 +84,11 @@ class NativeGrowth:
         """The vertices that are there: see ``_core.Growth``."""
         return self._native
 
-    def open(self, ptr: Array, children: Array, types: Array | None, graphs: Array | None) -> None:
-        """New vertices, in the form of ``_core.Growth.open``.
-
-        Raises:
-            GraphError: see :func:`cavs.unfold`; nothing has changed then.
-        """
-        self._native.open(ptr, children, types, graphs)
-
     def compute(self, inputs: Mapping[Name, Array]) -> dict[Name, Array]:
         """The outputs of the vertices that were opened last, by name; `inputs` have rows for these,
         and for all graphs."""
         executor = self._executor
-        arrays = executor.placed([inputs[name] for name in self._program.inputs])
+        arrays = executor.placed(list(map(inputs.__getitem__, self._program.inputs)))
         executor.device.begin_native()
-        try:
-            outputs = self._native.run(self._weights.values, arrays, self._weights.versions)
-        except ShapeError:
-            executor.check_parameters(self._weights)
-            raise
+        outputs = self._native.run(arrays)
         return {name: outputs[number] for name, number in self._program.results.pushes}

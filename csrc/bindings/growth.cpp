@@ -4,7 +4,9 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,10 +28,17 @@ namespace py = pybind11;
 namespace cavs {
 namespace {
 
-using Integers = py::array_t<int32_t, py::array::c_style>;
+using Integers = py::array_t<int64_t, py::array::c_style>;
 
+// What does not fit becomes a number that no vertex and no graph has.
 std::vector<int32_t> copied(const Integers& array) {
-  return {array.data(), array.data() + array.size()};
+  std::vector<int32_t> found;
+  found.reserve(static_cast<size_t>(array.size()));
+  for (py::ssize_t i = 0; i < array.size(); ++i) {
+    const int64_t number = std::clamp<int64_t>(array.data()[i], -2, INT32_MAX);
+    found.push_back(static_cast<int32_t>(number));
+  }
+  return found;
 }
 
 GrowthRules read_rules(const py::object& order, const py::object& reads, bool extra,
@@ -65,13 +74,17 @@ py::array_t<int32_t> numbers(const std::vector<int32_t>& values, int64_t first =
 class PyGrowth {
  public:
   PyGrowth(const PyProgram& program, const py::object& order, const py::object& reads, bool extra,
-           int64_t slots_read, int64_t max_vertices,
-           const py::array_t<int64_t, py::array::c_style>& keys, uint64_t seed, uint64_t step,
-           bool training)
+           int64_t slots_read, int64_t max_vertices, const Integers& keys, uint64_t seed,
+           uint64_t step, bool training, const py::object& params,
+           const std::vector<int64_t>& versions)
       : outputs_(program.outputs),
+        params_(read_arrays(params, "runtime", "parameter", false, program.exe->backend->device())),
         growth_(program.exe, read_rules(order, reads, extra, slots_read, max_vertices),
                 std::vector<int64_t>(keys.data(), keys.data() + keys.size()),
-                random_context(seed, step, training)) {}
+                random_context(seed, step, training)) {
+    arrays_.params = external(params_);
+    set_versions(versions, &arrays_.params);
+  }
 
   py::array_t<int32_t> open(const Integers& ptr, const Integers& children,
                             const std::optional<Integers>& types,
@@ -82,23 +95,18 @@ class PyGrowth {
     return numbers(growth_.graphs().graph(), first);
   }
 
-  py::list run(const py::object& params, const py::object& inputs,
-               const std::vector<int64_t>& versions, std::optional<int> threads) {
+  py::list run(const py::object& inputs, std::optional<int> threads) {
     const Turn turn(this);
     const Device device = growth_.executable().backend->device();
     const auto rows = [&](const Space& space) { return growth_.rows(space); };
     py::list results = complete_outputs(device, *outputs_, py::none(), rows);
-    const std::vector<Array> held[] = {read_arrays(params, "runtime", "parameter", false, device),
-                                       read_inputs(inputs, "runtime", device),
+    const std::vector<Array> held[] = {read_inputs(inputs, "runtime", device),
                                        read_arrays(results, "runtime", "output", true, device)};
-    ArrayLists arrays;
-    arrays.params = external(held[0]);
-    arrays.inputs = external(held[1]);
-    arrays.outputs = external(held[2]);
-    set_versions(versions, &arrays.params);
+    arrays_.inputs = external(held[0]);
+    arrays_.outputs = external(held[1]);
     {
       const Unlocked unlocked;
-      growth_.run(std::move(arrays), threads.value_or(num_threads()));
+      growth_.run(arrays_, threads.value_or(num_threads()));
     }
     return results;
   }
@@ -123,6 +131,8 @@ class PyGrowth {
   };
 
   const std::shared_ptr<const std::vector<OutputSpec>> outputs_;
+  const std::vector<Array> params_;
+  ArrayLists arrays_;
   std::atomic<bool> busy_{false};
   Growth growth_;
 };
@@ -178,16 +188,16 @@ void bind_growth(py::module_& m) {
   py::class_<PyGrowth> growth(m, "Growth");
   growth
       .def(py::init<const PyProgram&, const py::object&, const py::object&, bool, int64_t, int64_t,
-                    const py::array_t<int64_t, py::array::c_style>&, uint64_t, uint64_t, bool>(),
+                    const Integers&, uint64_t, uint64_t, bool, const py::object&,
+                    const std::vector<int64_t>&>(),
            py::arg("program"), py::arg("order"), py::arg("reads"), py::arg("extra_children"),
            py::arg("slots_read"), py::arg("max_vertices"), py::arg("graph_keys"), py::arg("seed"),
-           py::arg("step"), py::arg("training"),
+           py::arg("step"), py::arg("training"), py::arg("params"),
+           py::arg("versions") = std::vector<int64_t>(),
            "Graphs that grow, of a program that was made with `hold_states`; see GrownGraphs.")
       .def("open", &PyGrowth::open, py::arg("ptr"), py::arg("children"), py::arg("types"),
            py::arg("graphs"), kOpen)
-      .def("run", &PyGrowth::run, py::arg("params"), py::arg("inputs"),
-           py::arg("versions") = std::vector<int64_t>(),
-           py::arg("num_threads").none(true) = py::none(),
+      .def("run", &PyGrowth::run, py::arg("inputs"), py::arg("num_threads").none(true) = py::none(),
            "The outputs of the vertices that were opened last.");
   bind_structure(growth, [](const PyGrowth& self) -> const GrownGraphs& { return self.graphs(); });
 }
