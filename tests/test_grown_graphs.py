@@ -78,4 +78,4 @@ def test_children_may_come_in_any_list() -> None:
         ptr, flat = lists_of_children(given_lists)
         assert (ptr.tolist(), flat.tolist()) == ([0, 2, 2, 3], [1, 2, 3])
     ptr, flat = lists_of_children(np.array([4, -1, 2**40]))
-    assert (ptr.tolist(), flat.tolist()) == ([0, 1, 2, 3], [4, -1, 2**31 - 1])
+    assert (ptr.tolist(), flat.tolist()) == ([0, 1, 2, 3], [4, -1, 2**40])
