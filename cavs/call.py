@@ -15,19 +15,9 @@ from cavs.execution.typed_rows import rows_of
 from cavs.scheduler import GraphBatch, batch, unbatch
 
 
-class Part(NamedTuple):
-    """The vertices of a call that are searched for NaN, and their names.
-
-    Attributes:
-        rows: whether each vertex of the batch is searched; None: all are.
-        place: names a vertex in words by its graph and its number in the graph, both from 0.
-    """
-
-    rows: Array | None
-    place: Callable[[int, int], str]
-
-
-WHOLE = Part(None, "graph {}, vertex {}".format)
+def in_words(graph: int, vertex: int) -> str:
+    """A vertex by its graph in the batch and its number in the graph, both from 0."""
+    return f"graph {graph}, vertex {vertex}"
 
 
 class Call(NamedTuple):
@@ -37,7 +27,6 @@ class Call(NamedTuple):
         executor: the executor that computed it.
         graphs, inputs, random, wanted: the executor's arguments.
         name_of: gives the name of a parameter.
-        part: the vertices that are searched.
     """
 
     executor: Executor
@@ -46,7 +35,6 @@ class Call(NamedTuple):
     random: RandomState
     wanted: frozenset[Name] | None
     name_of: Callable[[Any], str]
-    part: Part
 
     def only(self, first: int, last: int) -> Call:
         """The graphs `first` to `last` - 1 of the batch alone."""
@@ -91,10 +79,6 @@ class Call(NamedTuple):
         return self.executor.compiler.params
 
     def nan_in(self, name: Name, output: Array) -> Array:
-        """Where an output has NaN, at the vertices that are searched."""
-        wrong = np.isnan(device_of(output).to_host(output))
-        space = self.pushes[name].space
-        if self.part.rows is not None and space.kind is SpaceKind.VERTEX:
-            rows = self.part.rows
-            wrong[~(rows[self._numbers(space)] if isinstance(space, Typed) else rows)] = False
-        return wrong
+        """Where an output has NaN."""
+        found: Array = np.isnan(device_of(output).to_host(output))
+        return found

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, overload
 import numpy as np
 
 from cavs._arguments import boolean, integer, is_among, shown
-from cavs.call import WHOLE, Call
+from cavs.call import Call, in_words
 from cavs.compiled import Compiled
 from cavs.core import report
 from cavs.core.compiler import Compiler
@@ -215,8 +215,8 @@ class Inspectable(Compiled):
         arrays = self._checker.check(batched, inputs)
         random = RandomState(*self._stream.peek(), self.training)
         name_of = self._compiler.param_names.__getitem__
-        call = Call(self._executor, batched, arrays, random, None, name_of, WHOLE)
-        return values_of(replay(call, graph), local, WHOLE.place(graph, local), name_of)
+        call = Call(self._executor, batched, arrays, random, None, name_of)
+        return values_of(replay(call, graph), local, in_words(graph, local), name_of)
 
     def summary(
         self,

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from cavs._arguments import boolean, text
+from cavs._arguments import boolean, instance, text
 from cavs._missing import of_model
-from cavs.call import WHOLE, Call, Part
+from cavs.call import Call
 from cavs.compiled import convert
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, ancestors
-from cavs.core.stepwise import stepwise
 from cavs.core.structure import Structure
-from cavs.core.trace import Trace, children_read
+from cavs.core.trace import children_read
 from cavs.core.vertex import VertexFunction
 from cavs.device import find_device
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.execution.executor import Array, Executor, RandomState
 from cavs.execution.native import NativeExecutor
+from cavs.grown_graphs import Unfolded
 from cavs.inputs import InputChecker
 from cavs.inspection import Inspectable
 from cavs.optim import Optimizer
@@ -42,7 +42,6 @@ class _Prepared(NamedTuple):
     arrays: Mapping[Name, Array]
     tensors: dict[Name, Tensor]
     learns: bool
-    part: Part
 
 
 class Model(Inspectable):
@@ -67,14 +66,13 @@ class Model(Inspectable):
         device: str = "cpu",
         seed: int | None = None,
         extra_children: str = "error",
-        rewrite: Callable[[Trace], Trace] | None = None,
     ) -> None:
-        """See :func:`cavs.compile`; `rewrite` changes F as it was traced."""
+        """See :func:`cavs.compile`."""
         options = CompileOptions(
-            dtype, outputs, passes, policy, executor, device, extra_children, rewrite
+            dtype, outputs, passes, policy, executor, device, extra_children
         ).check()
         self._options = options
-        self._compiler = Compiler(function, options.passes, options.outputs, rewrite)
+        self._compiler = Compiler(function, options.passes, options.outputs)
         self.function = function
         self.training = True
         traced = self._compiler.trace
@@ -196,17 +194,16 @@ class Model(Inspectable):
             types,
         )
         self._parts: dict[tuple[str, ...], Model] = {}
-        self._stepwise: Model | None = None
         self._executor = self._make_executor()
         self._steps: NativeSteps | None = None
         if isinstance(self._executor, NativeExecutor):
             self._steps = NativeSteps(self._executor)
 
-    def _call(self, graphs: Any, inputs: dict[Name, Any], part: Part = WHOLE) -> dict[Name, Tensor]:
+    def _call(self, graphs: Any, inputs: dict[Name, Any]) -> dict[Name, Tensor]:
         """A call with inputs of any name."""
-        return self._forward(self._prepare(graphs, inputs, part), self._draw())
+        return self._forward(self._prepare(graphs, inputs), self._draw())
 
-    def _prepare(self, graphs: Any, inputs: dict[Name, Any], part: Part = WHOLE) -> _Prepared:
+    def _prepare(self, graphs: Any, inputs: dict[Name, Any]) -> _Prepared:
         """The checked arguments of a call; nothing has changed yet."""
         self._structure.check()
         batched = self._checker.batch(graphs)
@@ -214,7 +211,7 @@ class Model(Inspectable):
         if arrays is None:
             arrays, tensors = self._checker.check(batched, inputs), self._checker.learning(inputs)
         learns = is_grad_enabled() and (bool(tensors) or self._learns())
-        return _Prepared(batched, arrays, tensors, learns, part)
+        return _Prepared(batched, arrays, tensors, learns)
 
     def _forward(self, prepared: _Prepared, random: RandomState) -> dict[Name, Tensor]:
         wanted = frozenset(prepared.tensors) if prepared.learns else None
@@ -226,7 +223,7 @@ class Model(Inspectable):
         # Begins before the forward: another thread may write while it runs.
         params = self._compiler.params
         watch = None if wanted is None else Watch(list(map(_values, params)), params)
-        call = Call(self._executor, *given, self._name_of, prepared.part)
+        call = Call(self._executor, *given, self._name_of)
         if detects:
             outputs, run = search_in(call).checked_forward()
         else:
@@ -389,20 +386,35 @@ class Model(Inspectable):
         """Goes on from a state that :meth:`random_state` gave."""
         self._stream.set_state(state)
 
-    # Graphs that grow
+    def replay(
+        self, grown: Unfolded, /, *, outputs: Iterable[str] | None = None
+    ) -> dict[str, Tensor]:
+        """A call over graphs that :func:`cavs.unfold` grew, with the seed, the step and the keys of
+        the growth: random operations draw the same numbers again, and gradients flow. So a loss on
+        its outputs trains on what was sampled, as REINFORCE does (Williams, 1992)::
 
-    def stepwise(self) -> Model:
-        """F over the vertices of a graph that grows, with the same parameters and random state:
-        known vertices scatter the states that they are given (see ``cavs.core.stepwise``)."""
-        self._structure.check()
-        if self._compiler.types is not None:
-            raise InputError(
-                "[unfold] expected a model of a function without types, got one of a "
-                "TypedFunction; grow graphs of one type, or pass whole graphs to the model"
-            )
-        if self._stepwise is None:
-            options = self._options._replace(rewrite=stepwise)
-            self._stepwise = Model(self.function, **options._asdict())
-            self._stepwise._stream = self._stream
-        self._stepwise.training = self.training
-        return self._stepwise
+            grown = cavs.unfold(model, roots, expand, num_graphs=64)
+            out = model.replay(grown)
+            (-(reward(grown) * out["log_p"])).sum().backward()
+
+        The model's own random state stays as it is. With other parameters than those that grew the
+        graphs, the draws of a uniform or normal number are the same, and what follows from them may
+        not be.
+
+        Args:
+            grown: what the same function grew.
+            outputs: names of the pushes to compute; None: all.
+
+        Returns:
+            The outputs by name, as of a call over ``grown.graphs``.
+
+        Raises:
+            InputError: no grown graphs; and the errors of a call.
+        """
+        instance("replay", "grown", grown, Unfolded, "what cavs.unfold gave")
+        asked = self._asked(outputs)
+        inputs: dict[Name, Any] = dict(grown.inputs)
+        if asked is not self:
+            inputs = self._checker.needed(inputs, asked._checker)
+        random = RandomState(grown.seed, grown.step, self.training)
+        return asked._forward(asked._prepare(grown.graphs, inputs), random)

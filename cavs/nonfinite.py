@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arguments import integer, shown
-from cavs.call import Call
+from cavs._arguments import integer
+from cavs.call import Call, in_words
 from cavs.core.ir import Internal, Name, Node
 from cavs.core.ops._def import SpaceKind
 from cavs.core.ops.structure import PARAM, PULL
-from cavs.core.stepwise import State
 from cavs.device import device_of
-from cavs.errors import InputError, NonFiniteError
+from cavs.errors import NonFiniteError
 from cavs.execution.executor import Array, Gradients, NanState, Run
 from cavs.execution.reference import TypeFunction
 from cavs.replay import Origin, Replay, Sinks, replay
@@ -52,9 +51,7 @@ class Search:
         call = self._call
         given = call.graphs, call.inputs, call.random, call.wanted
         try:
-            # In a part, states are outputs.
-            states = call.part.rows is None
-            outputs, run = call.executor.forward(*given, check_states=states)
+            outputs, run = call.executor.forward(*given, check_states=True)
         except NanState as found:
             error = self._of_state(found)
             if error is not None:
@@ -101,7 +98,7 @@ class Search:
         local = found.vertex - int(self._call.graphs.ptr[first])
         return nonfinite(
             f"expected no NaN, got one in state {found.name!r} of "
-            f"{self._call.part.place(first, local)}, where computing it again gives none; {REMEDY}"
+            f"{in_words(first, local)}, where computing it again gives none; {REMEDY}"
         )
 
     def _first_of(self, graph: int, outputs: Mapping[Name, Any]) -> NonFiniteError | None:
@@ -122,7 +119,7 @@ class Search:
             words = self._words(run, run.origin(v, node, has_nan, run.operands), v, graph)
             return nonfinite(
                 f"expected no NaN, got one in {called(name)} of "
-                f"{self._call.part.place(graph, v)}; {words}; {REMEDY}",
+                f"{in_words(graph, v)}; {words}; {REMEDY}",
                 words,
             )
         return None
@@ -145,7 +142,7 @@ class Search:
             return f"{_output(name)} of graph {graph} has it first"
         v, _ = found
         origin = run.origin(v, node, bad, run.operands)
-        where = self._call.part.place(graph, v)
+        where = in_words(graph, v)
         words = self._words(run, origin, v, graph)
         return Found.at(f"{_output(name)} of {where} has it first; {words}", words.look)
 
@@ -260,18 +257,13 @@ class Search:
         call = self._call
         if vertex is None:
             vertex = origin
-        elif call.part.rows is not None:
-            raise InputError(
-                "[values] expected no vertex for an error of a graph that grows, got "
-                f"{shown(vertex)}; leave it out"
-            )
         else:
             vertex = integer("values", "vertex", vertex, 0, run.graphs.num_vertices - 1)
-        return values_of(run, vertex, call.part.place(graph, vertex), call.name_of)
+        return values_of(run, vertex, in_words(graph, vertex), call.name_of)
 
     def _said(self, run: Replay, origin: Origin, v: int | None, graph: int) -> str:
         node = origin.node
-        there = "" if origin.vertex == v else f" of {self._call.part.place(graph, origin.vertex)}"
+        there = "" if origin.vertex == v else f" of {in_words(graph, origin.vertex)}"
         if node.op is PULL:
             value = worst(run.values[origin.vertex][node])
             return f"input {str(node.attrs['name'])!r}{there} is {value}"
@@ -294,8 +286,7 @@ class Search:
 
 
 def _output(name: Name) -> str:
-    """An output in words; states of a model that runs step by step are outputs."""
-    return _state(name.name) if isinstance(name, State) else f"output {str(name)!r}"
+    return f"output {str(name)!r}"
 
 
 def _state(name: Name) -> str:

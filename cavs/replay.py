@@ -9,7 +9,6 @@ import numpy as np
 
 from cavs.call import Call
 from cavs.core.ir import Name, Node
-from cavs.core.ops._def import SpaceKind
 from cavs.core.ops.structure import CONSTANT, GATHER, STATE_COTANGENT
 from cavs.device import device_of
 from cavs.execution.executor import Array
@@ -37,8 +36,6 @@ def replay(call: Call, graph: int) -> Replay:
     reference = ReferenceExecutor(call.executor.compiler, call.executor.dtype.name)
     inputs = {name: device_of(x).to_host(x) for name, x in one.inputs.items()}
     run = Replay(reference, one.graphs, inputs, call.random, call.wanted or frozenset())
-    if call.part.rows is not None:
-        run.looked_at = call.rows(call.part.rows, SpaceKind.VERTEX, graph, graph + 1)
     with np.errstate(all="ignore"):
         run.forward()
     return run
@@ -48,10 +45,7 @@ class Replay(ReferenceRun):
     """The reference, with the engine's denormal numbers.
 
     Attributes:
-        looked_at: whether each vertex is searched; None: all are.
     """
-
-    looked_at: Array | None = None
 
     def _evaluate(self, v: int, node: Node, given: Mapping[str, Any]) -> Array:
         value = super()._evaluate(v, node, given)
@@ -65,8 +59,6 @@ class Replay(ReferenceRun):
         parents."""
         levels = unbatch(self.graphs)[0].levels
         order = np.lexsort((np.arange(len(levels)), levels))
-        if self.looked_at is not None:
-            order = order[self.looked_at[order]]
         for v in order.tolist():
             for name, node in sinks(self.of(v)).items():
                 if bad(self.values[v][node]):

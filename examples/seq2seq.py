@@ -7,7 +7,6 @@ to Align and Translate* (ICLR 2015), over an LSTM that reads from left to right.
 from __future__ import annotations
 
 import argparse
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,51 +19,59 @@ BEGIN = END = 10  # the decoder's first token, and its last label; the others ar
 LEAST, MOST = 3, 8  # digits of a string
 
 
-class Seq2Seq(cavs.VertexFunction):
-    """One F for both: vertices whose ``is_decoder`` is 0 read, the others write.
+class Encoder(cavs.VertexFunction):
+    """Reads a digit."""
 
-    A vertex scatters whether it is the encoder's, so that a decoder that grows knows what to
-    attend to.
-    """
+    def __init__(self, embedding: nn.Embedding, size: int) -> None:
+        self.embedding, self.size = embedding, size
+        self.cell = nn.Linear(2 * size, 4 * size)
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.embedding = nn.Embedding(TOKENS, size)
-        self.encoder = nn.Linear(2 * size, 4 * size)
-        self.decoder = nn.Linear(3 * size, 4 * size)
+    def forward(self, v: cavs.Vertex) -> None:
+        before = v.gather(0, of="encoder", h=self.size, c=self.size)
+        lstm(v, self.cell, self.embedding(v.pull("token", dtype="int32")), before)
+
+
+class Decoder(cavs.VertexFunction):
+    """Writes a digit, from the last one and from all that were read."""
+
+    def __init__(self, embedding: nn.Embedding, size: int) -> None:
+        self.embedding, self.size = embedding, size
+        self.cell = nn.Linear(3 * size, 4 * size)
         self.query = nn.Linear(size, size)
         self.key = nn.Linear(size, size, bias=False)
         self.score = nn.Linear(size, 1, bias=False)
         self.output = nn.Linear(2 * size, TOKENS)
 
     def forward(self, v: cavs.Vertex) -> None:
-        decodes = v.pull("is_decoder")
-        x = self.embedding(v.pull("token", dtype="int32"))
-        before = v.gather(0, h=self.size, c=self.size)
-        children = v.gather(h=self.size, encodes=())
-        score = self.score(ops.tanh(self.query(before.h) + self.key(children.h)))
-        weight = ops.where(children.encodes * decodes, score, -math.inf).softmax()
-        context = (weight * children.h).sum()
-        gates = ops.where(
-            decodes,
-            self.decoder(ops.concat([x, before.h, context])),
-            self.encoder(ops.concat([x, before.h])),
-        )
-        i, f, o, g = ops.split(gates, 4)
-        c = ops.sigmoid(f) * before.c + ops.sigmoid(i) * ops.tanh(g)
-        h = ops.sigmoid(o) * ops.tanh(c)
-        v.scatter(h=h, c=c, encodes=1 - decodes)
-        logits = self.output(ops.concat([h, context]))
+        before = v.gather(0, of="decoder", h=self.size, c=self.size)
+        source = v.gather(of="encoder", h=self.size).h
+        weight = self.score(ops.tanh(self.query(before.h) + self.key(source))).softmax()
+        context = (weight * source).sum()
+        x = ops.concat([self.embedding(v.pull("token", dtype="int32")), context])
+        logits = self.output(ops.concat([lstm(v, self.cell, x, before), context]))
         loss = ops.cross_entropy(logits, v.pull("label", dtype="int32"))
         v.push(loss=loss, log_p=ops.log_softmax(logits))
+
+
+def lstm(v: cavs.Vertex, cell: nn.Linear, x: Any, before: Any) -> Any:
+    """Scatters the states of an LSTM, and gives h."""
+    i, f, o, g = ops.split(cell(ops.concat([x, before.h])), 4)
+    c = ops.sigmoid(f) * before.c + ops.sigmoid(i) * ops.tanh(g)
+    h = ops.sigmoid(o) * ops.tanh(c)
+    v.scatter(h=h, c=c)
+    return h
+
+
+def seq2seq(size: int) -> cavs.TypedFunction:
+    table = nn.Embedding(TOKENS, size)
+    return cavs.TypedFunction({"encoder": Encoder(table, size), "decoder": Decoder(table, size)})
 
 
 def sample(source: list[int], target: list[int]) -> tuple[data.PairGraph, dict[str, Any]]:
     """A pair with teacher forcing: the decoder reads what it should have written before."""
     graph = data.pair_graph(data.chain_graph(len(source)), data.chain_graph(len(target)))
     token = np.array([*source, BEGIN, *target[:-1]], np.int32)
-    label = np.array([-1] * len(source) + target, np.int32)
-    return graph, {"token": token, "label": label, "is_decoder": graph.is_decoder}
+    return graph, {"token": token, "label": np.array(target, np.int32)}
 
 
 class Hypothesis(NamedTuple):
@@ -89,14 +96,14 @@ def decode(
     read: list[list[int]] = [[] for _ in sources]
     beams = [[Hypothesis(0.0, [])] for _ in sources]
 
-    def opened(graph: int, vertices: list[int], log_p: Any) -> list[tuple[list[int], int, int]]:
-        """Children, token and is_decoder of each vertex that follows a graph's last ones."""
+    def opened(graph: int, vertices: list[int], log_p: Any) -> list[tuple[list[int], int, str]]:
+        """Children, token and type of each vertex that follows a graph's last ones."""
         source, seen = sources[graph], read[graph]
-        if len(seen) < len(source):
+        if not log_p:  # the encoder's, which write nothing
             seen += vertices
             if len(seen) < len(source):
-                return [(vertices, source[len(seen)], 0)]
-            return [([-1, *seen], BEGIN, 1)]
+                return [(vertices, source[len(seen)], "encoder")]
+            return [([-1, *seen], BEGIN, "decoder")]
         found = [h for h in beams[graph] if h.ended(most)]
         live = [h for h in beams[graph] if not h.ended(most)]
         for row, h in enumerate(live):
@@ -104,28 +111,27 @@ def decode(
                 found.append(Hypothesis(h.score + p, [*h.tokens, token], row))
         beams[graph] = sorted(found, key=lambda h: -h.score)[:beam]
         live = [h for h in beams[graph] if not h.ended(most)]
-        return [([vertices[h.before], *seen], h.tokens[-1], 1) for h in live]
+        return [([vertices[h.before], *seen], h.tokens[-1], "decoder") for h in live]
 
     def expand(frontier: cavs.Frontier) -> cavs.Growth | None:
+        wrote = dict(zip(frontier.rows("decoder"), frontier.outputs["log_p"], strict=True))
         new = []
         for graph in np.unique(frontier.graph).tolist():
-            rows = frontier.graph == graph
-            log_p = frontier.outputs["log_p"][rows]
+            rows = np.flatnonzero(frontier.graph == graph)
+            log_p = [wrote[row] for row in rows if row in wrote]
             new += opened(graph, frontier.vertices[rows].tolist(), log_p)
         return growth(new)
 
-    roots = growth([([], source[0], 0) for source in sources], np.arange(len(sources)))
+    roots = growth([([], source[0], "encoder") for source in sources], np.arange(len(sources)))
     cavs.unfold(model, roots, expand, num_graphs=len(sources), outputs=["log_p"])
     return beams
 
 
-def growth(vertices: list[tuple[list[int], int, int]], graph: Any = None) -> cavs.Growth:
-    """New vertices by the children, the token and the is_decoder of each."""
-    inputs = {
-        "token": np.array([token for _, token, _ in vertices], np.int32),
-        "is_decoder": np.array([decodes for _, _, decodes in vertices], np.float32),
-    }
-    return cavs.Growth([children for children, _, _ in vertices], inputs, graph)
+def growth(vertices: list[tuple[list[int], int, str]], graph: Any = None) -> cavs.Growth:
+    """New vertices by the children, the token and the type of each."""
+    token = np.array([token for _, token, _ in vertices], np.int32)
+    children, types = [c for c, _, _ in vertices], [t for _, _, t in vertices]
+    return cavs.Growth(children, {"token": token}, graph, types)
 
 
 def backwards(digits: list[int]) -> list[int]:
@@ -152,9 +158,11 @@ def main() -> None:
     strings = [rng.integers(0, 10, length).tolist() for length in lengths]
     test = strings[:200]
     train = [sample(x, backwards(x)) for x in strings[200:] if x not in test]
-    loader = data.Loader(data.Dataset.from_samples(train), 32, shuffle=True)
+    loader = data.Loader(
+        data.Dataset.from_samples(train, of={"label": "decoder"}), 32, shuffle=True
+    )
 
-    model = cavs.compile(Seq2Seq(options.hidden_size))
+    model = cavs.compile(seq2seq(options.hidden_size))
     optimizer = cavs.optim.Adam(model.parameters(), lr=3e-3)
     for epoch in range(options.epochs):
         total = 0.0

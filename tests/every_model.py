@@ -23,6 +23,7 @@ from cavs.data import (
     parse_tree,
     production_dataset,
     production_vocabulary,
+    seq2seq_dataset,
     tag_vocabulary,
     tagger_dataset,
     transition_dataset,
@@ -177,6 +178,13 @@ def _parser(**options: Any) -> Trained:
     return Trained(program, lambda: objective.loss(program, batch, inputs)[0])
 
 
+def _seq2seq(**options: Any) -> Trained:
+    model = cavs.compile(models.Seq2Seq(len(WORDS), 4, 5), **options)
+    targets = [x[::-1] for x in SENTENCES]
+    batch, inputs = seq2seq_dataset(SENTENCES, targets, WORDS).batch(range(4))
+    return Trained(model, lambda: model(batch, **inputs)["loss"].sum())
+
+
 MODELS: dict[str, Make] = {
     **{name: partial(_classifier, case) for name, case in model_cases.CASES.items()},
     "bilstm": _tagger,
@@ -187,4 +195,5 @@ MODELS: dict[str, Make] = {
     "sentence-vae": _sentences,
     "tree-vae": _trees,
     "shift-reduce": _parser,
+    "seq2seq": _seq2seq,
 }

@@ -198,13 +198,6 @@ def test_a_program_and_its_models(copied: Copy) -> None:
     program.parameters()  # the original is as it was
 
 
-def test_a_stepwise_model_goes_on_with_the_random_state_of_its_own(copied: Copy) -> None:
-    model = cavs.compile(Tree())
-    model2, stepwise2 = copied((model, model.stepwise()))
-    model2(GRAPHS, **INPUTS)
-    assert stepwise2.random_state() == model2.random_state() != model.random_state()
-
-
 def test_a_function_that_knows_its_model(copied: Copy) -> None:
     function = Tree()
     function.model = cavs.compile(function)

@@ -3,62 +3,79 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import cavs
-from cavs.grown_graphs import Fresh, GrownGraphs, LevelBatch
+from cavs._native import core
+from cavs.errors import GraphError
+from cavs.grown_graphs import lists_of_children, whole_graphs
 
 GRAPHS = 3
 
 
-def by_number(graphs: cavs.GraphBatch, number: np.ndarray) -> dict[int, list[int]]:
-    """The children of each vertex, all by the numbers that rows of the batch have."""
-    found = {}
-    for graph, one in enumerate(cavs.unbatch(graphs)):
-        rows = number[graphs.ptr[graph] : graphs.ptr[graph + 1]]
-        for vertex, row in enumerate(rows.tolist()):
-            found[row] = rows[one.children[vertex]].tolist()
-    return found
-
-
-def check_level(level: LevelBatch, fresh: Fresh, children: list[list[int]]) -> None:
-    """The batch has the new vertices with all their children, and known ones without any."""
-    found = by_number(level.graphs, level.number)
-    new = fresh.vertices.tolist()
-    assert [found[v] for v in new] == children
-    assert sorted(found) == sorted({*new, *(c for listed in children for c in listed)})
-    assert not any(found[k] for k in level.known.tolist())
-    assert level.number[level.new_rows].tolist() == new
-    assert level.number[level.known_rows].tolist() == level.known.tolist()
-    assert sorted(level.number[level.is_new()].tolist()) == new
-    owners = np.repeat(level.active, np.diff(level.graphs.ptr))
-    assert owners[level.new_rows].tolist() == fresh.graph.tolist()
-    last = len(new) - 1
-    graph = int(np.searchsorted(level.active, fresh.graph[last]))
-    local = int(level.new_rows[last] - level.graphs.ptr[graph])
-    assert level.name_of(graph, local) == f"graph {fresh.graph[last]}, vertex {new[last]}"
+def opened(
+    graphs: core.GrownGraphs, children: object, owners: list[int] | None = None
+) -> np.ndarray:
+    ptr, flat = lists_of_children(children)
+    given = None if owners is None else np.array(owners, np.int32)
+    return graphs.open(ptr, flat, None, given)
 
 
 @given(st.data())
-def test_levels_and_whole_graphs_have_the_children_that_were_given(data: st.DataObject) -> None:
-    grown = GrownGraphs(GRAPHS, [7, 5, 6], 100, None)
+def test_whole_graphs_have_the_children_that_were_given(data: st.DataObject) -> None:
+    grown = core.GrownGraphs(GRAPHS, None, (), False, -1, 100)
     owner: list[int] = []
     expected: list[list[int]] = []
     for _ in range(data.draw(st.integers(1, 4))):
         graphs = data.draw(st.lists(st.integers(0, GRAPHS - 1), min_size=1, max_size=5))
         children = []
         for graph in graphs:
-            there = [v for v, g in enumerate(owner) if g == graph]
-            listed = st.lists(st.sampled_from(there), max_size=3) if there else st.just([])
+            there = [-1, *(v for v, g in enumerate(owner) if g == graph)]
+            listed = st.lists(st.sampled_from(there), max_size=3) if there[1:] else st.just([])
             children.append(data.draw(listed))
-        fresh = grown.open(children, graphs)
-        assert fresh.vertices.tolist() == [*range(len(owner), len(owner) + len(graphs))]
-        check_level(grown.batch(fresh), fresh, children)
+        assert opened(grown, children, graphs).tolist() == graphs
         owner += graphs
         expected += children
-    whole, number = grown.whole()
-    assert by_number(whole, number) == dict(enumerate(expected))
-    assert number.tolist() == sorted(range(len(owner)), key=lambda v: (owner[v], v))
-    assert whole.keys.tolist() == [7, 5, 6]
-    assert np.diff(whole.ptr).tolist() == [owner.count(g) for g in range(GRAPHS)]
+    whole = whole_graphs(grown, np.array([7, 5, 6]), None)
+    assert whole.graphs.keys.tolist() == [7, 5, 6]
+    assert sorted(whole.vertices.tolist()) == list(range(len(owner)))
+    assert [owner[v] for v in whole.vertices] == sorted(owner)
+    first, edges = np.repeat(whole.graphs.ptr[:-1], np.diff(whole.graphs.ptr)), []
+    numbers = np.cumsum([0, *(sum(c >= 0 for c in x) for x in expected)])
+    lists = [x for graph in cavs.unbatch(whole.graphs) for x in graph.children]
+    for row, (vertex, found) in enumerate(zip(whole.vertices.tolist(), lists, strict=True)):
+        named = [-1 if c < 0 else int(whole.vertices[first[row] + c]) for c in found]
+        while expected[vertex][-1:] == [-1]:
+            expected[vertex].pop()
+        assert named == expected[vertex]
+        edges += range(numbers[vertex], numbers[vertex + 1])
+    assert whole.edges.tolist() == edges
+
+
+def test_a_refused_level_leaves_no_trace() -> None:
+    grown = core.GrownGraphs(2, None, (), False, 1, 3)
+    opened(grown, [[], []], [0, 1])
+    for children, owners in (
+        ([[2]], None),
+        ([[-1]], None),
+        ([[0]], [1]),
+        ([[0]], [2]),
+        ([[0, 0]], None),
+        ([[0], [0], [0]], None),
+    ):
+        with pytest.raises(GraphError, match=r"^\[unfold\]"):
+            opened(grown, children, owners)
+        assert grown.num_vertices == 2
+    assert opened(grown, [[0, -1], [1]]).tolist() == [0, 1]
+    assert grown.children.tolist() == [0, 1]
+    assert grown.graph.tolist() == [0, 1, 0, 1]
+
+
+def test_children_may_come_in_any_list() -> None:
+    for given_lists in ([[1, 2], [], [3]], [(1, 2), (), [np.int64(3)]], [np.array([1, 2]), [], 3]):
+        ptr, flat = lists_of_children(given_lists)
+        assert (ptr.tolist(), flat.tolist()) == ([0, 2, 2, 3], [1, 2, 3])
+    ptr, flat = lists_of_children(np.array([4, -1, 2**40]))
+    assert (ptr.tolist(), flat.tolist()) == ([0, 1, 2, 3], [4, -1, 2**40])

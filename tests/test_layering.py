@@ -74,18 +74,19 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         *(*_BASE, "core", "scheduler", "execution", "tensor", "inputs", "compiled"),
         *("call", "replay", "values", "summary"),
     ),
+    "grown_graphs": (*_BASE, "_arrays", "scheduler"),
     "model": (
         "device",
         *(*_BASE, "_missing", "core", "scheduler", "execution", "tensor", "optim"),
         *("inputs", "call", "recording", "step", "options", "compiled"),
-        "inspection",
+        *("inspection", "grown_graphs"),
     ),
-    "grown_graphs": (*_BASE, "_arrays", "scheduler"),
-    "unfold": (
-        "device",
-        *(*_BASE, "_arrays", "core.ops", "core", "scheduler", "tensor", "call", "model"),
-        "grown_graphs",
+    "grown_rows": (*_BASE, "_arrays", "core.ops", "core"),
+    "growing": (
+        *("device", *_BASE, "_arrays", "_native", "core", "execution", "tensor", "model"),
+        *("grown_graphs", "grown_rows"),
     ),
+    "unfold": ("device", *_BASE, "_arrays", "model", "grown_graphs", "grown_rows", "growing"),
     "policy": (*_BASE, "_native", "core", "scheduler", "model"),
     "program": (
         "device",

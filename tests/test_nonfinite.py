@@ -316,7 +316,7 @@ class Growing(cavs.VertexFunction):
         v.push(y=ops.log(total), z=x / x)
 
 
-def test_unfold_names_the_number_of_the_vertex() -> None:
+def test_unfold_names_the_vertex_of_the_graph() -> None:
     model = cavs.compile(Growing())
 
     def grow(value: float) -> cavs.Unfolded:
@@ -331,9 +331,9 @@ def test_unfold_names_the_number_of_the_vertex() -> None:
 
     with cavs.detect_nonfinite():
         assert np.isfinite(grow(1.0).outputs["y"]).all()
-    # Vertex 7 is the second of level 2, of graph 0.
+    # The second of level 2 is the third vertex of graph 0.
     message = error_of(lambda: grow(-5.0))
-    assert "got one in output 'y' of graph 0, vertex 7; the first comes from log at " in message
+    assert "got one in output 'y' of graph 0, vertex 2; the first comes from log at " in message
 
 
 def test_a_program_of_several_functions() -> None:

@@ -195,7 +195,6 @@ class Growing(cavs.VertexFunction):
 @pytest.mark.usefixtures("switching")
 def test_no_two_graphs_that_grow_at_once_draw_the_same_numbers() -> None:
     model = cavs.compile(Growing())
-    model.stepwise()
 
     def grow(_: int) -> list[bytes]:
         found = []

@@ -399,11 +399,6 @@ def test_a_number_is_no_input_of_vertices() -> None:
         model(cavs.InputGraph([[]], types=["a"]), x=np.float32(3))
 
 
-def test_graphs_with_types_do_not_grow(model: cavs.Model) -> None:
-    with pytest.raises(cavs.InputError, match=r"^\[unfold\] expected a model of a function with"):
-        model.stepwise()
-
-
 def test_a_function_keeps_its_name() -> None:
     functions = lattice()
     with pytest.raises(cavs.TraceError, match=r"expected 'char' to stay the function of this type"):

@@ -107,7 +107,8 @@ class Coin(cavs.VertexFunction):
     """A number that is thrown, and how many ones there were below."""
 
     def forward(self, v: cavs.Vertex) -> None:
-        ones = v.gather(0, ones=1).ones + ops.bernoulli(v.pull_graph("p", 1))
+        thrown = ops.less(v.uniform(1), v.pull_graph("p", 1))  # for each vertex
+        ones = v.gather(0, ones=1).ones + thrown
         v.scatter(ones=ones)
         v.push(ones=ones)
 
@@ -128,7 +129,7 @@ def test_values_decide_the_structure() -> None:
     sizes = np.diff(grown.graphs.ptr)
     assert sizes.min() >= 3
     assert 5 < sizes.mean() < 7  # 3 / p = 6
-    assert model.random_state()["step"] == sizes.max()
+    assert model.random_state()["step"] == 1  # a growth is one step
     np.testing.assert_array_equal(grown.inputs["p"], p)
 
 
@@ -177,33 +178,52 @@ def test_what_cannot_grow_is_named(growth: Growth, error: type[Exception], match
         cavs.unfold(model, roots, lambda frontier: growth, num_graphs=2, max_levels=2)
 
 
-def test_inputs_of_edges_are_refused() -> None:
-    class Edges(cavs.VertexFunction):
-        def forward(self, v: cavs.Vertex) -> None:
-            h = (v.gather(h=1).h * v.pull_edge("w", 1)).sum()
-            v.scatter(h=h)
-            v.push(h=h)
+class Weighted(cavs.VertexFunction):
+    """A sum over children with weights."""
 
-    with pytest.raises(InputError, match=r"pulls 'w' from edges; .* by `outputs`"):
-        cavs.unfold(
-            cavs.compile(Edges()), Growth([[]], graph=[0]), lambda frontier: None, num_graphs=1
-        )
+    def forward(self, v: cavs.Vertex) -> None:
+        h = v.gather(h=()).h
+        v.scatter(h=v.pull("x"))
+        v.push(total=h.sum(), each=2 * h, weighted=h * v.pull_edge("w"))
 
 
-def test_outputs_of_edges_are_left_out_and_refused_by_name() -> None:
-    class Weighted(cavs.VertexFunction):
-        def forward(self, v: cavs.Vertex) -> None:
-            h = v.gather(h=()).h
-            v.scatter(h=v.pull("x"))
-            v.push(total=h.sum(), each=2 * h, weighted=h * v.pull_edge("w"))
+@pytest.mark.parametrize("executor", ["native", "reference"])
+def test_edges_have_inputs_and_outputs(executor: str) -> None:
+    """Edges of graph 0 come first in the batch, and were opened last."""
+    seen = []
 
+    def expand(frontier: cavs.Frontier) -> Growth | None:
+        seen.append(frontier.outputs["weighted"].tolist())
+        if frontier.level == 0:
+            return Growth([[1, -1, 2]], {"x": [5.0]}, edges={"w": np.float32([3, 4])})
+        if frontier.level == 1:
+            return Growth([[0], []], {"x": [6.0, 7.0]}, [0, 1], edges={"w": np.float32([2])})
+        return None
+
+    roots = Growth([[], [], []], {"x": np.float32([1, 2, 3])}, [0, 1, 1], edges={"w": np.ones(0)})
+    model = cavs.compile(Weighted(), executor=executor)
+    grown = cavs.unfold(model, roots, expand, num_graphs=2)
+    assert seen == [[], [6, 12], [2]]
+    assert grown.inputs["w"].tolist() == [2, 3, 4]
+    assert grown.outputs["each"].tolist() == [2, 4, 6]
+    assert grown.outputs["weighted"].tolist() == [2, 6, 12]
+    for name, y in model(grown.graphs, **grown.inputs).items():
+        np.testing.assert_array_equal(y.data, grown.outputs[name])
+
+
+def test_what_edges_lack_is_named_and_what_is_not_asked_for_need_not_be_given() -> None:
     model, roots = cavs.compile(Weighted()), Growth([[]], {"x": np.ones(1, np.float32)}, [0])
-    for outputs in (["each"], ["total", "each"], "each"):
-        with pytest.raises(InputError, match="expected outputs of vertices, got 'each' of edges"):
-            cavs.unfold(model, roots, lambda frontier: None, num_graphs=1, outputs=outputs)
-    # What the edge's input is for is not asked for.
-    grown = cavs.unfold(model, roots, lambda frontier: None, num_graphs=1, outputs=["total"])
-    assert list(grown.outputs) == ["total"]
-    part = cavs.compile(Weighted(), outputs=["total", "each"])
-    grown = cavs.unfold(part, roots, lambda frontier: None, num_graphs=1)
-    assert list(grown.outputs) == ["total"]
+
+    def expand(frontier: cavs.Frontier) -> Growth | None:
+        return Growth([[0, 0]], {"x": [1.0]}) if frontier.level == 0 else None
+
+    with pytest.raises(InputError, match=r"'w' for each new edge, pulled at .*edges of the Growth"):
+        cavs.unfold(model, roots, expand, num_graphs=1)
+    wrong = Growth([[0]], {"x": [1.0]}, edges={"w": np.ones(2, np.float32)})
+    with pytest.raises(ShapeError, match=r"shape \(1,\) for 'w', got \(2,\); .* each new edge"):
+        cavs.unfold(model, roots, lambda frontier: wrong, num_graphs=1)
+    beside = Growth([[0]], {"x": [1.0], "w": np.ones(1)})
+    with pytest.raises(InputError, match=r"inputs of a Growth among \['x'\], got 'w'"):
+        cavs.unfold(model, roots, lambda frontier: beside, num_graphs=1)
+    grown = cavs.unfold(model, roots, expand, num_graphs=1, outputs=["total", "each"])
+    assert grown.outputs["each"].tolist() == [2, 2]

@@ -3,8 +3,8 @@ with the reference on them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -126,8 +126,8 @@ _TRAITS = (
 )
 
 
-def draw_case(seed: int, most_types: int = 6) -> Case:
-    """A function of 1 to `most_types` types."""
+def draw_case(seed: int, most_types: int = 6, without: Collection[str] = ()) -> Case:
+    """A function of 1 to `most_types` types, which have none of the traits `without`."""
     draw = np.random.default_rng(seed)
     names = [f"t{i}" for i in range(int(draw.integers(1, most_types + 1)))]
     states = ["h", "c", "s"][: int(draw.integers(1, 4))]
@@ -137,6 +137,7 @@ def draw_case(seed: int, most_types: int = 6) -> Case:
             name = names[int(draw.integers(len(names)))]
             scatters[name] = (*scatters[name], state)
     plans = [_draw_plan(draw, name, names, scatters, states) for name in names]
+    plans = [replace(plan, traits=plan.traits.difference(without)) for plan in plans]
     if not any(plan.pushes for plan in plans):
         first = plans[0]
         plans[0] = Plan(

@@ -22,8 +22,8 @@ def add_parser(commands: Any) -> None:
         help="how good a checkpoint is",
         description="Prints the scores of a checkpoint: of a classifier of trees the accuracy at "
         "the roots and over all vertices, of a tagger the F1 of names and the accuracy of all "
-        "words and of those not seen in training, of a generative model what its training is "
-        "judged by.",
+        "words and of those not seen in training, of a model that writes sentences the share of "
+        "faultless ones, of a generative model what its training is judged by.",
     )
     add_checkpoint(parser)
     parser.add_argument(

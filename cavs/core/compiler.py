@@ -47,6 +47,7 @@ _Learning = tuple[bool, ...]
 # If several threads ask for programs, one program is made at a time. Tracing, which runs code of
 # the user, and the other work of making a new compiler need no lock.
 _lock = new_lock()
+_OF_WHOLE_BATCHES = ("specialize_leaves", "unique_pulls", "remember_pulls")
 _requires_grad = attrgetter("requires_grad")  # read of each parameter at each call, without Python
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -79,14 +80,12 @@ class Compiler:
         function: VertexFunction,
         passes: Iterable[str] | None = None,
         outputs: Iterable[str] | None = None,
-        rewrite: Callable[[Trace], Trace] | None = None,
     ) -> None:
         self.passes = _checked(PASSES if passes is None else tuple(passes))
         traced = trace(function)
         with apart_from_traces():
             if outputs is not None:
                 traced = select_outputs(traced, outputs)
-            traced = traced if rewrite is None else rewrite(traced)
             self.params: list[Any] = _used_parameters(function, traced.function)
             self.param_names = {p: name for name, p in function.named_parameters()}
             self._evaluation: Compiler | None = None
@@ -103,6 +102,7 @@ class Compiler:
         self.types = order_of(traced, function, self._context.leaves_apart, not moved)
         self._gradients: dict[tuple[_Names, _Names, _Learning], Gradient] = {}
         self._inference: Lowered | None = None
+        self._growing: Compiler | None = None
         self._remembering: tuple[Program, list[tuple[Remembered, Program]]] | None = None
         self._forwards: dict[tuple[_Names, _Learning], Lowered] = {}
         self._backwards: dict[tuple[_Names, _Names, _Learning], Program] = {}
@@ -155,6 +155,17 @@ class Compiler:
                 made._begin(traced)
             self._evaluation = made
         return self._evaluation
+
+    @_one_at_a_time
+    def growing(self) -> Compiler:
+        """The same function for graphs that grow: new vertices are computed alone, and neither
+        leaves nor distinct ids among them are told apart."""
+        if self._growing is None:
+            made = copy(self)
+            made.passes = tuple(name for name in self.passes if name not in _OF_WHOLE_BATCHES)
+            made._begin(self.trace)
+            self._growing = made
+        return self._growing
 
     def _masks(self, roots: Iterable[Node], notes: Notes | None) -> dict[Node, Node]:
         """Maps a product that may leave out rows to its mask."""

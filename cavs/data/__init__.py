@@ -64,6 +64,7 @@ from cavs.data.sentence_pairs import pair_dataset as pair_dataset
 from cavs.data.sentence_pairs import pair_vocabulary as pair_vocabulary
 from cavs.data.sentence_pairs import parse_binary_tree as parse_binary_tree
 from cavs.data.sentence_pairs import read_snli as read_snli
+from cavs.data.seq2seq import seq2seq_dataset as seq2seq_dataset
 from cavs.data.stanford import StanfordCorpus as StanfordCorpus
 from cavs.data.stanford import load_stanford as load_stanford
 from cavs.data.tagger_graphs import WORD_BOUNDARY as WORD_BOUNDARY

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cavs._arguments import instance, integer
-from cavs.errors import GraphError
+from cavs._arguments import instance, integer, items
+from cavs.errors import GraphError, InputError
 from cavs.scheduler import InputGraph, Types
 
 
@@ -18,14 +19,21 @@ class PairGraph(InputGraph):
     Attributes:
       encoder, decoder: the two graphs.
       slots: the first slots of a decoder vertex, which its own children have.
+      names: the types of the encoder's vertices and of the decoder's, where these have none.
 
     Raises:
       GraphError, InputError: see `pair_graph`.
     """
 
-    __slots__ = ("decoder", "encoder", "slots")
+    __slots__ = ("decoder", "encoder", "names", "slots")
 
-    def __init__(self, encoder: InputGraph, decoder: InputGraph, slots: int = 1) -> None:
+    def __init__(
+        self,
+        encoder: InputGraph,
+        decoder: InputGraph,
+        slots: int = 1,
+        names: Sequence[str] = ("encoder", "decoder"),
+    ) -> None:
         self.encoder = instance("data", "encoder", encoder, InputGraph, "an input graph")
         self.decoder = instance("data", "decoder", decoder, InputGraph, "an input graph")
         self.slots = integer("data", "slots", slots, 0)
@@ -36,7 +44,16 @@ class PairGraph(InputGraph):
                 f"[data] expected decoder vertices with at most {self.slots} children of their "
                 f"own, got {most} of vertex {vertex - 1}; pass slots={most}"
             )
-        self._native = InputGraph.from_csr(*_joined(encoder, decoder, self.slots))._native
+        self.names = tuple(items("data", "names", names, str, "two names of types"))
+        if len(self.names) != 2:
+            raise InputError(
+                f"[data] expected two names of types, the encoder's and the decoder's, got "
+                f"{len(self.names)}; pass two"
+            )
+        both = zip((encoder, decoder), self.names, strict=True)
+        types = [own for graph, name in both for own in _types_of(graph, name)]
+        joined = _joined(encoder, decoder, self.slots)
+        self._native = InputGraph.from_csr(*joined, types=types)._native
 
     @classmethod
     def _from_native(cls, make: Any, *args: Any, types: Types | None = None) -> InputGraph:
@@ -64,19 +81,32 @@ class PairGraph(InputGraph):
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return PairGraph, (self.encoder, self.decoder, self.slots)
+        return PairGraph, (self.encoder, self.decoder, self.slots, self.names)
 
 
-def pair_graph(encoder: InputGraph, decoder: InputGraph, *, slots: int = 1) -> PairGraph:
+def pair_graph(
+    encoder: InputGraph,
+    decoder: InputGraph,
+    *,
+    slots: int = 1,
+    names: Sequence[str] = ("encoder", "decoder"),
+) -> PairGraph:
     """Join two graphs so that every vertex of the decoder sees every vertex of the encoder.
 
     The encoder's vertices come first, with the children that they have; then the decoder's. The
     first `slots` places of a decoder vertex are for its own children, with holes where it has
-    fewer; behind them stand all vertices of the encoder in order. In F, ``v.gather(0, h=n)`` is
-    then the state before in encoder and decoder alike (zeros at the first vertex of either), and
-    ``v.gather(h=n)`` has a row for each child, among them those to attend to: where
-    ``v.pull_edge("from_encoder")`` is 1 (from a vertex of the encoder to one of the decoder; edges
-    within either have 0), or where a child scatters that it is the encoder's.
+    fewer; behind them stand all vertices of the encoder in order.
+
+    Vertices have the types of `names`. In a function of types (:class:`cavs.TypedFunction`) the
+    decoder's reads ``v.gather(0, of="decoder", h=n)``, the state before (zeros at the first
+    vertex), and ``v.gather(of="encoder", h=n)``, a row for each vertex to attend to.
+
+    A function without types does not look at them. In its F, ``v.gather(0, h=n)`` is the state
+    before in encoder and decoder alike, and ``v.gather(h=n)`` has a row for each child, among them
+    those to attend to: where ``v.pull_edge("from_encoder")`` is 1 (from a vertex of the encoder to
+    one of the decoder; edges within either have 0), or where a child scatters that it is the
+    encoder's.
+
     Attention as in Bahdanau, Cho and Bengio, *Neural Machine Translation by Jointly Learning to
     Align and Translate* (ICLR 2015), or Luong, Pham and Manning (EMNLP 2015).
 
@@ -85,6 +115,8 @@ def pair_graph(encoder: InputGraph, decoder: InputGraph, *, slots: int = 1) -> P
       decoder: what attends, such as a chain.
       slots: as many children as a decoder vertex may have of its own: 1 for a chain, 2 for a
         binary tree. It says where the encoder's begin, so give all samples the same.
+      names: the types of the encoder's vertices and of the decoder's. A graph that has types keeps
+        them instead, such as an encoder that reads both ways.
 
     Returns:
       An `InputGraph` with ``encoder.num_vertices + decoder.num_vertices`` vertices, whose arrays
@@ -92,9 +124,24 @@ def pair_graph(encoder: InputGraph, decoder: InputGraph, *, slots: int = 1) -> P
       as inputs.
 
     Raises:
-      GraphError: a decoder vertex has more children than `slots`; InputError: not graphs.
+      GraphError: a decoder vertex has more children than `slots`, or a graph has types by number;
+      InputError: not graphs, or not two names.
     """
-    return PairGraph(encoder, decoder, slots)
+    return PairGraph(encoder, decoder, slots, names)
+
+
+def _types_of(graph: InputGraph, name: str) -> list[str]:
+    """The types of a graph's vertices, by name."""
+    types: Any = graph.types
+    if types is None:
+        return [name] * graph.num_vertices
+    number = next((x for x in types if not isinstance(x, str)), None)
+    if number is not None:
+        raise GraphError(
+            f"[data] expected types by name in the graphs of a pair, got the number {number}; "
+            "name them"
+        )
+    return list(types)
 
 
 def _joined(

@@ -46,19 +46,20 @@ class NativeExecutor:
         self._loaded: dict[Program, Any] = {}
         self._kept: dict[Compiler, tuple[Program, list[tuple[Memory, Program]]]] = {}
 
-    def load(self, program: Program) -> Any:
-        """The native program, made once."""
+    def load(self, program: Program, *, hold_states: bool = False) -> Any:
+        """The native program, made once; with `hold_states` for a growth."""
         found = self._loaded.get(program)
         if found is None:
             forward = None if program.forward is None else self.load(program.forward)
             with _lock:
                 found = self._loaded.get(program)
                 if found is None:
-                    found = self._loaded[program] = self._make(program, forward)
+                    found = self._loaded[program] = self._make(program, forward, hold_states)
         return found
 
-    def _make(self, program: Program, forward: Any) -> Any:
+    def _make(self, program: Program, forward: Any, hold_states: bool) -> Any:
         form = NativeForm(program, self.dtype.name)
+        states = program.states if hold_states else self._looked_at(program)
         return _core.Program(
             form.dtype,
             [form.value(value) for value in program.values],
@@ -68,9 +69,10 @@ class NativeExecutor:
             forward,
             self.device.name,
             [form.output(output) for output in program.outputs],
-            [program.states[name] for name in self._looked_at(program)],
+            [program.states[name] for name in states],
             "stream" in self.compiler.passes,
             form.types,
+            hold_states,
         )
 
     def schedule(self, graphs: GraphBatch, program: Program | None = None) -> Schedule:

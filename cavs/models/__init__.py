@@ -13,7 +13,8 @@ beside those of words.
 
 :class:`LSTMLanguageModel`, :class:`VAE`, :class:`SigmoidBeliefNetwork`, :class:`SentenceVAE` and
 :class:`TreeVAE` are generative models, of text, images and trees;
-:class:`ShiftReduceParser` decides the structure of its graphs itself.
+:class:`ShiftReduceParser` decides the structure of its graphs itself, and
+:class:`Seq2Seq` writes a sentence by another one; both are made with sizes of their own.
 """
 
 from cavs import VertexFunction as _VertexFunction
@@ -31,6 +32,7 @@ from cavs.models.sbn import SigmoidBeliefNetwork as SigmoidBeliefNetwork
 from cavs.models.sentence_vae import SentenceDecoder as SentenceDecoder
 from cavs.models.sentence_vae import SentenceEncoder as SentenceEncoder
 from cavs.models.sentence_vae import SentenceVAE as SentenceVAE
+from cavs.models.seq2seq import Seq2Seq as Seq2Seq
 from cavs.models.shift_reduce import ShiftReduceParser as ShiftReduceParser
 from cavs.models.tree_fc import TreeFC as TreeFC
 from cavs.models.tree_gru import ChildSumTreeGRU as ChildSumTreeGRU

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import torch
 
 from cavs._arguments import boolean
-from cavs.call import WHOLE, Call
+from cavs.call import Call
 from cavs.core.compiler import Compiler
 from cavs.core.program import Role
 from cavs.core.vertex import VertexFunction
@@ -163,7 +163,6 @@ class Layer(SharedModule):
             self._draw(),
             wanted if learning else None,
             model._name_of,
-            WHOLE,
         )
         if not learning:
             return tensors_of(compute(call, weights)[0], place)

@@ -11,6 +11,7 @@ void bind_cuda_pool(pybind11::module_& cuda_module);
 void bind_cuda_settings(pybind11::module_& cuda_module);
 void bind_loops(pybind11::module_& m);
 void bind_graph(pybind11::module_& m);
+void bind_growth(pybind11::module_& m);
 void bind_inputs(pybind11::module_& m);
 void bind_kernels(pybind11::module_& m);
 void bind_lend(pybind11::module_& m);

@@ -78,6 +78,7 @@ PYBIND11_MODULE(_core, m) {
   cavs::bind_words(m);  // before functions that take them as defaults
   cavs::bind_loops(m);
   cavs::bind_graph(m);
+  cavs::bind_growth(m);
   cavs::bind_inputs(m);
   cavs::bind_lend(m);
   cavs::bind_memory(m);

@@ -178,7 +178,7 @@ PyProgram make_program(const py::object& dtype, const py::object& values,
                        const py::object& segments, const py::object& uniques,
                        const py::object& saved, const py::object& forward, const py::object& device,
                        const py::object& outputs, const py::object& states, bool streams,
-                       const py::object& types) {
+                       const py::object& types, bool hold_states) {
   Program program;
   program.dtype = read_as<DType>(dtype, kComponent, "a DType");
   CAVS_CHECK(program.dtype != DType::kInt32, ErrorKind::kValue,
@@ -201,7 +201,7 @@ PyProgram make_program(const py::object& dtype, const py::object& values,
   if (!forward.is_none()) {
     first = read_as<const PyProgram&>(forward, kComponent, "a program as the forward one").exe;
   }
-  auto exe = make_executable(std::move(program), std::move(first));
+  auto exe = make_executable(std::move(program), std::move(first), hold_states);
   check_outputs(*specs, *exe);
   return {std::move(exe), std::move(specs)};
 }
@@ -214,13 +214,13 @@ void bind_program(py::module_& m) {
            py::arg("uniques"), py::arg("saved"), py::arg("forward") = py::none(),
            py::arg("device") = "cpu", py::arg("outputs") = py::tuple(),
            py::arg("states") = py::tuple(), py::arg("streams") = true,
-           py::arg("types") = py::none(),
+           py::arg("types") = py::none(), py::arg("hold_states") = false,
            "A space is a SpaceKind or the number of a unique. Attributes are a dictionary of "
            "the kernel's fields. `outputs`: (space, dtype, shape of a row) of each output, so "
            "that runs can make the arrays. `states`: values that parents may gather; runs look "
            "for NaN in them if asked to. `streams`: whether segments may run at the same time "
            "on devices that can. `types`: the number of types, lists of edges and sets of members "
-           "that spaces and tables name; None without types.");
+           "that spaces and tables name; None without types. `hold_states`: for a Growth.");
 }
 
 }  // namespace cavs

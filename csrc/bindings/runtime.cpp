@@ -17,6 +17,7 @@
 #include "bindings/program.h"
 #include "bindings/read.h"
 #include "bindings/run_arrays.h"
+#include "bindings/run_outputs.h"
 #include "bindings/unlocked.h"
 #include "graph/schedule.h"
 #include "runtime/backend.h"
@@ -161,38 +162,10 @@ class PyRun {
     ArrayLists lists() const { return {external(params), external(inputs), external(outputs)}; }
   };
 
-  // The caller's arrays, with a new one in place of each None. All are new where `given` is None.
   py::list complete(const Executable& exe, const std::vector<OutputSpec>& specs,
                     const py::object& given) const {
-    const bool none = given.is_none();
-    const py::tuple items = none ? py::tuple() : read_items(given, "runtime", "outputs");
-    py::list arrays(none ? specs.size() : py::len(items));
-    for (size_t i = 0; i < py::len(arrays); ++i) {
-      const py::object item = none ? py::none() : py::object(items[i]);
-      arrays[i] = item.is_none() && i < specs.size() ? make_output(exe, specs[i]) : item;
-    }
-    return arrays;
-  }
-
-  py::object make_output(const Executable& exe, const OutputSpec& spec) const {
-    std::vector<py::ssize_t> shape;
-    if (spec.space.kind != SpaceKind::kNone) {
-      shape.push_back(run_.rows(exe.program, spec.space));
-    }
-    shape.insert(shape.end(), spec.shape.begin(), spec.shape.end());
-    const Device device = run_.executable().backend->device();
-    if (device.kind != DeviceKind::kCpu) {
-      return make_device_array(device, {shape.begin(), shape.end()}, spec.dtype);
-    }
-    switch (spec.dtype) {
-      case DType::kFloat32:
-        return py::array_t<float>(shape);
-      case DType::kFloat64:
-        return py::array_t<double>(shape);
-      case DType::kInt32:
-        break;
-    }
-    return py::array_t<int32_t>(shape);
+    const auto rows = [&](const Space& space) { return run_.rows(exe.program, space); };
+    return complete_outputs(exe.backend->device(), specs, given, rows);
   }
 
   const std::shared_ptr<const Schedule> schedule_;

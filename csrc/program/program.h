@@ -58,6 +58,8 @@ enum class Role : uint8_t {
   kParam,   // external, parameter number `index`
   kInput,   // external, in the user's order, input number `index`, rows dense
   kOutput,  // external, output number `index`, rows dense
+  kState,   // external, state number `index` that the caller holds from run to run, rows dense: the
+            // run's own rows first, then those of vertices that its vertices gather from
   kView,    // columns [column, column + size) of value `base`
 };
 

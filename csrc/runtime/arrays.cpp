@@ -18,6 +18,7 @@ const char* list_name(Role role) {
 const std::vector<ExternalArray>* ArrayLists::of(Role role) const {
   if (role == Role::kParam) return &params;
   if (role == Role::kInput) return &inputs;
+  if (role == Role::kState) return &states;
   return role == Role::kOutput ? &outputs : nullptr;
 }
 
@@ -30,10 +31,13 @@ void check_arrays(const Executable& exe, const RowCounts& counts, const ArrayLis
                "[runtime] expected ", exe.array_counts[i], " ", list_name(roles[i]),
                " arrays, got ", list.size(), "; pass all arrays of the program");
   }
+  CAVS_CHECK(arrays.states.size() == exe.held_states.size(), ErrorKind::kRuntime,
+             "[runtime] expected ", exe.held_states.size(), " held states, got ",
+             arrays.states.size(), "; run a program that holds its states as a growth");
   for (size_t id = exe.first_value(); id < program.values.size(); ++id) {
     const ValueSpec& value = program.values[id];
     const auto* list = arrays.of(value.role);
-    if (list == nullptr) continue;
+    if (list == nullptr || value.role == Role::kState) continue;  // whose rows the holder counts
     const ExternalArray& array = (*list)[static_cast<size_t>(value.index)];
     CAVS_CHECK(array.dtype == value.dtype, ErrorKind::kShape, "[runtime] expected ",
                dtype_name(value.dtype), " for ", list_name(value.role), " '", value.name, "', got ",

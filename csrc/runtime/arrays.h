@@ -21,7 +21,8 @@ struct ExternalArray {
 };
 
 struct ArrayLists {
-  std::vector<ExternalArray> params, inputs, outputs;
+  std::vector<ExternalArray> params, inputs, outputs = {};
+  std::vector<ExternalArray> states = {};  // that the caller holds, of as many rows as it has
 
   // The list for values of this role; null for a role without arrays of the caller.
   const std::vector<ExternalArray>* of(Role role) const;

@@ -123,6 +123,19 @@ bool has_leaves_apart(const Program& program) {
                      [&](const UniqueSpec& unique) { return apart(unique.base); });
 }
 
+// Makes the states arrays of the caller.
+void hold(Executable& exe) {
+  exe.holding = true;
+  for (const int state : exe.program.states) {
+    const int root = exe.roots[static_cast<size_t>(state)].value;
+    ValueSpec& value = exe.program.values[static_cast<size_t>(root)];
+    if (value.role != Role::kArena) continue;
+    value.role = Role::kState;
+    value.index = static_cast<int>(exe.held_states.size());
+    exe.held_states.push_back(root);
+  }
+}
+
 void prepare_externals(Executable& exe) {
   const auto& values = exe.program.values;
   exe.array_counts.assign(3, 0);
@@ -167,7 +180,7 @@ void check_schedule(const Executable& exe, const Schedule& schedule) {
 
 std::shared_ptr<const Executable> make_executable(Program program,
                                                   std::shared_ptr<const Executable> forward,
-                                                  Backend& backend) {
+                                                  Backend& backend, bool hold_states) {
   auto exe = std::make_shared<Executable>();
   exe->program = std::move(program);
   exe->program.backward = forward != nullptr;
@@ -182,6 +195,7 @@ std::shared_ptr<const Executable> make_executable(Program program,
   validate(exe->program);
   check_supported(exe->program, backend);
   exe->roots = resolve_views(exe->program);
+  if (hold_states) hold(*exe);
   prepare_forms(*exe);
   prepare_externals(*exe);
   exe->leaves_first = has_leaves_apart(exe->program);
@@ -196,9 +210,10 @@ std::shared_ptr<const Executable> make_executable(Program program,
 }
 
 std::shared_ptr<const Executable> make_executable(Program program,
-                                                  std::shared_ptr<const Executable> forward) {
+                                                  std::shared_ptr<const Executable> forward,
+                                                  bool hold_states) {
   Backend& backend = backend_of(program.device);
-  return make_executable(std::move(program), std::move(forward), backend);
+  return make_executable(std::move(program), std::move(forward), backend, hold_states);
 }
 
 }  // namespace cavs

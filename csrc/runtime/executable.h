@@ -32,8 +32,10 @@ struct Executable {
   Layout kept, dropped;  // with and without keeping values that backward reads
   std::vector<ParentList> parent_lists;  // that the program reads
   std::vector<ChildRows> child_rows;     // in a program of types
-  std::vector<int> array_counts;         // least number of params, inputs, outputs
-  bool leaves_first = false;  // has rows of leaves or inner vertices, which must stand apart
+  std::vector<int> held_states;          // values of role kState, by their index
+  bool holding = false;           // whether the caller holds the states, of which there may be none
+  std::vector<int> array_counts;  // least number of params, inputs, outputs
+  bool leaves_first = false;      // has rows of leaves or inner vertices, which must stand apart
   ProgramSteps steps;
   StateWrites state_writes;
   std::shared_ptr<const Prepared> prepared;  // by the backend
@@ -43,6 +45,7 @@ struct Executable {
   // Of a backward program the values before this one are its forward program's.
   size_t first_value() const { return forward ? forward->program.values.size() : 0; }
 
+  bool holds_states() const { return holding; }
   const Layout& layout(bool keep) const { return keep ? kept : dropped; }
   // Of a backward program. With `retain` another backward may follow; few programs are ever run so,
   // and that layout is made when it is first asked for.
@@ -57,12 +60,14 @@ struct Executable {
 void check_schedule(const Executable& exe, const Schedule& schedule);
 
 // Validates the program (see program/validate.h), works out its layouts and has the backend prepare
-// it. Throws Error(kValue) where the backend does not support an instruction.
+// it. With `hold_states` the caller of its runs holds the states, see Role::kState. Throws
+// Error(kValue) where the backend does not support an instruction.
 std::shared_ptr<const Executable> make_executable(Program program,
                                                   std::shared_ptr<const Executable> forward,
-                                                  Backend& backend);
+                                                  Backend& backend, bool hold_states = false);
 // For the backend of the program's device.
 std::shared_ptr<const Executable> make_executable(Program program,
-                                                  std::shared_ptr<const Executable> forward);
+                                                  std::shared_ptr<const Executable> forward,
+                                                  bool hold_states = false);
 
 }  // namespace cavs

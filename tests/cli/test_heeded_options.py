@@ -17,7 +17,11 @@ from cavs.errors import CheckpointError, InputError
 from cavs.training import ImageTask, load_checkpoint, save_checkpoint
 from cavs.training.tasks import MODELS, Predicts, Samples, Trained
 
-SCORED_WITHOUT_SAMPLES = ("tree-lstm", "nary-tree-lstm", "tree-gru", "tree-fc", "parser", "tagger")
+SCORED_WITHOUT_SAMPLES = (
+    *("tree-lstm", "nary-tree-lstm", "tree-gru", "tree-fc", "parser", "tagger", "seq2seq"),
+)
+
+SCORES = r"accuracy.*|F1.*|exact.*"
 
 
 def test_all_models_are_here() -> None:
@@ -67,7 +71,7 @@ def test_the_batch_size_of_evaluation(
     assert code == 0
     assert max(batch_sizes) == size != before
     if model in SCORED_WITHOUT_SAMPLES:
-        assert re.findall(r"accuracy.*|F1.*", found) == re.findall(r"accuracy.*|F1.*", plain)
+        assert re.findall(SCORES, found) == re.findall(SCORES, plain)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -126,8 +130,12 @@ def test_options_of_predict(
     model: str,
 ) -> None:
     task, use = MODELS[model], ["predict", runs[model] / "best.safetensors"]
-    of_sentences = model in ("parser", "tagger")
-    lines = ["so very\n", "bad so\n"] if of_sentences else ["[MAX 1 2 ]\n", "[MIN 1 2 ]\n"]
+    sentences = {
+        "parser": ["so very\n", "bad so\n"],
+        "tagger": ["so very\n", "bad so\n"],
+        "seq2seq": ["a b\n", "b c\n"],
+    }
+    lines = sentences.get(model, ["[MAX 1 2 ]\n", "[MIN 1 2 ]\n"])
     sizes: list[int] = []
     plain = task.predictor
 
@@ -146,12 +154,14 @@ def test_options_of_predict(
     sizes.clear()
     assert printed("--batch-size", "1") == (0, expected)
     assert max(sizes) == 1
-    code, found = printed("--all")
+    for option, has in (("--all", model not in sentences), ("--beam 3", model == "seq2seq")):
+        code, found = printed(*option.split())
+        if has:
+            assert code == 0
+        else:
+            check_refusal(found, option.split()[0])
+    code, found = printed("--beam", "3", "--json") if model == "seq2seq" else printed("--all")
     assert found != expected
-    if of_sentences:
-        check_refusal(found, "--all")
-    else:
-        assert code == 0
 
 
 SAMPLE = {"-n": "3", "--seed": "5", "--temperature": "9", "--max-words": "1"}

@@ -111,6 +111,10 @@ class Parser(models.ShiftReduceParser):
 
 class Nary(models.NaryTreeLSTM):
     pass
+
+
+class Writer(models.Seq2Seq):
+    pass
 '''
 
 
@@ -141,6 +145,7 @@ CASES: dict[str, tuple[str, list[str], str]] = {
     "Sentences": ("sentences", [*WORDS, *FEW[6:], "--arg", "extra={'a': (1, 2)}"], "sample"),
     "Expressions": ("expressions", [*WORDS, *FEW[6:], *TREES], "sample"),
     "Parser": ("parser", WORDS, "predict"),
+    "Writer": ("reversal", WORDS, "predict"),
 }
 
 
@@ -148,6 +153,7 @@ def data_of(task: str, data: Path) -> list[str]:
     places = {
         "text": data / "text",
         "sentences": data / "text",
+        "reversal": data / "text",
         "parser": data / "trees",
         **dict.fromkeys(("images", "iwae", "sbn"), data / "digits.npz"),
     }
@@ -181,7 +187,12 @@ def test_each_is_trained_gone_on_with_judged_and_used(
     scores = json.loads(run(capsys, "evaluate", best, "--model", model, "--json"))
     found = json.loads((output / "metrics.json").read_text())["test"]
     # What is judged by samples is so by others than at the end of training.
-    assert scores == found if task in ("trees", "text", "parser") else scores.keys() == found.keys()
+    if task == "reversal":  # whose checkpoints are also judged by beam search
+        assert scores.items() >= found.items()
+    elif task in ("trees", "text", "parser"):
+        assert scores == found
+    else:
+        assert scores.keys() == found.keys()
     use = {"predict": ["predict", best], "sample": ["sample", best, "-n", "3"]}
     other = {"predict": "sample", "sample": "predict"}[ability]
     for command in (["evaluate", best], use[ability], ["train", "tree-lstm", "--resume", last]):
@@ -193,7 +204,7 @@ def test_each_is_trained_gone_on_with_judged_and_used(
         trained = Trained.load(best, load_user_model(model))
         assert ImageTask.sample(trained, 3, seed=0).shape == (3, 784)
         return  # a picture needs matplotlib
-    stdin = "[MAX 2 [MIN 4 7 ] ]\n" if task != "parser" else "so good\n"
+    stdin = {"parser": "so good\n", "reversal": "b a\n"}.get(task, "[MAX 2 [MIN 4 7 ] ]\n")
     done = subprocess.run(
         [sys.executable, "-m", "cavs", *map(str, use[ability]), "--model", model],
         input=stdin,

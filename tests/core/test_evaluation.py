@@ -215,7 +215,6 @@ def test_a_growing_graph_is_computed_in_the_mode_of_the_model() -> None:
         assert (y != expected[name]).any()
     for name, y in grow(model.eval()).items():
         np.testing.assert_allclose(y, expected[name], rtol=1e-10)
-    assert "dropout" not in model.stepwise().program
 
 
 def test_a_program_of_several_functions_has_one_mode() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import cavs
 from cavs import nn, ops
 from cavs.data import Dataset, Loader, PairGraph, chain_graph, pair_graph
-from cavs.errors import GraphError
+from cavs.errors import GraphError, InputError
 
 LENGTHS = st.integers(0, 4)
 
@@ -35,7 +35,31 @@ def test_two_chains() -> None:
     assert graph.is_decoder.tolist() == [0, 0, 1, 1, 1]
     assert graph.from_encoder.tolist() == [0, 1, 1, 0, 1, 1, 0, 1, 1]
     assert graph.is_decoder.dtype == graph.from_encoder.dtype == np.float32
-    assert graph == cavs.InputGraph(graph.children)
+    assert graph == cavs.InputGraph(graph.children, types=graph.types)
+
+
+def test_vertices_have_the_types_of_their_side() -> None:
+    graph = pair_graph(chain_graph(2), chain_graph(1))
+    assert graph.types == ["encoder", "encoder", "decoder"]
+    assert graph.reverse().types == graph.types
+    batch = Dataset([graph, pair_graph(chain_graph(1), chain_graph(2))]).batch([1, 0])[0]
+    assert batch.vertices("decoder").tolist() == [1, 2, 5]
+    named = pair_graph(chain_graph(1), chain_graph(1), names=["source", "target"])
+    assert named.types == ["source", "target"]
+    assert pickle.loads(pickle.dumps(named)).types == named.types
+    both_ways = cavs.InputGraph([[], [0], [1]], types=["forward", "backward", "backward"])
+    assert pair_graph(both_ways, chain_graph(1)).types == [*(both_ways.types or ()), "decoder"]
+
+
+def test_other_names_and_types_are_refused() -> None:
+    one = chain_graph(1)
+    for names in (["a"], ["a", "b", "c"]):
+        with pytest.raises(InputError, match="expected two names of types, the encoder's and the "):
+            pair_graph(one, one, names=names)
+    with pytest.raises(InputError, match="two names of types"):
+        pair_graph(one, one, names="encoder")
+    with pytest.raises(GraphError, match="types by name in the graphs of a pair, got the number 1"):
+        pair_graph(one, cavs.InputGraph([[]], types=[1]))
 
 
 @given(forests(3), forests(2), st.integers(2, 3))
@@ -48,7 +72,7 @@ def test_children_are_own_ones_then_the_encoder(
     for own in decoder.children:
         shifted = [child + seen if child >= 0 else -1 for child in own]
         expected.append(padded(shifted, slots) + list(range(seen)))
-    assert graph == cavs.InputGraph(expected)
+    assert graph == cavs.InputGraph(expected, types=graph.types)
     assert graph.num_edges == encoder.num_edges + decoder.num_edges + seen * decoder.num_vertices
     assert graph.is_decoder.tolist() == [0.0] * seen + [1.0] * decoder.num_vertices
     edges = zip(*graph.to_edge_index().tolist(), strict=True)
@@ -61,9 +85,10 @@ def test_it_is_a_graph_like_others() -> None:
     assert again == graph
     assert isinstance(again, PairGraph)
     assert again.from_encoder.tolist() == graph.from_encoder.tolist()
-    assert graph.reverse() == cavs.InputGraph(graph.children).reverse()
+    plain = cavs.InputGraph(graph.children, types=graph.types)
+    assert graph.reverse() == plain.reverse()
     assert type(graph.reverse()) is cavs.InputGraph
-    assert len({graph, again, cavs.InputGraph(graph.children)}) == 1
+    assert len({graph, again, plain}) == 1
     assert (graph.encoder, graph.slots) == (chain_graph(2), 2)
 
 

@@ -22,7 +22,7 @@ def seq2seq() -> Any:
 def model(seq2seq: Any) -> cavs.Model:
     """A model that prefers nothing for long: its strings differ, and few are ended early."""
     nn.init.manual_seed(5)
-    model = cavs.compile(seq2seq.Seq2Seq(6), dtype="float64")
+    model = cavs.compile(seq2seq.seq2seq(6), dtype="float64")
     for parameter in model.parameters():
         parameter.data[...] *= 2
     return model
@@ -31,7 +31,7 @@ def model(seq2seq: Any) -> cavs.Model:
 def forced(seq2seq: Any, model: cavs.Model, source: list[int], tokens: list[int]) -> Any:
     """log p of all tokens at each place of a string that is given: as in training."""
     graph, inputs = seq2seq.sample(source, tokens)
-    return model(cavs.batch([graph]), **inputs)["log_p"].data[len(source) :]
+    return model(cavs.batch([graph]), **inputs)["log_p"].data
 
 
 def score(seq2seq: Any, model: cavs.Model, source: list[int], tokens: list[int]) -> float:
@@ -76,8 +76,9 @@ def test_a_beam_that_drops_nothing_finds_the_best(seq2seq: Any, model: cavs.Mode
     greedy = seq2seq.decode(model, SOURCES, most=most)
     for source, hypotheses, (first,) in zip(SOURCES, found, greedy, strict=True):
         pairs = [seq2seq.sample(source, string) for string in strings]
-        graphs, inputs = cavs.data.Dataset.from_samples(pairs).batch(np.arange(len(pairs)))
-        loss = cavs.unbatch(graphs, model(graphs, **inputs)["loss"].data)
+        dataset = cavs.data.Dataset.from_samples(pairs, of={"label": "decoder"})
+        graphs, inputs = dataset.batch(np.arange(len(pairs)))
+        loss = cavs.unbatch(graphs, model(graphs, **inputs)["loss"].data, of="decoder")
         expected = sorted((-part.sum() for part in loss), reverse=True)
         np.testing.assert_allclose([h.score for h in hypotheses], expected, rtol=1e-10)
         assert sorted(h.tokens for h in hypotheses) == sorted(strings)

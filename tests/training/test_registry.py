@@ -40,7 +40,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bits = {name: rng.integers(0, 2, (12, 784)) for name in ("train", "valid", "test")}
     with (folder / "images").open("wb") as file:
         np.savez(file, **{k: np.packbits(x.astype(np.uint8), axis=1) for k, x in bits.items()})
-    for task in ("text", "sentences"):
+    for task in ("text", "sentences", "reversal"):
         (folder / task).mkdir()
         for name in ("train", "valid", "test"):
             (folder / task / f"{name}.txt").write_text("a b c\nb a\nc b a c\n" * 6)
@@ -153,7 +153,12 @@ def test_each_trains_a_step_is_kept_judged_and_used(tmp_path: Path, data: Path, 
         assert found.scores[task.objective.best] is not None
         assert f"{split} set of {task.source.name}" in found.text
     if isinstance(task, Predicts):
-        lines = ["\n", "so bad\n" if model in ("parser", "tagger") else "(2 (2 so) (2 bad))\n"]
+        lines = [
+            "\n",
+            {"parser": "so bad\n", "tagger": "so bad\n", "seq2seq": "b a\n"}.get(
+                model, "(2 (2 so) (2 bad))\n"
+            ),
+        ]
         items = list(task.read_items(lines, "here"))
         assert len(task.predictor(trained, "here")(items)) == len(items) == 1
     if isinstance(task, Samples):

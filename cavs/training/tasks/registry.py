@@ -14,6 +14,7 @@ from cavs.training.tasks.expressions import ExpressionTask
 from cavs.training.tasks.images import ImageTask
 from cavs.training.tasks.parser import ParserTask
 from cavs.training.tasks.sentences import SentenceTask
+from cavs.training.tasks.seq2seq import ReversalTask
 from cavs.training.tasks.tagging import TaggingTask
 from cavs.training.tasks.text import TextTask
 from cavs.training.tasks.trees import TreeTask
@@ -27,6 +28,7 @@ TASKS: tuple[type[Task], ...] = (
     ExpressionTask,
     ParserTask,
     TaggingTask,
+    ReversalTask,
 )
 
 #: Maps each built-in model's name to its task.
