@@ -23,7 +23,6 @@ import numpy.typing as npt
 from cavs.data._repr import Corpus, Printed
 from cavs.data._text import PathLike, fail, find_file, folder_within, read_lines
 from cavs.data.dataset import Dataset
-from cavs.errors import InputError
 from cavs.scheduler import InputGraph
 
 # Characters and words, numbered in one sequence, must fit int32.
@@ -160,6 +159,11 @@ def _read_lattice(lines: _Lines) -> Lattice:
                 if vertex
                 else f"expected no in-edge of vertex 0, got {len(origins)}; leave them out"
             )
+        if origins.count(vertex - 1) > 1:
+            lines.fail(
+                f"expected at most one edge from vertex {vertex - 1} to vertex {vertex}, that of "
+                f"its character, got {origins.count(vertex - 1)}; leave out all but one"
+            )
         if vertex and max(origins) >= vertex:
             lines.fail(
                 f"expected edges to vertex {vertex} from the vertices before it, got one from "
@@ -200,44 +204,62 @@ def _count(arrays: Iterable[npt.NDArray[np.int32]]) -> int:
     return 1 + max((int(array.max()) for array in arrays if array.size), default=-1)
 
 
-def lattice_dataset(lattices: Sequence[Lattice], num_characters: int) -> Dataset:
-    """Lattices as a data set.
+def lattice_dataset(lattices: Sequence[Lattice]) -> Dataset:
+    """Lattices as a data set of graphs with types, as :class:`cavs.models.LatticeLSTM` takes them.
+
+    A vertex of a lattice is a vertex of type ``char``, an edge that reads a word a vertex of type
+    ``word``. The children of a character are the one before it and the words that end with it; the
+    child of a word is the character that it begins behind. The words of a character stand before
+    it, in the order of the file.
 
     Args:
       lattices: the result of `read_lattices`.
-      num_characters: how many characters there are (`LatticeCorpus.num_characters`).
 
     Returns:
-      A `Dataset` with the inputs, int32 but for `kind`,
-      vertex `label`: the tag, -1 at vertex 0 (it reads nothing, so there is nothing to predict);
-      vertex `character`: the character before the vertex, -1 at vertex 0 (or if no edge reads it);
-      edge `word`: one number for characters and words together: a character's id, or num_characters
-        plus a word's id, so that one embedding of num_characters + num_words rows holds both;
-      edge `kind`: 0 for a character, 1 for a word; float32, as models multiply by it.
+      A `Dataset` with the int32 inputs,
+      of ``char`` `label`: the tag, -1 at vertex 0 (it reads nothing, so there is nothing to
+        predict);
+      of ``char`` `character`: the character before the vertex, -1 at vertex 0 (or if no edge reads
+        it);
+      of ``word`` `word`: the word.
     """
     empty = np.empty(0, np.int32)
     ids = np.concatenate([empty, *(lattice.ids for lattice in lattices)])
     is_word = np.concatenate([empty > 0, *(lattice.is_word for lattice in lattices)])
-    if _count([ids[~is_word]]) > num_characters:
-        raise InputError(
-            f"[data] expected characters in [0, {num_characters}), got {ids[~is_word].max()}; "
-            "count them over all files"
-        )
-    graphs = [lattice.graph for lattice in lattices]
     labels = np.concatenate([empty, *(lattice.tags for lattice in lattices)])
-    starts = np.cumsum([0, *(graph.num_vertices for graph in graphs)])[:-1]
+    starts = np.cumsum([0, *(lattice.graph.num_vertices for lattice in lattices)])[:-1]
     labels[starts] = -1
     heads = np.concatenate(
         [empty, *(_heads(lattice) + at for lattice, at in zip(lattices, starts, strict=True))]
     )
     characters = np.full_like(labels, -1)
     characters[heads[~is_word]] = ids[~is_word]
-    word = np.where(is_word, ids + np.int32(num_characters), ids).astype(np.int32)
     return Dataset(
-        graphs,
-        vertex={"label": labels, "character": characters},
-        edge={"word": word, "kind": is_word.astype(np.float32)},
+        [_with_types(lattice) for lattice in lattices],
+        vertex={"label": labels, "character": characters, "word": ids[is_word]},
+        of={"label": "char", "character": "char", "word": "word"},
     )
+
+
+def _with_types(lattice: Lattice) -> InputGraph:
+    """The graph whose vertices are characters and words."""
+    is_word = iter(lattice.is_word.tolist())
+    children: list[list[int]] = []
+    types: list[str] = []
+    place: list[int] = []  # of each vertex of the lattice
+    for origins in lattice.graph.children:
+        found = []
+        for origin in origins:
+            if next(is_word):
+                found.append(len(children))
+                children.append([place[origin]])
+                types.append("word")
+            else:
+                found.append(place[origin])
+        place.append(len(children))
+        children.append(found)
+        types.append("char")
+    return InputGraph(children, types=types)
 
 
 def _heads(lattice: Lattice) -> npt.NDArray[np.int64]:
