@@ -13,7 +13,7 @@ tag of a vertex is the tag of its character; vertex 0 has a tag of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cavs.data._repr import Corpus, Printed
-from cavs.data._text import PathLike, fail, find_file, folder_within, read_lines
+from cavs.data._text import PathLike, check_text, fail, find_file, folder_within, iterate, read_lines
 from cavs.data.dataset import Dataset
 from cavs.scheduler import InputGraph
 
@@ -52,11 +52,13 @@ class Lattice(Printed):
 
 @dataclass(frozen=True, repr=False)
 class LatticeCorpus(Corpus):
-    """Training and development lattices, and how many tags, characters and words they use."""
+    """Lattices for training, development and test, and how many tags, characters and words they
+    use."""
 
     name: str
     train: list[Lattice]
     dev: list[Lattice]
+    test: list[Lattice]
     num_tags: int
     num_characters: int
     num_words: int
@@ -70,23 +72,16 @@ class LatticeCorpus(Corpus):
 class _Lines:
     """The lines of a file that are not blank, with their numbers, as lists of integers."""
 
-    def __init__(self, path: PathLike) -> None:
-        lines = read_lines(path, "lattices, their number on the first line")
-        self._lines = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-        self._next = 0
-        self.source = str(path)
+    def __init__(self, lines: Iterable[str], source: str) -> None:
+        self._lines = ((n, line) for n, line in enumerate(lines, 1) if line.strip())
+        self.source = source
         self.number = 0
 
     def take(self, what: str) -> list[int]:
         """The next line; `what` names its expected content in errors."""
-        if self._next == len(self._lines):
-            fail(
-                self.source,
-                f"expected {what}, got the end of the file; check whether it is truncated",
-                line=self._lines[-1][0] + 1,
-            )
-        self.number, line = self._lines[self._next]
-        self._next += 1
+        self.number, line = next(self._lines, (self.number + 1, None))
+        if line is None:
+            self.fail(f"expected {what}, got the end of the file; check whether it is truncated")
         try:
             values = list(map(int, line.split()))
         except ValueError:
@@ -110,8 +105,7 @@ class _Lines:
         fail(self.source, message, line=self.number)
 
     def finish(self) -> None:
-        if self._next < len(self._lines):
-            number, line = self._lines[self._next]
+        for number, line in self._lines:
             fail(
                 self.source,
                 f"expected the end of the file after the last lattice, got {line.strip()[:40]!r}; "
@@ -128,11 +122,18 @@ def read_lattices(path: PathLike) -> list[Lattice]:
         earlier vertex, a vertex other than the first without an in-edge, a truncated file. It
         names the line.
     """
-    lines = _Lines(path)
-    count = lines.take_one("the number of lattices")
-    lattices = [_read_lattice(lines) for _ in range(count)]
-    lines.finish()
-    return lattices
+    lines = read_lines(path, "lattices, their number on the first line")
+    return list(parse_lattices(lines, str(path)))
+
+
+def parse_lattices(lines: Iterable[str], source: str = "lattices") -> Iterator[Lattice]:
+    """The lattices of the lines of a file, each as soon as its lines have been read. `source` is
+    what errors call the file; they are those of `read_lattices`."""
+    check_text("", source)
+    numbers = _Lines(iterate(lines), source)
+    for _ in range(numbers.take_one("the number of lattices")):
+        yield _read_lattice(numbers)
+    numbers.finish()
 
 
 def _read_lattice(lines: _Lines) -> Lattice:
@@ -181,21 +182,24 @@ def _read_lattice(lines: _Lines) -> Lattice:
 
 
 def load_lattices(directory: PathLike) -> LatticeCorpus:
-    """Read train.txt and dev.txt of a directory; `DataError` names the file that is missing or
-    malformed."""
+    """Read train.txt and dev.txt of a directory, and test.txt if there is one: `test` has no
+    lattices else. `DataError` names the file that is missing or malformed."""
     expected = "a directory with train.txt and dev.txt (word lattices)"
     directory = folder_within(directory, "lattice", ["train.txt"])
     train, dev = (
         read_lattices(find_file(directory, [f"{name}.txt"], expected)) for name in ("train", "dev")
     )
-    both = [*train, *dev]
+    last = directory / "test.txt"
+    test = read_lattices(last) if last.exists() else []
+    every = [*train, *dev, *test]
     return LatticeCorpus(
         "lattice",
         train,
         dev,
-        num_tags=_count(lattice.tags for lattice in both),
-        num_characters=_count(lattice.ids[~lattice.is_word] for lattice in both),
-        num_words=_count(lattice.ids[lattice.is_word] for lattice in both),
+        test,
+        num_tags=_count(lattice.tags for lattice in every),
+        num_characters=_count(lattice.ids[~lattice.is_word] for lattice in every),
+        num_words=_count(lattice.ids[lattice.is_word] for lattice in every),
     )
 
 

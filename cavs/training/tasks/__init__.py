@@ -11,6 +11,8 @@ from cavs.training.tasks.images import ImageSource as ImageSource
 from cavs.training.tasks.images import ImageTask as ImageTask
 from cavs.training.tasks.labelled_trees import TreeSource as TreeSource
 from cavs.training.tasks.labelled_trees import check_arity as check_arity
+from cavs.training.tasks.lattices import LatticeSource as LatticeSource
+from cavs.training.tasks.lattices import LatticeTask as LatticeTask
 from cavs.training.tasks.parser import ParserTask as ParserTask
 from cavs.training.tasks.parser import TreebankSource as TreebankSource
 from cavs.training.tasks.registry import MODELS as MODELS

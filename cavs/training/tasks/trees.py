@@ -29,7 +29,7 @@ from cavs.training.config import EMBEDDING_OPTIONS, TRAINING_OPTIONS, TrainingCo
 from cavs.training.contract import ID, Contract, FunctionContract
 from cavs.training.metrics import Classification, evaluate, predictions
 from cavs.training.options import Choice, Flag, Option, Text
-from cavs.training.tasks._abilities import Predicts
+from cavs.training.tasks._abilities import PredictsLines
 from cavs.training.tasks._embedding import FIRST_VALUES_OPTIONS, EmbedsWords, with_vectors
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
@@ -72,7 +72,7 @@ _FOR_LISTOPS: dict[str, Any] = {
 }
 
 
-class TreeTask(EmbedsWords, Predicts):
+class TreeTask(EmbedsWords, PredictsLines):
     """Classifies all vertices of labelled trees."""
 
     task_name, unit, source_type = "trees", "trees", TreeSource
