@@ -165,7 +165,7 @@ class LatticeTask(SameInputs, Predicts):
         ),
         size_option("embedding_size", 50),
         size_option("hidden_size", 200),
-        *dropout_options("of what the classifier sees", 0.5, None),
+        *dropout_options("of what the classifier sees", 0.3, None),
     )
     training_options = with_defaults(
         WITH_EMBEDDING,
