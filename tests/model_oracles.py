@@ -49,7 +49,7 @@ def embed(p: Parameters, word: int) -> Array:
 
 
 def classify(p: Parameters, h: dict[int, Array]) -> Array:
-    return np.array([affine(p, "classifier", h[v]) for v in range(len(h))])
+    return np.array([affine(p, "classifier", h[v]) for v in sorted(h)])
 
 
 def child_sum_tree_lstm(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:
@@ -141,32 +141,38 @@ def gru(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:
     return classify(p, h)
 
 
-def lattice_lstm(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:
-    size = p["u_link.weight"].shape[0]
-    first = np.cumsum([0, *map(len, children)])
+def lattice_lstm(p: Parameters, children: Any, inputs: Inputs) -> Array:
+    char, word = (
+        {name.removeprefix(f"{kind}."): value for name, value in p.items() if name.startswith(kind)}
+        for kind in ("char", "word")
+    )
+    size = char["u_link.weight"].shape[0]
+    row = [children.types[:v].count(kind) for v, kind in enumerate(children.types)]
     h: dict[int, Array] = {}
     c: dict[int, Array] = {}
     for v in order(children):
-        x = embed(p, inputs["character"][v])
-        h_before, c_before = np.zeros(size), np.zeros(size)
-        words = []
-        for edge, k in enumerate(children[v], int(first[v])):
-            if inputs["kind"][edge] == 0:
-                h_before, c_before = h[k], c[k]
-            else:
-                x_word = embed(p, inputs["word"][edge])
-                i, f, g = np.split(affine(p, "w_word", x_word) + affine(p, "u_word", h[k]), 3)
-                words.append(sigmoid(f) * c[k] + sigmoid(i) * np.tanh(g))
-        i, f, o, g = np.split(affine(p, "w", x) + affine(p, "u", h_before), 4)
+        if children.types[v] == "word":
+            (k,) = children[v]
+            x = embed(word, inputs["word"][row[v]])
+            i, f, g = np.split(affine(word, "w", x) + affine(word, "u", h[k]), 3)
+            c[v] = sigmoid(f) * c[k] + sigmoid(i) * np.tanh(g)
+            continue
+        x = embed(char, inputs["character"][row[v]])
+        before = [k for k in children[v] if children.types[k] == "char"]
+        words = [c[k] for k in children[v] if children.types[k] == "word"]
+        h_before, c_before = (x[before[0]] if before else np.zeros(size) for x in (h, c))
+        i, f, o, g = np.split(affine(char, "w", x) + affine(char, "u", h_before), 4)
         own = sigmoid(i)
         if words:
-            links = [sigmoid(affine(p, "w_link", x) + affine(p, "u_link", cw)) for cw in words]
+            links = [
+                sigmoid(affine(char, "w_link", x) + affine(char, "u_link", cw)) for cw in words
+            ]
             weights = np.exp(np.array([own, *links]))
             c[v] = (weights / weights.sum(axis=0) * np.array([np.tanh(g), *words])).sum(axis=0)
         else:
             c[v] = sigmoid(f) * c_before + own * np.tanh(g)
         h[v] = sigmoid(o) * np.tanh(c[v])
-    return classify(p, h)
+    return classify(char, h)
 
 
 def mv_rnn(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:

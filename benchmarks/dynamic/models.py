@@ -334,7 +334,9 @@ MODELS: dict[str, Model] = {
     "fixed-lstm": Model(language_model, chain_samples),
     "var-lstm": Model(language_model, chain_samples),
     "bilstm-tagger": Model(bilstm_tagger, chain_samples, "after.u.weight"),
-    "mv-rnn": Model(mv_rnn, vertex_samples, tables=dict.fromkeys(("vectors.weight", "matrices.weight"), "word")),
+    "mv-rnn": Model(
+        mv_rnn, vertex_samples, tables=dict.fromkeys(("vectors.weight", "matrices.weight"), "word")
+    ),
     "dag-rnn": Model(dag_rnn, feature_samples, tables={}),
     "lattice-lstm": Model(
         lattice_lstm,

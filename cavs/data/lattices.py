@@ -21,7 +21,15 @@ import numpy as np
 import numpy.typing as npt
 
 from cavs.data._repr import Corpus, Printed
-from cavs.data._text import PathLike, check_text, fail, find_file, folder_within, iterate, read_lines
+from cavs.data._text import (
+    PathLike,
+    check_text,
+    fail,
+    find_file,
+    folder_within,
+    iterate,
+    read_lines,
+)
 from cavs.data.dataset import Dataset
 from cavs.scheduler import InputGraph
 

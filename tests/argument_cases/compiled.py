@@ -160,7 +160,11 @@ def model_class_cases() -> Iterator[Case]:
         models.TreeFC: common,
         models.LSTM: common,
         models.GRU: common,
-        models.LatticeLSTM: common,
+        models.LatticeLSTM: {
+            "num_characters": 5,
+            "num_words": 6,
+            **{name: value for name, value in common.items() if name != "vocab_size"},
+        },
         models.MVRNN: {"vocab_size": 5, "hidden_size": 4, "num_classes": 2, "dropout": 0.1},
         models.BiLSTMTagger: common,
         models.DAGRNN: {"input_size": 3, "hidden_size": 4, "num_classes": 2, "dropout": 0.1},

@@ -5,7 +5,7 @@ from typing import Any
 import model_oracles
 import numpy as np
 import pytest
-from model_cases import Case, every_case, together
+from model_cases import Case, as_graph, every_case, together
 
 import cavs
 from cavs import models
@@ -53,7 +53,7 @@ def test_a_batch_equals_its_graphs_alone(case: Case, by: str) -> None:
     rows = []
     for key, (graph, own) in enumerate(samples):
         model.set_random_state(start)
-        alone = model(cavs.batch([cavs.InputGraph(children=graph)], keys=[key]), **own)
+        alone = model(cavs.batch([as_graph(graph)], keys=[key]), **own)
         alone["loss"].sum().backward()
         rows.append(alone["logits"].numpy())
     np.testing.assert_allclose(out["logits"].numpy(), np.concatenate(rows), rtol=1e-10, atol=1e-13)
