@@ -1,8 +1,8 @@
 """The lattice LSTM with words as vertices of a type, beside the same function with words on edges.
 
 `python benchmarks/lattices.py --data lattice`: both start from the same weights, and losses are
-compared first. Then they take turns: training steps (batch, schedule, forward, backward, Adagrad) and
-inference over the same minibatches.
+compared first. Then they take turns: training steps (batch, schedule, forward, backward, Adagrad)
+and inference over the same minibatches.
 """
 
 from __future__ import annotations

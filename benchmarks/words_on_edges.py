@@ -1,7 +1,7 @@
 """The lattice LSTM without types: characters on the vertices of a chain, words on its edges.
 
-What `cavs.models.LatticeLSTM` is compared with: the same function of the same weights. Each edge, be
-it a word or not, computes the cell of a word; a mask then takes out each edge that is no word.
+What `cavs.models.LatticeLSTM` is compared with: the same function of the same weights. Each edge,
+be it a word or not, computes the cell of a word; a mask then takes out each that is no word.
 """
 
 from __future__ import annotations

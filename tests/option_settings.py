@@ -34,6 +34,7 @@ MODEL_CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "sentence-vae": ("text", LATENT),
     "tree-vae": ("", {**TREES, **LATENT}),
     "parser": ("trees", {**WORDS, "min_count": 1}),
+    "lattice-lstm": ("lattices", WORDS),
 }
 
 

@@ -106,11 +106,11 @@ class FunctionContract:
                 f"reads, got {', '.join(found)}; push these"
             )
         for name, wanted in self.pushes.items():
-            if _types(found[name].rows) != set(self.pushed_by):
+            if _types(found[name].space) != set(self.pushed_by):
                 raise InputError(
                     f"[model] {who}: expected {name!r} pushed in "
                     f"{' and '.join(map(repr, self.pushed_by))} alone, got it in "
-                    f"{', '.join(sorted(map(repr, _types(found[name].rows))))}; push it so"
+                    f"{', '.join(sorted(map(repr, _types(found[name].space))))}; push it so"
                 )
             # An output that is an input too has the shape of the input.
             shape = traced.inputs[name].shape if name in traced.inputs else wanted

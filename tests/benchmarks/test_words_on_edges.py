@@ -1,4 +1,4 @@
-"""The lattice LSTM with words on edges, in benchmarks: the function that cavs.models has with types."""
+"""The lattice LSTM with words on edges, in benchmarks: the same function as that with types."""
 
 import importlib
 import sys

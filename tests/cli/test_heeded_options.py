@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from option_settings import MODEL_CASES, check_refusal, run, settings_of
+from user_model_files import LATTICE
 
 from cavs.cli import evaluate, predict, sample
 from cavs.data import Loader
@@ -17,7 +18,18 @@ from cavs.errors import CheckpointError, InputError
 from cavs.training import ImageTask, load_checkpoint, save_checkpoint
 from cavs.training.tasks import MODELS, Predicts, Samples, Trained
 
-SCORED_WITHOUT_SAMPLES = ("tree-lstm", "nary-tree-lstm", "tree-gru", "tree-fc", "parser")
+LINES = {
+    "parser": ["so very\n", "bad so\n"],
+    "lattice-lstm": ["2\n", *(2 * LATTICE).splitlines(keepends=True)],
+}
+SCORED_WITHOUT_SAMPLES = (
+    "tree-lstm",
+    "nary-tree-lstm",
+    "tree-gru",
+    "tree-fc",
+    "parser",
+    "lattice-lstm",
+)
 
 
 def test_all_models_are_here() -> None:
@@ -126,7 +138,7 @@ def test_options_of_predict(
     model: str,
 ) -> None:
     task, use = MODELS[model], ["predict", runs[model] / "best.safetensors"]
-    lines = ["so very\n", "bad so\n"] if model == "parser" else ["[MAX 1 2 ]\n", "[MIN 1 2 ]\n"]
+    lines = LINES.get(model, ["[MAX 1 2 ]\n", "[MIN 1 2 ]\n"])
     sizes: list[int] = []
     plain = task.predictor
 

@@ -29,5 +29,5 @@ from cavs.training.tasks.sentences import SentenceSource as SentenceSource
 from cavs.training.tasks.sentences import SentenceTask as SentenceTask
 from cavs.training.tasks.text import TextSource as TextSource
 from cavs.training.tasks.text import TextTask as TextTask
-from cavs.training.tasks.trees import TREE_MODELS as TREE_MODELS
+from cavs.training.tasks.tree_models import TREE_MODELS as TREE_MODELS
 from cavs.training.tasks.trees import TreeTask as TreeTask

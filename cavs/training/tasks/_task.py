@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 import cavs
@@ -16,6 +16,8 @@ from cavs.training.contract import Contract
 from cavs.training.embedding import embedding_parameters
 from cavs.training.objective import Batches, Objective
 from cavs.training.options import Option, complete, with_defaults
+from cavs.training.tasks._built_in import BuiltInModel as BuiltInModel
+from cavs.training.tasks._built_in import Evaluation as Evaluation
 from cavs.training.user_model import UserModel, said_of
 
 if TYPE_CHECKING:
@@ -27,40 +29,6 @@ SomeTask = TypeVar("SomeTask", bound="Task")
 #: The arguments of tasks of words that are given no dropout of embeddings. Checkpoints without
 #: these arguments are older: then embeddings were dropped as the input of the classifier is.
 NO_EMBEDDING_DROPOUT = {"embedding_dropout": 0.0, "embedding_dropout_by": "vertex"}
-
-
-@dataclass(frozen=True)
-class BuiltInModel:
-    """A model that comes with a task.
-
-    Attributes:
-        name: its name on the command line.
-        meaning: its description, in a few words.
-        make: its class.
-        contract: its contract with the task.
-        defaults: defaults of options that differ from the task's.
-        lacks: options of the task that it does not have.
-    """
-
-    name: str
-    meaning: str
-    make: Any
-    contract: Contract
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    lacks: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The result of an evaluation.
-
-    Attributes:
-        scores: the scores as values for JSON.
-        text: the scores in words.
-    """
-
-    scores: Mapping[str, Any]
-    text: str
 
 
 class Task(ABC):
@@ -132,6 +100,18 @@ class Task(ABC):
         return next((model for model in cls.models if model.name == name), cls.models[0])
 
     @classmethod
+    def contract_of(cls, name: str, arguments: Mapping[str, Any]) -> Contract:
+        """The contract of a model, by the name of a built-in model, or of the task, and by the
+        arguments that it is made with."""
+        del arguments
+        return cls.model_of(name).contract
+
+    @classmethod
+    def build(cls, name: str, arguments: Mapping[str, Any]) -> Any:
+        """The built-in model of a name, with fresh parameters, from its arguments."""
+        return cls.model_of(name).make(**arguments)
+
+    @classmethod
     def options_of(cls, name: str) -> tuple[Option, ...]:
         """The options of a built-in model, with its defaults; `name` is the model's or the
         task's."""
@@ -174,7 +154,7 @@ class Task(ABC):
                 does not fit the task; DataError: names the missing or malformed data.
         """
         if user is not None:
-            user.check_class(cls.model_of(name).contract.base)
+            user.check_class(cls.contract_of(name, given).base)
         settings = complete(cls.options_of(name), given, cls.case(given))
         if cls.has_words or user is not None:  # the embedding has the same learning rate by default
             settings.setdefault("embedding_lr", settings["lr"])
@@ -257,10 +237,11 @@ class Task(ABC):
             InputError: a user's model cannot be built, or does not fit the task.
         """
         if self.user is None:
-            function = self.built_in.make(**self.arguments)
+            function = self.build(self.built_in.name, self.arguments)
         else:
             function = self.user.build(self.arguments)
-            self.built_in.contract.check(function, self.user, self.arguments)
+            contract = self.contract_of(self.built_in.name, self.arguments)
+            contract.check(function, self.user, self.arguments)
             self._check_embedding_options(function)
         with said_of(self.user, "the data to give it initial values"):
             self.initialize(function)
