@@ -28,9 +28,10 @@ class Children(list[list[int]]):
     """The children of each vertex of a graph with types."""
 
     def __init__(self, children: list[list[int]], types: str) -> None:
-        """`types` has a letter for each vertex: c for char, w for word."""
+        """`types` has a letter for each vertex: its type is the name that begins so."""
         super().__init__(children)
-        self.types = [{"c": "char", "w": "word"}[letter] for letter in types]
+        names = {"c": "char", "w": "word", "l": "leaf", "<": "left", ">": "right"}
+        self.types = [names[letter] for letter in types]
 
 
 # Words between characters, several that end together, one before the character before, none.
@@ -42,6 +43,14 @@ LATTICES = [
 ]
 # Children to the west, the north and the north-west of a place, of two rows of three.
 GRIDS = [*DAGS, [[], [0], [1], [0], [3, 1, 0], [4, 2, 1]]]
+# The heavier child left or right.
+SHAPED = [
+    Children(TREES[0], "ll<"),
+    Children(TREES[1], "l"),
+    Children(TREES[2], "l<l<l<"),
+    Children(TREES[3], "<<ll"),
+    Children([[], [], [0, 1], [], [3, 2], [3]], "ll<l><"),
+]
 
 
 @dataclass(frozen=True)
@@ -71,8 +80,9 @@ class Case:
         words = rng.integers(-1, VOCABULARY, n).astype(np.int32)
         if self.function is models.DAGRNN:
             return {"x": rng.normal(size=(n, EMBEDDING)), "label": labels}
-        if not isinstance(graph, Children):
+        if self.function is not models.LatticeLSTM:
             return {"word": words, "label": labels}
+        assert isinstance(graph, Children)
         is_word = np.array(graph.types) == "word"
         return {
             "character": words[~is_word],
@@ -88,6 +98,10 @@ CASES = {
     "child-sum-tree-lstm": Case(models.ChildSumTreeLSTM, oracles.child_sum_tree_lstm, DAGS, {}),
     "nary-tree-lstm-2": Case(models.NaryTreeLSTM, oracles.nary_tree_lstm, TREES, {"arity": 2}),
     "nary-tree-lstm-5": Case(models.NaryTreeLSTM, oracles.nary_tree_lstm, DAGS, {"arity": 5}),
+    "shaped-tree-lstm": Case(models.ShapedTreeLSTM, oracles.child_sum_tree_lstm, SHAPED, {}),
+    "shaped-nary-tree-lstm": Case(
+        models.ShapedNaryTreeLSTM, oracles.nary_tree_lstm, SHAPED[:-1], {"arity": 2}
+    ),
     "tree-fc": Case(models.TreeFC, oracles.tree_fc, TREES, {}),
     "tree-gru": Case(models.ChildSumTreeGRU, oracles.tree_gru, DAGS, {}),
     "lstm": Case(models.LSTM, oracles.lstm, CHAINS, {}),

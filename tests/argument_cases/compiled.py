@@ -156,6 +156,8 @@ def model_class_cases() -> Iterator[Case]:
     arguments: dict[Any, dict[str, Any]] = {
         models.ChildSumTreeLSTM: common,
         models.NaryTreeLSTM: {**common, "arity": 2},
+        models.ShapedTreeLSTM: common,
+        models.ShapedNaryTreeLSTM: {**common, "arity": 2},
         models.ChildSumTreeGRU: common,
         models.TreeFC: common,
         models.LSTM: common,

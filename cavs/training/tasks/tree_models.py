@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import cavs
+from cavs.errors import InputError
 from cavs.models import CLASSIFIERS, ShapedNaryTreeLSTM, ShapedTreeLSTM
+from cavs.training._fields import shown
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
 from cavs.training.tasks._task import BuiltInModel
 
@@ -44,11 +46,18 @@ BUILT_IN = tuple(
 
 
 def build(name: str, arguments: Mapping[str, Any]) -> Any:
-    """A model from its arguments, of which ``types`` says whether it has types."""
+    """A model from its arguments, of which ``types`` says whether it has types.
+
+    Raises:
+        InputError: other types.
+    """
     given = dict(arguments)
-    if given.pop("types", NO_TYPES) != NO_TYPES:
-        return SHAPED[name](**given)
-    return TREE_MODELS[name](**given)
+    types = given.pop("types", NO_TYPES)
+    if types not in (NO_TYPES, SHAPE):
+        raise InputError(
+            f"[train] expected types {NO_TYPES} or {SHAPE}, got {shown(types)}; pass one of these"
+        )
+    return (TREE_MODELS if types == NO_TYPES else SHAPED)[name](**given)
 
 
 def types_of(arguments: Mapping[str, Any]) -> Literal["none", "shape"]:
