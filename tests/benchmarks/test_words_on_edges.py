@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import cavs
 from cavs.data import Lattice, lattice_dataset
-from cavs.errors import InputError
+from cavs.errors import CavsError, CheckpointError, InputError
 from cavs.models import LatticeLSTM
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -87,3 +87,21 @@ def test_characters_are_counted_over_all_files(edges: Any) -> None:
     )
     with pytest.raises(InputError, match=r"expected characters in \[0, 21\), got 21"):
         edges.edge_dataset([lattice], 21)
+
+
+def test_a_model_saved_before_there_were_types_is_refused(
+    edges: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a line that says so: the class has the name of that with types."""
+    name = {"__module__": "cavs.models.lattice_lstm", "__qualname__": "LatticeLSTM"}
+    old: Any = type("LatticeLSTM", (edges.WordsOnEdges,), name)
+    with monkeypatch.context() as patch:
+        patch.setattr("cavs.models.lattice_lstm.LatticeLSTM", old)
+        cavs.save(cavs.compile(old(6, 3, 4, 3)), tmp_path / "old.safetensors")
+    with pytest.raises(CheckpointError, match="take the code that it was saved with") as error:
+        cavs.load(tmp_path / "old.safetensors")
+    assert "LatticeLSTM" in str(error.value)
+    assert "\n" not in str(error.value)
+    model = cavs.compile(LatticeLSTM(3, 3, 3, 4, 3))
+    with pytest.raises(CavsError, match=r"expected .*char\.embedding\.weight"):
+        model.load_state_dict(cavs.compile(old(6, 3, 4, 3)).state_dict())
