@@ -159,7 +159,7 @@ def test_options_of_predict(
     assert max(sizes) == 1
     code, found = printed("--all")
     assert found != expected
-    if model == "parser":
+    if model in LINES:
         check_refusal(found, "--all")
     else:
         assert code == 0
