@@ -97,7 +97,8 @@ def flush_denormals(modules: Mapping[str, ModuleType]) -> None:
 def peer_batch(graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> PeerBatch:
     """The batch as peers take it."""
     arrays = (graphs.ptr, graphs.child_ptr, graphs.children)
-    return PeerBatch(*(x.astype(np.int64) for x in arrays), dict(inputs))
+    types = None if graphs.types is None else list(map(str, graphs.types))
+    return PeerBatch(*(x.astype(np.int64) for x in arrays), dict(inputs), types)
 
 
 def skipped(modules: Mapping[str, ModuleType], counts: Sequence[int]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A lattice LSTM that tags characters, with words on the edges (Zhang & Yang 2018)."""
+"""A lattice LSTM that tags characters: words are vertices too (Zhang & Yang 2018)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ def main() -> None:
     options = parser.parse_args()
 
     corpus = data.load_lattices(options.data)
-    train = data.Loader(data.lattice_dataset(corpus.train, corpus.num_characters), 16, shuffle=True)
-    dev = data.Loader(data.lattice_dataset(corpus.dev, corpus.num_characters), 64, cache=True)
+    train = data.Loader(data.lattice_dataset(corpus.train), 16, shuffle=True)
+    dev = data.Loader(data.lattice_dataset(corpus.dev), 64, cache=True)
 
-    vocab_size = corpus.num_characters + corpus.num_words
-    model = cavs.compile(
-        LatticeLSTM(vocab_size, 50, options.hidden_size, corpus.num_tags, dropout=0.2)
-    )
+    sizes = corpus.num_characters, corpus.num_words, 50, options.hidden_size, corpus.num_tags
+    model = cavs.compile(LatticeLSTM(*sizes, dropout=0.2))
     optimizer = cavs.optim.Adam(model.parameters(), lr=3e-3)
     for epoch in range(options.epochs):
         model.train()

@@ -1,6 +1,6 @@
 """Models with graphs that suit them, small enough for loops and central differences."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +22,35 @@ TREES = [
 # Any number of children, several parents, a child twice.
 DAGS = [*TREES, [[], [], [], [0, 1, 2], [3, 0], [3, 4, 4, 1, 2]], [[], [0], [0], [1, 2], []]]
 CHAINS = [[[], [0], [1], [2], [3]], [[]], [[], [0]]]
-# Children are where an edge comes from: the vertex before first, then where words begin.
-LATTICES = [[[], [0], [1, 0], [2, 1, 0], [3]], [[]], [[], [0], [0, 1]]]
+
+
+class Children(list[list[int]]):
+    """The children of each vertex of a graph with types."""
+
+    def __init__(self, children: list[list[int]], types: str) -> None:
+        """`types` has a letter for each vertex: its type is the name that begins so."""
+        super().__init__(children)
+        names = {"c": "char", "w": "word", "l": "leaf", "<": "left", ">": "right"}
+        self.types = [names[letter] for letter in types]
+
+
+# Words between characters, several that end together, one before the character before, none.
+LATTICES = [
+    Children([[], [0], [0], [1, 2], [0], [1], [3, 5, 4], [6]], "ccwcwwcc"),
+    Children([[]], "c"),
+    Children([[], [0], [0], [2, 1]], "ccwc"),
+    Children([[], [0], [1, 3], [0]], "cccw"),
+]
 # Children to the west, the north and the north-west of a place, of two rows of three.
 GRIDS = [*DAGS, [[], [0], [1], [0], [3, 1, 0], [4, 2, 1]]]
+# The heavier child left or right.
+SHAPED = [
+    Children(TREES[0], "ll<"),
+    Children(TREES[1], "l"),
+    Children(TREES[2], "l<l<l<"),
+    Children(TREES[3], "<<ll"),
+    Children([[], [], [0, 1], [], [3, 2], [3]], "ll<l><"),
+]
 
 
 @dataclass(frozen=True)
@@ -34,7 +59,7 @@ class Case:
 
     function: type[cavs.VertexFunction]
     oracle: oracles.Oracle
-    graphs: list[list[list[int]]]
+    graphs: Sequence[list[list[int]]]
     options: Mapping[str, Any]
     sizes: tuple[int, ...] = (VOCABULARY, EMBEDDING, HIDDEN, CLASSES)
 
@@ -57,12 +82,12 @@ class Case:
             return {"x": rng.normal(size=(n, EMBEDDING)), "label": labels}
         if self.function is not models.LatticeLSTM:
             return {"word": words, "label": labels}
-        edges = [(v, k) for v, children in enumerate(graph) for k in children]
+        assert isinstance(graph, Children)
+        is_word = np.array(graph.types) == "word"
         return {
-            "character": words,
-            "label": labels,
-            "word": rng.integers(0, VOCABULARY, len(edges)).astype(np.int32),
-            "kind": np.array([float(k != v - 1) for v, k in edges]),
+            "character": words[~is_word],
+            "label": labels[~is_word],
+            "word": words[is_word].clip(max=VOCABULARY - 2),
         }
 
     def samples(self) -> list[tuple[list[list[int]], dict[str, Any]]]:
@@ -73,11 +98,21 @@ CASES = {
     "child-sum-tree-lstm": Case(models.ChildSumTreeLSTM, oracles.child_sum_tree_lstm, DAGS, {}),
     "nary-tree-lstm-2": Case(models.NaryTreeLSTM, oracles.nary_tree_lstm, TREES, {"arity": 2}),
     "nary-tree-lstm-5": Case(models.NaryTreeLSTM, oracles.nary_tree_lstm, DAGS, {"arity": 5}),
+    "shaped-tree-lstm": Case(models.ShapedTreeLSTM, oracles.child_sum_tree_lstm, SHAPED, {}),
+    "shaped-nary-tree-lstm": Case(
+        models.ShapedNaryTreeLSTM, oracles.nary_tree_lstm, SHAPED[:-1], {"arity": 2}
+    ),
     "tree-fc": Case(models.TreeFC, oracles.tree_fc, TREES, {}),
     "tree-gru": Case(models.ChildSumTreeGRU, oracles.tree_gru, DAGS, {}),
     "lstm": Case(models.LSTM, oracles.lstm, CHAINS, {}),
     "gru": Case(models.GRU, oracles.gru, CHAINS, {}),
-    "lattice-lstm": Case(models.LatticeLSTM, oracles.lattice_lstm, LATTICES, {}),
+    "lattice-lstm": Case(
+        models.LatticeLSTM,
+        oracles.lattice_lstm,
+        LATTICES,
+        {},
+        (VOCABULARY, VOCABULARY - 1, EMBEDDING, HIDDEN, CLASSES),
+    ),
     "mv-rnn": Case(models.MVRNN, oracles.mv_rnn, TREES, {}, (VOCABULARY, 3, CLASSES)),
     "dag-rnn": Case(models.DAGRNN, oracles.dag_rnn, GRIDS, {}, (EMBEDDING, HIDDEN, CLASSES)),
 }
@@ -85,10 +120,15 @@ CASES = {
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
 
+def as_graph(children: list[list[int]]) -> cavs.InputGraph:
+    """The input graph of a case."""
+    return cavs.InputGraph(children, types=getattr(children, "types", None))
+
+
 def together(
     samples: list[tuple[list[list[int]], dict[str, Any]]],
 ) -> tuple[cavs.GraphBatch, dict[str, Any]]:
     """All samples as one batch."""
-    batch = cavs.batch([cavs.InputGraph(children=graph) for graph, _ in samples])
+    batch = cavs.batch([as_graph(graph) for graph, _ in samples])
     names = samples[0][1]
     return batch, {name: np.concatenate([inputs[name] for _, inputs in samples]) for name in names}

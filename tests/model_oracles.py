@@ -49,46 +49,71 @@ def embed(p: Parameters, word: int) -> Array:
 
 
 def classify(p: Parameters, h: dict[int, Array]) -> Array:
-    return np.array([affine(p, "classifier", h[v]) for v in range(len(h))])
+    return np.array([affine(p, "classifier", h[v]) for v in sorted(h)])
 
 
-def child_sum_tree_lstm(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:
-    size = p["u_f.weight"].shape[0]
+Cell = Callable[[Parameters, Array, list[Array], list[Array]], tuple[Array, Array]]
+
+
+def trees(p: Parameters, children: Any, inputs: Inputs, cell: Cell) -> Array:
+    """By a cell of (parameters, x, the children's h, their c); with types, each has its own
+    parameters, and embedding and classifier are those of leaves."""
+    parts = {"": p}
+    for kind in ("leaf", "left", "right"):
+        names = {name: name.removeprefix(f"{kind}.") for name in p if name.startswith(f"{kind}.")}
+        parts[kind] = {short: p[name] for name, short in names.items()}
+    types = getattr(children, "types", [""] * len(children))
+    shared = parts[types[order(children)[0]]]  # of a leaf
     h: dict[int, Array] = {}
     c: dict[int, Array] = {}
     for v in order(children):
-        x = embed(p, inputs["word"][v])
-        total = sum((h[k] for k in children[v]), np.zeros(size))
-        i, o, u = np.split(affine(p, "w_iou", x) + affine(p, "u_iou", total), 3)
-        c[v] = sigmoid(i) * np.tanh(u)
-        for k in children[v]:
-            f = sigmoid(affine(p, "w_f", x) + affine(p, "u_f", h[k]))
-            c[v] = c[v] + f * c[k]
-        h[v] = sigmoid(o) * np.tanh(c[v])
-    return classify(p, h)
+        x = embed(shared, inputs["word"][v])
+        below = [h[k] for k in children[v]], [c[k] for k in children[v]]
+        h[v], c[v] = (leaf_cell if types[v] == "leaf" else cell)(parts[types[v]], x, *below)
+    return classify(shared, h)
 
 
-def nary_tree_lstm(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:
+def leaf_cell(p: Parameters, x: Array, *_: Any) -> tuple[Array, Array]:
+    i, o, u = np.split(affine(p, "w_iou", x), 3)
+    c = sigmoid(i) * np.tanh(u)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def child_sum_cell(
+    p: Parameters, x: Array, hs: list[Array], cs: list[Array]
+) -> tuple[Array, Array]:
+    total = sum(hs, np.zeros(p["u_f.weight"].shape[0]))
+    i, o, u = np.split(affine(p, "w_iou", x) + affine(p, "u_iou", total), 3)
+    c = sigmoid(i) * np.tanh(u)
+    for h_k, c_k in zip(hs, cs, strict=True):
+        c = c + sigmoid(affine(p, "w_f", x) + affine(p, "u_f", h_k)) * c_k
+    return sigmoid(o) * np.tanh(c), c
+
+
+def nary_cell(p: Parameters, x: Array, hs: list[Array], cs: list[Array]) -> tuple[Array, Array]:
     size = p["w_f.weight"].shape[0]
     arity = p["u_iou.weight"].shape[1] // size
     u_iou = p["u_iou.weight"].reshape(3, size, arity, size)
     u_f = p["u_f.weight"].reshape(arity, size, arity, size)
-    h: dict[int, Array] = {}
-    c: dict[int, Array] = {}
-    for v in order(children):
-        x = embed(p, inputs["word"][v])
-        i, o, u = np.split(affine(p, "w_iou", x), 3)
-        f = [affine(p, "w_f", x) for _ in children[v]]
-        for slot, child in enumerate(children[v]):
-            i = i + u_iou[0, :, slot] @ h[child]
-            o = o + u_iou[1, :, slot] @ h[child]
-            u = u + u_iou[2, :, slot] @ h[child]
-            f = [f_k + u_f[k, :, slot] @ h[child] for k, f_k in enumerate(f)]
-        c[v] = sigmoid(i) * np.tanh(u)
-        for f_k, child in zip(f, children[v], strict=True):
-            c[v] = c[v] + sigmoid(f_k) * c[child]
-        h[v] = sigmoid(o) * np.tanh(c[v])
-    return classify(p, h)
+    i, o, u = np.split(affine(p, "w_iou", x), 3)
+    f = [affine(p, "w_f", x) for _ in hs]
+    for slot, h_k in enumerate(hs):
+        i = i + u_iou[0, :, slot] @ h_k
+        o = o + u_iou[1, :, slot] @ h_k
+        u = u + u_iou[2, :, slot] @ h_k
+        f = [f_k + u_f[k, :, slot] @ h_k for k, f_k in enumerate(f)]
+    c = sigmoid(i) * np.tanh(u)
+    for f_k, c_k in zip(f, cs, strict=True):
+        c = c + sigmoid(f_k) * c_k
+    return sigmoid(o) * np.tanh(c), c
+
+
+def child_sum_tree_lstm(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:
+    return trees(p, children, inputs, child_sum_cell)
+
+
+def nary_tree_lstm(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:
+    return trees(p, children, inputs, nary_cell)
 
 
 def tree_fc(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:
@@ -141,32 +166,38 @@ def gru(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:
     return classify(p, h)
 
 
-def lattice_lstm(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:
-    size = p["u_link.weight"].shape[0]
-    first = np.cumsum([0, *map(len, children)])
+def lattice_lstm(p: Parameters, children: Any, inputs: Inputs) -> Array:
+    char, word = (
+        {name.removeprefix(f"{kind}."): value for name, value in p.items() if name.startswith(kind)}
+        for kind in ("char", "word")
+    )
+    size = char["u_link.weight"].shape[0]
+    row = [children.types[:v].count(kind) for v, kind in enumerate(children.types)]
     h: dict[int, Array] = {}
     c: dict[int, Array] = {}
     for v in order(children):
-        x = embed(p, inputs["character"][v])
-        h_before, c_before = np.zeros(size), np.zeros(size)
-        words = []
-        for edge, k in enumerate(children[v], int(first[v])):
-            if inputs["kind"][edge] == 0:
-                h_before, c_before = h[k], c[k]
-            else:
-                x_word = embed(p, inputs["word"][edge])
-                i, f, g = np.split(affine(p, "w_word", x_word) + affine(p, "u_word", h[k]), 3)
-                words.append(sigmoid(f) * c[k] + sigmoid(i) * np.tanh(g))
-        i, f, o, g = np.split(affine(p, "w", x) + affine(p, "u", h_before), 4)
+        if children.types[v] == "word":
+            (k,) = children[v]
+            x = embed(word, inputs["word"][row[v]])
+            i, f, g = np.split(affine(word, "w", x) + affine(word, "u", h[k]), 3)
+            c[v] = sigmoid(f) * c[k] + sigmoid(i) * np.tanh(g)
+            continue
+        x = embed(char, inputs["character"][row[v]])
+        before = [k for k in children[v] if children.types[k] == "char"]
+        words = [c[k] for k in children[v] if children.types[k] == "word"]
+        h_before, c_before = (x[before[0]] if before else np.zeros(size) for x in (h, c))
+        i, f, o, g = np.split(affine(char, "w", x) + affine(char, "u", h_before), 4)
         own = sigmoid(i)
         if words:
-            links = [sigmoid(affine(p, "w_link", x) + affine(p, "u_link", cw)) for cw in words]
+            links = [
+                sigmoid(affine(char, "w_link", x) + affine(char, "u_link", cw)) for cw in words
+            ]
             weights = np.exp(np.array([own, *links]))
             c[v] = (weights / weights.sum(axis=0) * np.array([np.tanh(g), *words])).sum(axis=0)
         else:
             c[v] = sigmoid(f) * c_before + own * np.tanh(g)
         h[v] = sigmoid(o) * np.tanh(c[v])
-    return classify(p, h)
+    return classify(char, h)
 
 
 def mv_rnn(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:

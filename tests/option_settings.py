@@ -36,6 +36,7 @@ MODEL_CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "parser": ("trees", {**WORDS, "min_count": 1}),
     "tagger": ("tags", {**WORDS, "character_size": 3, "character_hidden_size": 4}),
     "seq2seq": ("text", WORDS),
+    "lattice-lstm": ("lattices", WORDS),
 }
 
 

@@ -14,6 +14,8 @@ __all__ = [
     "CLASS",
     "FEW",
     "HEAD",
+    "LATTICE",
+    "LATTICES",
     "SMALL",
     "TREES",
     "WHOLE",
@@ -27,6 +29,11 @@ SMALL = ["--epochs", "1", "--hidden-size", "6", "--quiet"]
 WORDS = [*SMALL, "--embedding-size", "4"]
 FEW = ["--dev-samples", "3", "--test-samples", "10", "--test-images", "5", "--latent-size", "3"]
 TREES = ["--num-train", "40", "--max-depth", "3"]
+
+# A lattice of three characters: the first two are a word, and a span, of tags 2 and 3.
+LATTICE = "4\n0 2 3 1\n0\n1 0 2\n2 1 0 0 1\n1 2 1\n"
+# Thirty-two of two kinds.
+LATTICES = "32\n" + (LATTICE + "5\n0 1 1 1 1\n0\n1 0 1\n1 1 1\n1 2 3\n2 3 0 1 2\n") * 16
 
 # A file with a class A for the task `trees`.
 HEAD = "import cavs\nfrom cavs import nn, ops\n\n"
@@ -52,10 +59,12 @@ def changed(old: str, new: str) -> str:
 
 
 def write_small_data(folder: Path) -> Path:
-    """Writes ``text``, ``trees``, ``tags`` and ``digits.npz``, data for each task that needs
-    some."""
-    for name in ("text", "trees", "tags"):
+    """Writes ``text``, ``trees``, ``tags``, ``lattices`` and ``digits.npz``, data for each task
+    that needs some."""
+    for name in ("text", "trees", "tags", "lattices"):
         (folder / name).mkdir()
+    for name in ("train", "dev"):
+        (folder / "lattices" / f"{name}.txt").write_text(LATTICES)
     for name in ("train", "valid", "test"):
         (folder / "text" / f"{name}.txt").write_text("a b c\nb a\nc b a c\n" * 10)
     for name in ("train", "dev", "test"):

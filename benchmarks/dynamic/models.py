@@ -133,17 +133,18 @@ def bilstm_tagger(g: Any, w: Weights, hidden: int) -> Declare:
 
 
 def lattice_lstm(g: Any, w: Weights, hidden: int) -> Declare:
-    """Lattice LSTM; a sample: (vertices before, words as (where it begins, id), character, label)
-    by vertex."""
+    """Lattice LSTM; a sample: (characters before, words as (where it begins, id), character, label)
+    by character."""
     lookup, affine, pick_range, total = g.lookup, g.affine, g.pick_range, g.sum
     logistic, tanh, exp, cmult = g.logistic, g.tanh, g.exp, g.cmult
-    table, loss, gate = w["embedding.weight"], _classifier(g, w), _gate(g)
-    own_ = w["w.bias"], w["w.weight"], w["u.weight"]
-    word_ = w["w_word.bias"], w["w_word.weight"], w["u_word.weight"]
-    link_ = w["w_link.bias"], w["w_link.weight"], w["u_link.weight"]
+    table, words_table = w["char.embedding.weight"], w["word.embedding.weight"]
+    loss, gate = _classifier(g, w, "char."), _gate(g)
+    own_ = w["char.w.bias"], w["char.w.weight"], w["char.u.weight"]
+    word_ = w["word.w.bias"], w["word.w.weight"], w["word.u.weight"]
+    link_ = w["char.w_link.bias"], w["char.w_link.weight"], w["char.u_link.weight"]
 
     def word_cell(word: int, h: int, c: int) -> int:
-        gates = gate(word_, lookup(table, word) if word >= 0 else None, h)
+        gates = gate(word_, lookup(words_table, word) if word >= 0 else None, h)
         i = logistic(pick_range(gates, 0, hidden))
         f = logistic(pick_range(gates, hidden, 2 * hidden))
         new = tanh(pick_range(gates, 2 * hidden, 3 * hidden))
@@ -312,8 +313,7 @@ class Model:
             the function that declares a sample.
         samples: a function that makes the samples of a ``PeerBatch``, as `declare` takes them.
         hidden: the parameter that has as many columns as states have elements.
-        tables: parameters whose rows are looked up.
-        ids: inputs with the ids of these rows.
+        tables: maps parameters whose rows are looked up to the inputs with the ids of the rows.
         splits: maps each parameter that is split by rows to the number of parts; part k of NAME is
             called NAME/k.
     """
@@ -321,8 +321,7 @@ class Model:
     declare: Callable[[Any, Weights, int], Declare]
     samples: Callable[[Any], Samples]
     hidden: str = "classifier.weight"
-    tables: Sequence[str] = ("embedding.weight",)
-    ids: Sequence[str] = ("word",)
+    tables: Mapping[str, str] = field(default_factory=lambda: {"embedding.weight": "word"})
     splits: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -335,7 +334,14 @@ MODELS: dict[str, Model] = {
     "fixed-lstm": Model(language_model, chain_samples),
     "var-lstm": Model(language_model, chain_samples),
     "bilstm-tagger": Model(bilstm_tagger, chain_samples, "after.u.weight"),
-    "mv-rnn": Model(mv_rnn, vertex_samples, tables=("vectors.weight", "matrices.weight")),
-    "dag-rnn": Model(dag_rnn, feature_samples, tables=(), ids=()),
-    "lattice-lstm": Model(lattice_lstm, lattice_samples, ids=("character", "word")),
+    "mv-rnn": Model(
+        mv_rnn, vertex_samples, tables=dict.fromkeys(("vectors.weight", "matrices.weight"), "word")
+    ),
+    "dag-rnn": Model(dag_rnn, feature_samples, tables={}),
+    "lattice-lstm": Model(
+        lattice_lstm,
+        lattice_samples,
+        "char.classifier.weight",
+        {"char.embedding.weight": "character", "word.embedding.weight": "word"},
+    ),
 }

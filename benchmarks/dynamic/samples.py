@@ -6,6 +6,7 @@ this order.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -85,16 +86,28 @@ def chain_samples(batch: Any) -> Samples:
 
 
 def lattice_samples(batch: Any) -> Samples:
-    """For each lattice, for each vertex: (vertices before, ((where a word begins, word), ...),
+    """For each lattice, for each character: (characters before, ((where a word begins, word), ...),
     character, label)."""
-    characters, labels = batch.inputs["character"].tolist(), batch.inputs["label"].tolist()
-    words, kinds = batch.inputs["word"].tolist(), batch.inputs["kind"].tolist()
-    topology = _Topology(batch)
+    row = {kind: itertools.count() for kind in ("char", "word")}
+    rows = [next(row[kind]) for kind in batch.types]  # of each vertex, in the inputs of its type
+    names = "character", "label", "word"
+    characters, labels, words = (batch.inputs[name].tolist() for name in names)
 
-    def vertex(v: int, children: tuple[int, ...]) -> tuple[Any, ...]:
-        edges = list(zip(children, topology.edges(v), strict=True))
-        before = tuple(k for k, e in edges if kinds[e] == 0)
-        ends = tuple((k, words[e]) for k, e in edges if kinds[e] != 0)
-        return before, ends, characters[v], labels[v]
+    def sample(graph: list[tuple[int, tuple[int, ...]]]) -> list[tuple[Any, ...]]:
+        place: dict[int, int] = {}  # of characters among those of the lattice
+        for i, (v, _) in enumerate(graph):
+            if batch.types[v] == "char":
+                place[i] = len(place)
+        found = []
+        for i, (v, children) in enumerate(graph):
+            if i in place:
+                before = tuple(place[k] for k in children if k in place)
+                ends = tuple(
+                    (place[graph[k][1][0]], words[rows[graph[k][0]]])
+                    for k in children
+                    if k not in place
+                )
+                found.append((before, ends, characters[rows[v]], labels[rows[v]]))
+        return found
 
-    return [[vertex(v, children) for v, children in graph] for graph in topology.graphs()]
+    return list(map(sample, _Topology(batch).graphs()))

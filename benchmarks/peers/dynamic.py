@@ -113,8 +113,8 @@ class DynamicPeer:
         found = {}
         for name, numbers in self._parts.items():
             parts = [self._parameters.gradient(part) for part in numbers]
-            in_rows = name in self._model.tables
-            found[name] = self._rows(number, *parts[0]) if in_rows else np.concatenate(parts)
+            ids = self._model.tables.get(name)
+            found[name] = self._rows(number, ids, *parts[0]) if ids else np.concatenate(parts)
         return found
 
     def shares(self) -> dict[str, float]:
@@ -156,10 +156,9 @@ class DynamicPeer:
         graph.forward(loss)
         return loss
 
-    def _rows(self, number: int, ids: Array, rows: Array) -> Array:
-        """The rows for all ids of the batch, also for ids that no loss depends on."""
-        inputs = self._batches[number].inputs
-        wanted = np.unique(np.concatenate([inputs[name].reshape(-1) for name in self._model.ids]))
+    def _rows(self, number: int, name: str, ids: Array, rows: Array) -> Array:
+        """The rows for all ids of an input, also for ids that no loss depends on."""
+        wanted = np.unique(self._batches[number].inputs[name])
         wanted = wanted[wanted >= 0]
         found = np.zeros((len(wanted), rows.shape[1]), np.float32)
         found[np.searchsorted(wanted, ids)] = rows

@@ -54,13 +54,16 @@ class PeerBatch:
         child_ptr: int64 [vertices + 1]: where each vertex's children begin in `children`.
         children: int64 [edges]: vertices, counted over the whole batch.
         inputs: by name, an array with a row per vertex (or per edge, in the order of `children`);
-            ids and labels are int32 with -1 for none.
+            ids and labels are int32 with -1 for none. In a batch with types an input has a row for
+            each vertex of the types that the model pulls it in.
+        types: of each vertex, where the model is a function of types; else None.
     """
 
     ptr: Array
     child_ptr: Array
     children: Array
     inputs: dict[str, Array]
+    types: list[str] | None = None
 
     @property
     def num_graphs(self) -> int:

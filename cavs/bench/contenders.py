@@ -118,6 +118,7 @@ class Contender:
         if recipe.masks != NO_MASKS:
             self._checked = weights.subject(self._function, passes, given_masks)
         self._optimizer = weights.optimizer(recipe)
+        self._units: dict[int, float] = {}  # of batches, where they are vertices of a type
         self._spent = np.zeros(len(_PARTS_OF_STEP))
         self._laps: list[tuple[float, ...]] = []  # of steps that are not in `_spent` yet
 
@@ -213,7 +214,14 @@ class Contender:
 
     def units(self, number: int) -> float:
         """The number of units in a batch."""
-        if self._weights.workload.per_vertex:
+        workload = self._weights.workload
+        if workload.unit_type is not None:
+            number %= len(self._batches)
+            if number not in self._units:
+                graphs, _ = self._batch(number)
+                self._units[number] = float(len(graphs.vertices(workload.unit_type)))
+            return self._units[number]
+        if workload.per_vertex:
             return self.vertices(number)
         return float(len(self._batches[number % len(self._batches)]))
 

@@ -211,15 +211,18 @@ def lattices(directory: Path | None, samples: int) -> Corpus:
     """The training lattices, or random ones: a chain of characters with words over it."""
     if directory is not None:
         corpus = data.load_lattices(directory)
-        dataset = data.lattice_dataset(corpus.train, corpus.num_characters)
-        words = corpus.num_characters + corpus.num_words
-        sizes = {"vocab_size": words, "num_classes": corpus.num_tags}
+        dataset = data.lattice_dataset(corpus.train)
+        sizes = {
+            "num_characters": corpus.num_characters,
+            "num_words": corpus.num_words,
+            "num_classes": corpus.num_tags,
+        }
         return Corpus(dataset, sizes, f"word lattices, training set, {len(dataset):,} lattices")
     characters, words, tags = 3000, 10_000, 11
     generator = np.random.default_rng(_SEED)
     made = [_random_lattice(generator, characters, words, tags) for _ in range(samples)]
-    sizes = {"vocab_size": characters + words, "num_classes": tags}
-    dataset = data.lattice_dataset(made, characters)
+    sizes = {"num_characters": characters, "num_words": words, "num_classes": tags}
+    dataset = data.lattice_dataset(made)
     return Corpus(dataset, sizes, f"{samples:,} random word lattices")
 
 

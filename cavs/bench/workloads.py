@@ -119,6 +119,7 @@ class Workload:
     Attributes:
         name: as the command line and peers call it.
         unit: the unit of work: ``trees``, which are graphs, or what each vertex is.
+        unit_type: the type of the vertices that are the unit; None: all vertices.
         folder: the folder of its data in the directory given as data; "" for generated data.
         corpus: a function that makes the data from (directory, samples, leaves); `leaves` is for
             complete trees only.
@@ -138,6 +139,7 @@ class Workload:
     leaves: tuple[int | None, ...] = (None,)
     subject: type[Subject] = Subject
     recipes: tuple[str, ...] = (PLAIN,)
+    unit_type: str | None = None
 
     @property
     def per_vertex(self) -> bool:
@@ -238,7 +240,7 @@ _ALL = (
         hidden_sizes=(256,),
         batch_sizes=(1, 32),
     ),
-    # Lattice LSTM tagger, embedding 50 (Zhang & Yang 2018).
+    # Lattice LSTM tagger, embedding 50, words as vertices (Zhang & Yang 2018).
     Workload(
         name="lattice-lstm",
         unit="characters",
@@ -247,6 +249,7 @@ _ALL = (
         function=_of(models.LatticeLSTM, 50),
         hidden_sizes=(200,),
         batch_sizes=(1, 32),
+        unit_type="char",
     ),
     # Bidirectional LSTM tagger, embedding 128.
     Workload(

@@ -16,6 +16,7 @@ from cavs.cli._svg import to_svg
 from cavs.data import LabelledTree, parse_listops, parse_tree
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.models import CLASSIFIERS as MODELS
+from cavs.models import LatticeLSTM
 from cavs.training._fields import is_text
 
 SUFFIXES = (".svg", ".dot", ".gv", ".png", ".pdf")
@@ -62,7 +63,9 @@ def run(options: argparse.Namespace) -> int:
         picture = tree_picture(_read_tree(options.tree))
     else:
         make: Any = MODELS[options.model]
-        picture = function_picture(make(100, options.embedding_size, options.hidden_size, 5))
+        words = ("num_characters", "num_words") if make is LatticeLSTM else ("vocab_size",)
+        sizes = {"embedding_size": options.embedding_size, "hidden_size": options.hidden_size}
+        picture = function_picture(make(**dict.fromkeys(words, 100), **sizes, num_classes=5))
     if output is None:
         print(to_dot(picture), end="")
     elif output.suffix == ".svg":

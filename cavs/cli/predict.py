@@ -1,4 +1,5 @@
-"""``cavs predict``: labels of trees, or what is made of sentences, on standard input."""
+"""``cavs predict``: labels of trees, or what is made of sentences or lattices, from standard
+input."""
 
 from __future__ import annotations
 
@@ -26,14 +27,15 @@ def add_parser(commands: Any) -> None:
     """Adds the command."""
     parser = commands.add_parser(
         "predict",
-        help="labels of trees, or what is made of sentences, on standard input",
+        help="labels of trees, or what is made of sentences or lattices, on standard input",
         description="Reads trees from standard input, one on a line, and prints the label of each "
         "tree's root on a line. A tree is (LABEL WORD) or (LABEL TREE TREE ...), as in "
         "(-1 (-1 so) (-1 good)); its labels are not looked at, -1 means none. ListOps "
         "expressions such as [MAX 2 9 [MIN 4 7 ] 0 ] are read too. A parser reads sentences, words "
         "apart by blanks, and prints the tree of each, which a classifier of trees can read; a "
-        "tagger prints each as word|TAG; a model that writes sentences prints what it writes. "
-        "Blank lines are skipped.",
+        "tagger prints each as word|TAG; a model that writes sentences prints what it writes. For "
+        "a model of lattices it reads a file of them, their number on the first line, and prints "
+        "the tags of each on a line. Blank lines are skipped.",
     )
     add_checkpoint(parser)
     add_options(parser, USE.options(), default=None)
@@ -41,8 +43,7 @@ def add_parser(commands: Any) -> None:
         "--batch-size",
         type=integer(1),
         metavar="N",
-        help="trees, or sentences, in a batch (default: 64; 1 on a terminal, which answers line by "
-        "line)",
+        help="items in a batch (default: 64; 1 on a terminal, which answers line by line)",
     )
     parser.add_argument(
         "--json",
@@ -50,7 +51,8 @@ def add_parser(commands: Any) -> None:
         help="print a JSON object a line: of trees label and probabilities (of classes 0, 1, ...), "
         "with --all also tree and vertices; of a parser tree and log_probability; of a tagger "
         "words, tags and probabilities (of each word, by tag); of a model that writes sentences "
-        "output and log_probability, with --beam also hypotheses",
+        "output and log_probability, with --beam also hypotheses; of lattices tags and "
+        "probabilities",
     )
     add_device(parser)
     add_threads(parser)

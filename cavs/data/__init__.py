@@ -20,6 +20,7 @@ from cavs.data.lattices import Lattice as Lattice
 from cavs.data.lattices import LatticeCorpus as LatticeCorpus
 from cavs.data.lattices import lattice_dataset as lattice_dataset
 from cavs.data.lattices import load_lattices as load_lattices
+from cavs.data.lattices import parse_lattices as parse_lattices
 from cavs.data.lattices import read_lattices as read_lattices
 from cavs.data.listops import format_listops as format_listops
 from cavs.data.listops import listops_vocabulary as listops_vocabulary

@@ -13,7 +13,7 @@ tag of a vertex is the tag of its character; vertex 0 has a tag of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -21,9 +21,16 @@ import numpy as np
 import numpy.typing as npt
 
 from cavs.data._repr import Corpus, Printed
-from cavs.data._text import PathLike, fail, find_file, folder_within, read_lines
+from cavs.data._text import (
+    PathLike,
+    check_text,
+    fail,
+    find_file,
+    folder_within,
+    iterate,
+    read_lines,
+)
 from cavs.data.dataset import Dataset
-from cavs.errors import InputError
 from cavs.scheduler import InputGraph
 
 # Characters and words, numbered in one sequence, must fit int32.
@@ -53,11 +60,13 @@ class Lattice(Printed):
 
 @dataclass(frozen=True, repr=False)
 class LatticeCorpus(Corpus):
-    """Training and development lattices, and how many tags, characters and words they use."""
+    """Lattices for training, development and test, and how many tags, characters and words they
+    use."""
 
     name: str
     train: list[Lattice]
     dev: list[Lattice]
+    test: list[Lattice]
     num_tags: int
     num_characters: int
     num_words: int
@@ -71,23 +80,16 @@ class LatticeCorpus(Corpus):
 class _Lines:
     """The lines of a file that are not blank, with their numbers, as lists of integers."""
 
-    def __init__(self, path: PathLike) -> None:
-        lines = read_lines(path, "lattices, their number on the first line")
-        self._lines = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-        self._next = 0
-        self.source = str(path)
+    def __init__(self, lines: Iterable[str], source: str) -> None:
+        self._lines = ((n, line) for n, line in enumerate(lines, 1) if line.strip())
+        self.source = source
         self.number = 0
 
     def take(self, what: str) -> list[int]:
         """The next line; `what` names its expected content in errors."""
-        if self._next == len(self._lines):
-            fail(
-                self.source,
-                f"expected {what}, got the end of the file; check whether it is truncated",
-                line=self._lines[-1][0] + 1,
-            )
-        self.number, line = self._lines[self._next]
-        self._next += 1
+        self.number, line = next(self._lines, (self.number + 1, None))
+        if line is None:
+            self.fail(f"expected {what}, got the end of the file; check whether it is truncated")
         try:
             values = list(map(int, line.split()))
         except ValueError:
@@ -111,8 +113,7 @@ class _Lines:
         fail(self.source, message, line=self.number)
 
     def finish(self) -> None:
-        if self._next < len(self._lines):
-            number, line = self._lines[self._next]
+        for number, line in self._lines:
             fail(
                 self.source,
                 f"expected the end of the file after the last lattice, got {line.strip()[:40]!r}; "
@@ -129,11 +130,18 @@ def read_lattices(path: PathLike) -> list[Lattice]:
         earlier vertex, a vertex other than the first without an in-edge, a truncated file. It
         names the line.
     """
-    lines = _Lines(path)
-    count = lines.take_one("the number of lattices")
-    lattices = [_read_lattice(lines) for _ in range(count)]
-    lines.finish()
-    return lattices
+    lines = read_lines(path, "lattices, their number on the first line")
+    return list(parse_lattices(lines, str(path)))
+
+
+def parse_lattices(lines: Iterable[str], source: str = "lattices") -> Iterator[Lattice]:
+    """The lattices of the lines of a file, each as soon as its lines have been read. `source` is
+    what errors call the file; they are those of `read_lattices`."""
+    check_text("", source)
+    numbers = _Lines(iterate(lines), source)
+    for _ in range(numbers.take_one("the number of lattices")):
+        yield _read_lattice(numbers)
+    numbers.finish()
 
 
 def _read_lattice(lines: _Lines) -> Lattice:
@@ -160,6 +168,11 @@ def _read_lattice(lines: _Lines) -> Lattice:
                 if vertex
                 else f"expected no in-edge of vertex 0, got {len(origins)}; leave them out"
             )
+        if origins.count(vertex - 1) > 1:
+            lines.fail(
+                f"expected at most one edge from vertex {vertex - 1} to vertex {vertex}, that of "
+                f"its character, got {origins.count(vertex - 1)}; leave out all but one"
+            )
         if vertex and max(origins) >= vertex:
             lines.fail(
                 f"expected edges to vertex {vertex} from the vertices before it, got one from "
@@ -177,21 +190,24 @@ def _read_lattice(lines: _Lines) -> Lattice:
 
 
 def load_lattices(directory: PathLike) -> LatticeCorpus:
-    """Read train.txt and dev.txt of a directory; `DataError` names the file that is missing or
-    malformed."""
+    """Read train.txt and dev.txt of a directory, and test.txt if there is one: `test` has no
+    lattices else. `DataError` names the file that is missing or malformed."""
     expected = "a directory with train.txt and dev.txt (word lattices)"
     directory = folder_within(directory, "lattice", ["train.txt"])
     train, dev = (
         read_lattices(find_file(directory, [f"{name}.txt"], expected)) for name in ("train", "dev")
     )
-    both = [*train, *dev]
+    last = directory / "test.txt"
+    test = read_lattices(last) if last.exists() else []
+    every = [*train, *dev, *test]
     return LatticeCorpus(
         "lattice",
         train,
         dev,
-        num_tags=_count(lattice.tags for lattice in both),
-        num_characters=_count(lattice.ids[~lattice.is_word] for lattice in both),
-        num_words=_count(lattice.ids[lattice.is_word] for lattice in both),
+        test,
+        num_tags=_count(lattice.tags for lattice in every),
+        num_characters=_count(lattice.ids[~lattice.is_word] for lattice in every),
+        num_words=_count(lattice.ids[lattice.is_word] for lattice in every),
     )
 
 
@@ -200,44 +216,62 @@ def _count(arrays: Iterable[npt.NDArray[np.int32]]) -> int:
     return 1 + max((int(array.max()) for array in arrays if array.size), default=-1)
 
 
-def lattice_dataset(lattices: Sequence[Lattice], num_characters: int) -> Dataset:
-    """Lattices as a data set.
+def lattice_dataset(lattices: Sequence[Lattice]) -> Dataset:
+    """Lattices as a data set of graphs with types, as :class:`cavs.models.LatticeLSTM` takes them.
+
+    A vertex of a lattice is a vertex of type ``char``, an edge that reads a word a vertex of type
+    ``word``. The children of a character are the one before it and the words that end with it; the
+    child of a word is the character that it begins behind. The words of a character stand before
+    it, in the order of the file.
 
     Args:
       lattices: the result of `read_lattices`.
-      num_characters: how many characters there are (`LatticeCorpus.num_characters`).
 
     Returns:
-      A `Dataset` with the inputs, int32 but for `kind`,
-      vertex `label`: the tag, -1 at vertex 0 (it reads nothing, so there is nothing to predict);
-      vertex `character`: the character before the vertex, -1 at vertex 0 (or if no edge reads it);
-      edge `word`: one number for characters and words together: a character's id, or num_characters
-        plus a word's id, so that one embedding of num_characters + num_words rows holds both;
-      edge `kind`: 0 for a character, 1 for a word; float32, as models multiply by it.
+      A `Dataset` with the int32 inputs,
+      of ``char`` `label`: the tag, -1 at vertex 0 (it reads nothing, so there is nothing to
+        predict);
+      of ``char`` `character`: the character before the vertex, -1 at vertex 0 (or if no edge reads
+        it);
+      of ``word`` `word`: the word.
     """
     empty = np.empty(0, np.int32)
     ids = np.concatenate([empty, *(lattice.ids for lattice in lattices)])
     is_word = np.concatenate([empty > 0, *(lattice.is_word for lattice in lattices)])
-    if _count([ids[~is_word]]) > num_characters:
-        raise InputError(
-            f"[data] expected characters in [0, {num_characters}), got {ids[~is_word].max()}; "
-            "count them over all files"
-        )
-    graphs = [lattice.graph for lattice in lattices]
     labels = np.concatenate([empty, *(lattice.tags for lattice in lattices)])
-    starts = np.cumsum([0, *(graph.num_vertices for graph in graphs)])[:-1]
+    starts = np.cumsum([0, *(lattice.graph.num_vertices for lattice in lattices)])[:-1]
     labels[starts] = -1
     heads = np.concatenate(
         [empty, *(_heads(lattice) + at for lattice, at in zip(lattices, starts, strict=True))]
     )
     characters = np.full_like(labels, -1)
     characters[heads[~is_word]] = ids[~is_word]
-    word = np.where(is_word, ids + np.int32(num_characters), ids).astype(np.int32)
     return Dataset(
-        graphs,
-        vertex={"label": labels, "character": characters},
-        edge={"word": word, "kind": is_word.astype(np.float32)},
+        [_with_types(lattice) for lattice in lattices],
+        vertex={"label": labels, "character": characters, "word": ids[is_word]},
+        of={"label": "char", "character": "char", "word": "word"},
     )
+
+
+def _with_types(lattice: Lattice) -> InputGraph:
+    """The graph whose vertices are characters and words."""
+    is_word = iter(lattice.is_word.tolist())
+    children: list[list[int]] = []
+    types: list[str] = []
+    place: list[int] = []  # of each vertex of the lattice
+    for origins in lattice.graph.children:
+        found = []
+        for origin in origins:
+            if next(is_word):
+                found.append(len(children))
+                children.append([place[origin]])
+                types.append("word")
+            else:
+                found.append(place[origin])
+        place.append(len(children))
+        children.append(found)
+        types.append("char")
+    return InputGraph(children, types=types)
 
 
 def _heads(lattice: Lattice) -> npt.NDArray[np.int64]:

@@ -175,14 +175,18 @@ def tree_dataset(
     vocabulary: Vocabulary,
     *,
     labels: Literal["all", "root"] = "all",
+    types: Literal["none", "shape"] = "none",
 ) -> Dataset:
     """Trees as a data set with the vertex inputs `word` and `label`, both int32.
 
     `word` is -1 where a vertex has no word. `label` is -1 where it has no label; with labels="root"
-    only the root has one.
+    only the root has one. With types="shape" vertices have types, as
+    :class:`cavs.models.ShapedTreeLSTM` takes them: ``leaf`` without children, ``left`` where below
+    the first child are at least as many vertices as below the last, else ``right``.
     """
     trees = check_trees(trees)
     choice("data", "labels", labels, ("all", "root"))
+    choice("data", "types", types, ("none", "shape"))
     instance("data", "vocabulary", vocabulary, Vocabulary, "a Vocabulary")
     words = vocabulary.encode(token for tree in trees for token in tree.tokens)
     flat = np.concatenate([np.empty(0, np.int32), *(tree.labels for tree in trees)])
@@ -191,4 +195,16 @@ def tree_dataset(
         kept = np.full_like(flat, -1)
         kept[roots] = flat[roots]
         flat = kept
-    return Dataset([tree.graph for tree in trees], vertex={"word": words, "label": flat})
+    graphs = [tree.graph if types == "none" else _with_types(tree.graph) for tree in trees]
+    return Dataset(graphs, vertex={"word": words, "label": flat})
+
+
+def _with_types(graph: InputGraph) -> InputGraph:
+    """The tree, whose vertices stand behind their children, with types by its shape."""
+    below: list[int] = []  # vertices of each subtree; a hole has none
+    types: list[str] = []
+    for children in graph.children:
+        sizes = [below[k] if k >= 0 else 0 for k in children]
+        below.append(1 + sum(sizes))
+        types.append("leaf" if not sizes else "left" if sizes[0] >= sizes[-1] else "right")
+    return InputGraph(graph.children, types=types)

@@ -2,7 +2,9 @@
 
 Each is made by ``Model(vocab_size, embedding_size, hidden_size, num_classes, *, dropout=0.0,
 embedding_dropout=0.0, embedding_dropout_by="vertex")``. The embeddings of :class:`MVRNN` are as
-wide as its states, and :class:`DAGRNN` reads features of ``input_size`` in place of words.
+wide as its states, :class:`DAGRNN` reads features of ``input_size`` in place of words, and
+:class:`LatticeLSTM` has ``num_characters`` and ``num_words`` in place of ``vocab_size``. Vertices
+of several types have :class:`LatticeLSTM`, :class:`ShapedTreeLSTM` and :class:`ShapedNaryTreeLSTM`.
 `dropout` acts before the classifier. `embedding_dropout` acts on embeddings; :class:`LatticeLSTM`
 and :class:`LSTMLanguageModel` drop them by default, as their papers do. With masks by vertex the
 cells of equal words differ, and all are computed; with masks by id the cell of each distinct word
@@ -33,6 +35,8 @@ from cavs.models.sentence_vae import SentenceDecoder as SentenceDecoder
 from cavs.models.sentence_vae import SentenceEncoder as SentenceEncoder
 from cavs.models.sentence_vae import SentenceVAE as SentenceVAE
 from cavs.models.seq2seq import Seq2Seq as Seq2Seq
+from cavs.models.shaped_tree_lstm import ShapedNaryTreeLSTM as ShapedNaryTreeLSTM
+from cavs.models.shaped_tree_lstm import ShapedTreeLSTM as ShapedTreeLSTM
 from cavs.models.shift_reduce import ShiftReduceParser as ShiftReduceParser
 from cavs.models.tree_fc import TreeFC as TreeFC
 from cavs.models.tree_gru import ChildSumTreeGRU as ChildSumTreeGRU

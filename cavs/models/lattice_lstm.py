@@ -1,4 +1,4 @@
-"""Lattice LSTM (Zhang & Yang 2018): characters on the vertices of a chain, words on its edges."""
+"""Lattice LSTM (Zhang & Yang 2018): characters and words are vertices of a type each."""
 
 from __future__ import annotations
 
@@ -6,42 +6,96 @@ from typing import Any
 
 import cavs
 from cavs import nn, ops
-from cavs.models._shared import WordClassifier
+from cavs.models._shared import WordClassifier, check_sizes
 
 
-class LatticeLSTM(WordClassifier):
-    """Character LSTM that words flow into, with a classifier on every vertex.
+class LatticeCharacter(WordClassifier):
+    """A character of a lattice: see :class:`LatticeLSTM`, whose type ``char`` it is."""
 
-    Vertex j stands after character j. One edge leads to it from j - 1, and one from each earlier
-    vertex b such that the characters b + 1 .. j are a word. With x_j the character's embedding,
-    h', c' the states of j - 1, and for each word x_bj its embedding and h_b, c_b the states where
-    it begins (all products with weights and biases of their own; section 3.3 of the paper)::
+    _word = "character"
 
-        i, f, o, g     = sigmoid, sigmoid, sigmoid, tanh (W x_j + U h' + b)
-        iw, fw, gw     = sigmoid, sigmoid, tanh (W_w x_bj + U_w h_b + b_w)      for each word
+    def _add_cell(self, embedding_size: int, hidden_size: int) -> None:
+        self.w = nn.Linear(embedding_size, 4 * hidden_size)
+        self.u = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
+        self.w_link = nn.Linear(embedding_size, hidden_size)
+        self.u_link = nn.Linear(hidden_size, hidden_size, bias=False)
+
+    def _cell(self, v: cavs.Vertex, x: Any) -> Any:
+        before = v.gather(0, of="char", h=self.hidden_size, c=self.hidden_size)
+        words = v.gather(of="word", c=self.hidden_size)
+        i, f, o, g = ops.split(self.w(x) + self.u(before.h), 4)
+        i, g = ops.sigmoid(i), ops.tanh(g)
+
+        weight = ops.exp(ops.sigmoid(self.w_link(x) + self.u_link(words.c)))  # one row per word
+        own, of_words = ops.exp(i), weight.sum()
+        with_words = (own * g + (weight * words.c).sum()) / (own + of_words)
+
+        # Without words their weights are an empty sum, and else each is at least 1.
+        c = ops.where(of_words, with_words, ops.sigmoid(f) * before.c + i * g)
+        h = ops.sigmoid(o) * ops.tanh(c)
+        v.scatter(h=h, c=c)
+        return h
+
+
+class LatticeWord(cavs.VertexFunction):
+    """A word of a lattice: see :class:`LatticeLSTM`, whose type ``word`` it is."""
+
+    def __init__(
+        self,
+        num_words: int,
+        embedding_size: int,
+        hidden_size: int,
+        *,
+        embedding_dropout: float = 0.0,
+        embedding_dropout_by: str = "vertex",
+    ) -> None:
+        self.hidden_size = hidden_size
+        self.embedding = nn.Embedding(num_words, embedding_size)
+        self.w = nn.Linear(embedding_size, 3 * hidden_size)
+        self.u = nn.Linear(hidden_size, 3 * hidden_size, bias=False)
+        self.embedding_dropout = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
+        begin = v.gather(0, of="char", h=self.hidden_size, c=self.hidden_size)
+        i, f, g = ops.split(self.w(x) + self.u(begin.h), 3)
+        v.scatter(c=ops.sigmoid(f) * begin.c + ops.sigmoid(i) * ops.tanh(g))
+
+
+class LatticeLSTM(cavs.TypedFunction):
+    """Character LSTM that words flow into, with a classifier on every character.
+
+    Vertices are of the types ``char`` and ``word``. The children of a character are the one before
+    it and the words that end with it; the child of a word is the character that it begins behind.
+    With x_j a character's embedding, h', c' the states of the character before, and for each word
+    b that ends at j its embedding x_bj, and h_b, c_b the states of the character that it begins
+    behind (all products with weights and biases of their own; section 3.3 of the paper)::
+
+        iw, fw, gw     = sigmoid, sigmoid, tanh (W_w x_bj + U_w h_b + b_w)      of each word
         cw             = fw * c_b + iw * gw
-        l              = sigmoid(W_l x_j + U_l cw + b_l)
+
+        i, f, o, g     = sigmoid, sigmoid, sigmoid, tanh (W x_j + U h' + b)     of each character
+        l              = sigmoid(W_l x_j + U_l cw + b_l)                        of each of its words
         c = (exp(i) * g + sum_b exp(l) * cw) / (exp(i) + sum_b exp(l))          with words
         c = f * c' + i * g                                                      without
         h = o * tanh(c)
 
-    One embedding holds characters and words. The id of an edge from j - 1 repeats the character,
-    and is not read.
-
     `dropout` drops h before the classifier, `embedding_dropout` drops the embeddings of characters
-    and words, by vertex (an edge's word: by edge) or by id (:func:`cavs.ops.dropout`); None: as
-    `dropout`, since the paper drops them (section 4.1).
+    and words, by vertex or by id (:func:`cavs.ops.dropout`); None: as `dropout`, since the paper
+    drops them (section 4.1).
 
-    Inputs: ``character``, ``label``: int32 per vertex, -1 for none; ``word``: int32 per edge;
-    ``kind``: per edge, 1 for a word and 0 for the edge from j - 1.
-    Outputs: ``logits`` (num_classes,) and ``loss`` () per vertex.
+    Inputs: ``character``, ``label``: int32 per character, -1 for none; ``word``: int32 per word,
+    -1 for none.
+    Outputs: ``logits`` (num_classes,) and ``loss`` () per character.
+
+    Raises:
+      ShapeError: a size that is no integer of 1 or more.
     """
-
-    _word = "character"
 
     def __init__(
         self,
-        vocab_size: int,
+        num_characters: int,
+        num_words: int,
         embedding_size: int,
         hidden_size: int,
         num_classes: int,
@@ -50,43 +104,23 @@ class LatticeLSTM(WordClassifier):
         embedding_dropout: float | None = None,
         embedding_dropout_by: str = "vertex",
     ) -> None:
-        super().__init__(
-            vocab_size,
-            embedding_size,
-            hidden_size,
-            num_classes,
-            dropout=dropout,
-            embedding_dropout=dropout if embedding_dropout is None else embedding_dropout,
-            embedding_dropout_by=embedding_dropout_by,
+        check_sizes(
+            num_characters=num_characters,
+            num_words=num_words,
+            embedding_size=embedding_size,
+            hidden_size=hidden_size,
+            num_classes=num_classes,
         )
-
-    def _add_cell(self, embedding_size: int, hidden_size: int) -> None:
-        self.w = nn.Linear(embedding_size, 4 * hidden_size)
-        self.u = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
-        self.w_word = nn.Linear(embedding_size, 3 * hidden_size)
-        self.u_word = nn.Linear(hidden_size, 3 * hidden_size, bias=False)
-        self.w_link = nn.Linear(embedding_size, hidden_size)
-        self.u_link = nn.Linear(hidden_size, hidden_size, bias=False)
-
-    def _cell(self, v: cavs.Vertex, x: Any) -> Any:
-        x_word = self.embedding_dropout(self.embedding(v.pull_edge("word", dtype="int32")))
-        is_word = v.pull_edge("kind")
-        children = v.gather(h=self.hidden_size, c=self.hidden_size)
-
-        from_before = 1 - is_word
-        h_before = (from_before * children.h).sum()
-        c_before = (from_before * children.c).sum()
-        i, f, o, g = ops.split(self.w(x) + self.u(h_before), 4)
-        i, g = ops.sigmoid(i), ops.tanh(g)
-
-        iw, fw, gw = ops.split(self.w_word(x_word) + self.u_word(children.h), 3)
-        c_word = ops.sigmoid(fw) * children.c + ops.sigmoid(iw) * ops.tanh(gw)
-        link = ops.sigmoid(self.w_link(x) + self.u_link(c_word))
-        weight = is_word * ops.exp(link)
-        own = ops.exp(i)
-        with_words = (own * g + (weight * c_word).sum()) / (own + weight.sum())
-
-        c = ops.where(is_word.sum(), with_words, ops.sigmoid(f) * c_before + i * g)
-        h = ops.sigmoid(o) * ops.tanh(c)
-        v.scatter(h=h, c=c)
-        return h
+        of_embeddings: dict[str, Any] = {
+            "embedding_dropout": dropout if embedding_dropout is None else embedding_dropout,
+            "embedding_dropout_by": embedding_dropout_by,
+        }
+        sizes = embedding_size, hidden_size
+        super().__init__(
+            {
+                "char": LatticeCharacter(
+                    num_characters, *sizes, num_classes, dropout=dropout, **of_embeddings
+                ),
+                "word": LatticeWord(num_words, *sizes, **of_embeddings),
+            }
+        )

@@ -163,11 +163,17 @@ def model_class_cases() -> Iterator[Case]:
     arguments: dict[Any, dict[str, Any]] = {
         models.ChildSumTreeLSTM: common,
         models.NaryTreeLSTM: {**common, "arity": 2},
+        models.ShapedTreeLSTM: common,
+        models.ShapedNaryTreeLSTM: {**common, "arity": 2},
         models.ChildSumTreeGRU: common,
         models.TreeFC: common,
         models.LSTM: common,
         models.GRU: common,
-        models.LatticeLSTM: common,
+        models.LatticeLSTM: {
+            "num_characters": 5,
+            "num_words": 6,
+            **{name: value for name, value in common.items() if name != "vocab_size"},
+        },
         models.MVRNN: {"vocab_size": 5, "hidden_size": 4, "num_classes": 2, "dropout": 0.1},
         models.BiLSTMTagger: common,
         models.DAGRNN: {"input_size": 3, "hidden_size": 4, "num_classes": 2, "dropout": 0.1},

@@ -14,6 +14,8 @@ def corpus_cases() -> Iterator[Case]:
     for name in ("load_sst", "load_ptb", "load_lattices"):
         yield Case(name, getattr(data, name), {"directory": "/nowhere/at all"})
     yield Case("read_lattices", data.read_lattices, {"path": "/nowhere/at all"})
+    lines = {"lines": ["1", "1", "0", "0"], "source": "here"}
+    yield Case("parse_lattices", lambda **g: list(data.parse_lattices(**g)), lines)
     mnist = {"path": "/nowhere/at all", "height": 28, "width": 28}
     yield Case("load_binarized_mnist", data.load_binarized_mnist, mnist)
     tree = {"text": "(1 a)", "num_classes": 5, "source": "", "line": 1}

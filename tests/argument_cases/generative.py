@@ -16,7 +16,11 @@ CLASSIFIER = {"vocab_size": 5, "embedding_size": 3, "hidden_size": 3, "num_class
 def models_cases() -> Iterator[Case]:
     drops = {"dropout": 0.1, "embedding_dropout": 0.1, "embedding_dropout_by": "vertex"}
     for kind in models.CLASSIFIERS.values():
-        yield Case(kind.__name__, kind, {**CLASSIFIER, **drops})
+        given = {**CLASSIFIER, **drops}
+        if kind is models.LatticeLSTM:
+            del given["vocab_size"]
+            given |= {"num_characters": 5, "num_words": 6}
+        yield Case(kind.__name__, kind, given)
     yield Case("BiLSTMTagger", models.BiLSTMTagger, CLASSIFIER)
     sizes = {"vocab_size": 5, "hidden_size": 3, "num_layers": 1}
     yield Case("LSTMLanguageModel", models.LSTMLanguageModel, sizes)

@@ -27,7 +27,7 @@ WORKLOADS: dict[str, tuple[Any, tuple[int, ...], str]] = {
     "tree-fc": (models.TreeFC, (6, 5, 20, CLASSES), "tree-fc"),
     "fixed-lstm": (models.LSTM, (6, 5, 20, CLASSES), "lstm"),
     "var-lstm": (models.LSTM, (6, 5, 20, CLASSES), "lstm"),
-    "lattice-lstm": (models.LatticeLSTM, (6, 5, 20, CLASSES), "lattice-lstm"),
+    "lattice-lstm": (models.LatticeLSTM, (6, 5, 5, 20, CLASSES), "lattice-lstm"),
     "bilstm-tagger": (models.BiLSTMTagger, (6, 5, 20, CLASSES), "lstm"),
     "mv-rnn": (models.MVRNN, (6, 7, CLASSES), "mv-rnn"),
     "dag-rnn": (models.DAGRNN, (EMBEDDING, 20, CLASSES), "dag-rnn"),
@@ -88,7 +88,8 @@ class Ours:
             name: x.astype(np.float32) if x.dtype.kind == "f" else x for name, x in inputs.items()
         }
         arrays = (self.graphs.ptr, self.graphs.child_ptr, self.graphs.children)
-        self.plain = PeerBatch(*(x.astype(np.int64) for x in arrays), self.inputs)
+        types: Any = self.graphs.types
+        self.plain = PeerBatch(*(x.astype(np.int64) for x in arrays), self.inputs, types)
 
     def loss(self) -> cavs.Tensor:
         return self.program.loss(self.program.schedule(self.graphs), self.inputs)

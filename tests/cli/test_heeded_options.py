@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from option_settings import MODEL_CASES, check_refusal, run, settings_of
+from user_model_files import LATTICE
 
 from cavs.cli import evaluate, predict, sample
 from cavs.data import Loader
@@ -17,8 +18,15 @@ from cavs.errors import CheckpointError, InputError
 from cavs.training import ImageTask, load_checkpoint, save_checkpoint
 from cavs.training.tasks import MODELS, Predicts, Samples, Trained
 
+LINES = {
+    "parser": ["so very\n", "bad so\n"],
+    "tagger": ["so very\n", "bad so\n"],
+    "seq2seq": ["a b\n", "b c\n"],
+    "lattice-lstm": ["2\n", *(2 * LATTICE).splitlines(keepends=True)],
+}
 SCORED_WITHOUT_SAMPLES = (
     *("tree-lstm", "nary-tree-lstm", "tree-gru", "tree-fc", "parser", "tagger", "seq2seq"),
+    "lattice-lstm",
 )
 
 SCORES = r"accuracy.*|F1.*|exact.*"
@@ -130,12 +138,7 @@ def test_options_of_predict(
     model: str,
 ) -> None:
     task, use = MODELS[model], ["predict", runs[model] / "best.safetensors"]
-    sentences = {
-        "parser": ["so very\n", "bad so\n"],
-        "tagger": ["so very\n", "bad so\n"],
-        "seq2seq": ["a b\n", "b c\n"],
-    }
-    lines = sentences.get(model, ["[MAX 1 2 ]\n", "[MIN 1 2 ]\n"])
+    lines = LINES.get(model, ["[MAX 1 2 ]\n", "[MIN 1 2 ]\n"])
     sizes: list[int] = []
     plain = task.predictor
 
@@ -154,7 +157,7 @@ def test_options_of_predict(
     sizes.clear()
     assert printed("--batch-size", "1") == (0, expected)
     assert max(sizes) == 1
-    for option, has in (("--all", model not in sentences), ("--beam 3", model == "seq2seq")):
+    for option, has in (("--all", model not in LINES), ("--beam 3", model == "seq2seq")):
         code, found = printed(*option.split())
         if has:
             assert code == 0

@@ -1,11 +1,12 @@
 """Word lattices: the format, what its numbers mean, and bad files."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cavs.data import lattice_dataset, load_lattices, read_lattices
+from cavs.data import lattice_dataset, load_lattices, parse_lattices, read_lattices
 from cavs.errors import DataError, InputError
 
 GOOD = """2
@@ -41,18 +42,47 @@ def test_an_example(tmp_path: Path) -> None:
 
 def test_dataset(tmp_path: Path) -> None:
     lattices = read_lattices(write(tmp_path, GOOD))
-    dataset = lattice_dataset([lattices[1], lattices[0]], num_characters=30)
+    dataset = lattice_dataset([lattices[1], lattices[0]])
+    alone, graph = dataset.graphs
+    assert (alone.children, alone.types) == ([[]], ["char"])
+    assert graph.children == [[], [0], [0], [1, 2]]
+    assert graph.types == ["char", "char", "word", "char"]
     assert dataset.flat("label").tolist() == [-1, -1, 5, 3]
     assert dataset.flat("character").tolist() == [-1, -1, 20, 21]
-    assert dataset.flat("word").tolist() == [20, 21, 30 + 14]
-    assert dataset.flat("kind").tolist() == [0, 0, 1]
-    assert {dataset.flat(name).dtype for name in dataset.names if name != "kind"} == {
-        np.dtype(np.int32)
-    }
-    assert dataset.flat("kind").dtype == np.float32
-    with pytest.raises(InputError, match=r"expected characters in \[0, 21\), got 21"):
-        lattice_dataset(lattices, num_characters=21)
-    assert len(lattice_dataset([], 5)) == 0
+    assert dataset.flat("word").tolist() == [14]
+    assert {dataset.flat(name).dtype for name in dataset.names} == {np.dtype(np.int32)}
+    assert len(lattice_dataset([])) == 0
+
+
+def test_a_place_without_a_character_has_words_alone(tmp_path: Path) -> None:
+    text = "1\n3\n0 5 3\n0\n1 0 20\n1 0 7\n"
+    (graph,) = lattice_dataset(read_lattices(write(tmp_path, text))).graphs
+    assert graph.children == [[], [0], [0], [2]]
+    assert graph.types == ["char", "char", "word", "char"]
+
+
+def test_lattices_come_as_soon_as_their_lines_are_read() -> None:
+    def lines() -> Iterator[str]:
+        yield from GOOD.splitlines()[:6]
+        raise RuntimeError("too far")
+
+    found = parse_lattices(lines(), "here")
+    assert next(found).tags.tolist() == [0, 5, 3]
+    with pytest.raises(RuntimeError, match="too far"):
+        next(found)
+    with pytest.raises(DataError, match=r"\[data\] here, line 2: expected the number of vertices"):
+        list(parse_lattices(["1\n", "x\n"], "here"))
+    with pytest.raises(InputError, match="expected lines in a list or a file, got '1"):
+        list(parse_lattices("1\n", "here"))
+
+
+def test_a_test_set_may_be_there(tmp_path: Path) -> None:
+    for name in ("train", "dev"):
+        write(tmp_path, GOOD, f"{name}.txt")
+    assert load_lattices(tmp_path).test == []
+    write(tmp_path, GOOD.replace("21 0 14", "21 0 33"), "test.txt")
+    corpus = load_lattices(tmp_path)
+    assert (len(corpus.test), corpus.num_words) == (2, 34)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +104,7 @@ def test_dataset(tmp_path: Path) -> None:
         ("1 0 20", "1 1 20", 5, "from the vertices before it, got one from 1"),
         ("1 0 20", "0", 5, "expected at least one in-edge of vertex 1, got none"),
         ("0 \n1 0", "1 0 2 \n1 0", 4, "expected no in-edge of vertex 0, got 1"),
+        ("2 1 21 0 14", "2 1 21 1 14", 6, "at most one edge from vertex 1 to vertex 2, that of"),
         ("0 14", "0 9999999999", 6, "all from 0 to"),
         ("0 14", "0 1.5", 6, "expected the in-edges of vertex 2"),
     ],
@@ -111,8 +142,11 @@ def test_real_lattices(lattice_dir: Path) -> None:
                 if lattice.is_word[edge]:
                     assert spelling.setdefault(int(lattice.ids[edge]), word) == word
                 edge += 1
-    dataset = lattice_dataset(corpus.train, corpus.num_characters)
-    assert (dataset.num_vertices, dataset.num_edges) == (50_618, 76_248)
-    assert dataset.flat("word").max() < corpus.num_characters + corpus.num_words
+    dataset = lattice_dataset(corpus.train)
+    places, words = 50_618, 76_248 - (50_618 - 1_147)
+    # An edge to each word, and one to the character that it ends with.
+    assert (dataset.num_vertices, dataset.num_edges) == (places + words, 76_248 + words)
+    assert len(dataset.flat("word")) == words
+    assert dataset.flat("word").max() < corpus.num_words
     assert (dataset.flat("label") == -1).sum() == 1_147
     assert (dataset.flat("character") == -1).sum() == 1_147

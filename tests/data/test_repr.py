@@ -71,8 +71,8 @@ CASES: dict[type, tuple[Callable[[], Any], list[str]]] = {
     data.LabelledTree: (_tree, ["999 vertices", "root label 3", "film film"]),
     data.Lattice: (_lattice, [f"{MANY} vertices", f"{MANY - 1} edges"]),
     data.LatticeCorpus: (
-        lambda: data.LatticeCorpus("msra", [_lattice()] * 70, [_lattice()] * 6, 5, 40, 30),
-        ["'msra'", "70 train", "6 dev lattices", "5 tags", "40 characters", "30 words"],
+        lambda: data.LatticeCorpus("msra", [_lattice()] * 70, [_lattice()] * 6, [], 5, 40, 30),
+        ["'msra'", "70 train", "6 dev", "0 test lattices", "5 tags", "40 characters", "30 words"],
     ),
     data.ListOpsGenerator: (lambda: data.ListOpsGenerator(7, 2), ["seed 7", "stream 2"]),
     data.Loader: (

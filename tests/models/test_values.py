@@ -5,7 +5,7 @@ from typing import Any
 import model_oracles
 import numpy as np
 import pytest
-from model_cases import Case, every_case, together
+from model_cases import Case, as_graph, every_case, together
 
 import cavs
 from cavs import models
@@ -53,7 +53,7 @@ def test_a_batch_equals_its_graphs_alone(case: Case, by: str) -> None:
     rows = []
     for key, (graph, own) in enumerate(samples):
         model.set_random_state(start)
-        alone = model(cavs.batch([cavs.InputGraph(children=graph)], keys=[key]), **own)
+        alone = model(cavs.batch([as_graph(graph)], keys=[key]), **own)
         alone["loss"].sum().backward()
         rows.append(alone["logits"].numpy())
     np.testing.assert_allclose(out["logits"].numpy(), np.concatenate(rows), rtol=1e-10, atol=1e-13)
@@ -84,12 +84,15 @@ def operations(case: Case, **options: Any) -> list[str]:
 
 @every_case
 def test_embeddings_are_dropped_where_it_is_asked_for_or_published(case: Case) -> None:
-    embeddings = 2 if case.function is models.LatticeLSTM else 1
+    shaped = case.function in (models.ShapedTreeLSTM, models.ShapedNaryTreeLSTM)
+    states = 3 if shaped else 1  # one for each type with a classifier
+    embeddings = 2 if case.function is models.LatticeLSTM else states
     by_default = embeddings if case.function is models.LatticeLSTM else 0
     assert operations(case) == []
-    assert operations(case, dropout=0.5) == ["dropout"] * (1 + by_default)
-    assert operations(case, dropout=0.5, embedding_dropout=0.0) == ["dropout"]
-    assert operations(case, dropout=0.5, embedding_dropout=0.1) == ["dropout"] * (1 + embeddings)
+    assert operations(case, dropout=0.5) == ["dropout"] * (states + by_default)
+    assert operations(case, dropout=0.5, embedding_dropout=0.0) == ["dropout"] * states
+    both = operations(case, dropout=0.5, embedding_dropout=0.1)
+    assert both == ["dropout"] * (states + embeddings)
     by_id = {"embedding_dropout": 0.1, "embedding_dropout_by": "id"}
     if case.drops("id"):
         assert operations(case, **by_id) == ["dropout_by_id"] * embeddings

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from user_model_files import LATTICE, LATTICES
 
 from cavs.cli.main import make_parser
 from cavs.errors import InputError
@@ -32,6 +33,15 @@ SMALL: dict[str, Any] = {
 }
 
 
+#: What tasks predict for, a line or several.
+ITEMS = {
+    "parser": ["so bad\n"],
+    "tagger": ["so bad\n"],
+    "seq2seq": ["b a\n"],
+    "lattice-lstm": ["1\n", *LATTICE.splitlines(keepends=True)],
+}
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A place for the data of each task, by the task's name."""
@@ -51,6 +61,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in ("train", "dev", "test"):
             lines = "(3 (2 so) (4 (2 very) (3 good)))\n(1 (1 bad) (2 film))\n"
             (folder / task / f"{name}.txt").write_text(lines * 4)
+    (folder / "lattices").mkdir()
+    for name in ("train", "dev"):
+        (folder / "lattices" / f"{name}.txt").write_text(LATTICES)
     return folder
 
 
@@ -153,12 +166,7 @@ def test_each_trains_a_step_is_kept_judged_and_used(tmp_path: Path, data: Path, 
         assert found.scores[task.objective.best] is not None
         assert f"{split} set of {task.source.name}" in found.text
     if isinstance(task, Predicts):
-        lines = [
-            "\n",
-            {"parser": "so bad\n", "tagger": "so bad\n", "seq2seq": "b a\n"}.get(
-                model, "(2 (2 so) (2 bad))\n"
-            ),
-        ]
+        lines = ["\n", *ITEMS.get(model, ["(2 (2 so) (2 bad))\n"])]
         items = list(task.read_items(lines, "here"))
         assert len(task.predictor(trained, "here")(items)) == len(items) == 1
     if isinstance(task, Samples):

@@ -132,7 +132,7 @@ def _lattices(path: Path) -> None:
         shutil.copy(path, path.parent / f"{name}.txt")
     corpus = data.load_lattices(path.parent)
     if corpus.train:
-        data.lattice_dataset(corpus.train, corpus.num_characters).batch([0])
+        data.lattice_dataset(corpus.train).batch([0])
 
 
 def _listops(path: Path) -> None:

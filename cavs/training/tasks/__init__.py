@@ -11,6 +11,8 @@ from cavs.training.tasks.images import ImageSource as ImageSource
 from cavs.training.tasks.images import ImageTask as ImageTask
 from cavs.training.tasks.labelled_trees import TreeSource as TreeSource
 from cavs.training.tasks.labelled_trees import check_arity as check_arity
+from cavs.training.tasks.lattices import LatticeSource as LatticeSource
+from cavs.training.tasks.lattices import LatticeTask as LatticeTask
 from cavs.training.tasks.parser import ParserTask as ParserTask
 from cavs.training.tasks.parser import TreebankSource as TreebankSource
 from cavs.training.tasks.registry import MODELS as MODELS
@@ -31,5 +33,5 @@ from cavs.training.tasks.tagging import TaggedSource as TaggedSource
 from cavs.training.tasks.tagging import TaggingTask as TaggingTask
 from cavs.training.tasks.text import TextSource as TextSource
 from cavs.training.tasks.text import TextTask as TextTask
-from cavs.training.tasks.trees import TREE_MODELS as TREE_MODELS
+from cavs.training.tasks.tree_models import TREE_MODELS as TREE_MODELS
 from cavs.training.tasks.trees import TreeTask as TreeTask

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class Predicts(ABC):
-    """A task whose models predict something for each line of input.
+    """A task whose models predict something for each item of input.
 
     Attributes:
-        items: what is read, one on a line, as errors name it.
+        items: what is read, as errors name it.
         prediction_options: the options of prediction.
     """
 
@@ -26,24 +26,12 @@ class Predicts(ABC):
 
     @classmethod
     @abstractmethod
-    def read_item(cls, line: str, source: str, number: int) -> Any:
-        """The item on line `number` of `source`, None if it is blank. Raises DataError."""
-
-    @classmethod
     def read_items(cls, lines: Iterable[str], source: str) -> Iterator[Any]:
-        """The items to predict for, one from each line that is not blank.
+        """The items to predict for, each as soon as its lines have been read.
 
         Raises:
             DataError: there is no item, or one is malformed; names `source` and the line.
         """
-        empty = True
-        for number, line in enumerate(lines, 1):
-            item = cls.read_item(line, source, number)
-            if item is not None:
-                empty = False
-                yield item
-        if empty:
-            raise DataError(f"[data] {source}: expected {cls.items}, got none; write some")
 
     @classmethod
     @abstractmethod
@@ -58,6 +46,27 @@ class Predicts(ABC):
             json: whether each line is a JSON object, with probabilities.
             options: the given ones among `prediction_options`.
         """
+
+
+class PredictsLines(Predicts):
+    """A task whose models predict something for each line of input."""
+
+    @classmethod
+    @abstractmethod
+    def read_item(cls, line: str, source: str, number: int) -> Any:
+        """The item on line `number` of `source`, None if it is blank. Raises DataError."""
+
+    @classmethod
+    def read_items(cls, lines: Iterable[str], source: str) -> Iterator[Any]:
+        """See `Predicts`; one from each line that is not blank."""
+        empty = True
+        for number, line in enumerate(lines, 1):
+            item = cls.read_item(line, source, number)
+            if item is not None:
+                empty = False
+                yield item
+        if empty:
+            raise DataError(f"[data] {source}: expected {cls.items}, got none; write some")
 
 
 class Samples(ABC):

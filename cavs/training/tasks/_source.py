@@ -49,6 +49,8 @@ class Source(ABC):
                 raise InputError(f"[train] expected {what} as {name}, got {shown(value)}; pass one")
         for name, (least, most) in self.ranges.items():
             value = getattr(self, name)
+            if value is None:
+                continue
             if value < least:
                 raise InputError(
                     f"[train] expected {name} of at least {least}, got {value}; raise it"

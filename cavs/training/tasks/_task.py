@@ -114,6 +114,11 @@ class Task(ABC):
         return cls.model_of(name).contract
 
     @classmethod
+    def build(cls, name: str, arguments: Mapping[str, Any]) -> Any:
+        """The built-in model of a name, with fresh parameters, from its arguments."""
+        return cls.model_of(name).make(**arguments)
+
+    @classmethod
     def options_of(cls, name: str) -> tuple[Option, ...]:
         """The options of a built-in model, with its defaults; `name` is the model's or the
         task's."""
@@ -156,7 +161,7 @@ class Task(ABC):
                 does not fit the task; DataError: names the missing or malformed data.
         """
         if user is not None:
-            user.check_class(cls.model_of(name).contract.base)
+            user.check_class(cls.contract_of(name, given).base)
         settings = complete(cls.options_of(name), given, cls.case(given))
         if cls.has_words or user is not None:  # the embedding has the same learning rate by default
             settings.setdefault("embedding_lr", settings["lr"])
@@ -245,7 +250,7 @@ class Task(ABC):
             InputError: a user's model cannot be built, or does not fit the task.
         """
         if self.user is None:
-            function = self.built_in.make(**self.arguments)
+            function = self.build(self.built_in.name, self.arguments)
         else:
             function = self.user.build(self.arguments)
             contract = self.contract_of(self.built_in.name, self.arguments)

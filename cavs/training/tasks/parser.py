@@ -32,7 +32,7 @@ from cavs.training.metrics import judging, placed, total
 from cavs.training.objective import Batches, Inputs, Judged, Loss, Objective, ShouldStop
 from cavs.training.options import with_defaults
 from cavs.training.parsing import Buffers, parse, parse_with_scores
-from cavs.training.tasks._abilities import Predicts
+from cavs.training.tasks._abilities import PredictsLines
 from cavs.training.tasks._embedding import VECTORS_OPTION, EmbedsWords, with_vectors
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
@@ -104,7 +104,7 @@ class Parsing(Objective):
         return f"F1 {100 * scores['f1']:5.2f} %  exact {100 * scores['exact']:5.2f} %"
 
 
-class ParserTask(EmbedsWords, SameInputs, Predicts):
+class ParserTask(EmbedsWords, SameInputs, PredictsLines):
     """Learns the binary trees of a treebank."""
 
     task_name, unit, source_type = "parser", "trees", TreebankSource

@@ -12,6 +12,7 @@ from cavs.training.config import TrainingConfig
 from cavs.training.tasks._task import Task
 from cavs.training.tasks.expressions import ExpressionTask
 from cavs.training.tasks.images import ImageTask
+from cavs.training.tasks.lattices import LatticeTask
 from cavs.training.tasks.parser import ParserTask
 from cavs.training.tasks.sentences import SentenceTask
 from cavs.training.tasks.seq2seq import ReversalTask
@@ -29,6 +30,7 @@ TASKS: tuple[type[Task], ...] = (
     ParserTask,
     TaggingTask,
     ReversalTask,
+    LatticeTask,
 )
 
 #: Maps each built-in model's name to its task.

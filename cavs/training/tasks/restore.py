@@ -18,7 +18,7 @@ from cavs.training.arrays import check_arrays
 from cavs.training.checkpoint import Checkpoint, load_checkpoint
 from cavs.training.tasks._task import Function, Task
 from cavs.training.tasks.registry import MODELS, find_task
-from cavs.training.tasks.trees import TREE_MODELS
+from cavs.training.tasks.tree_models import TREE_MODELS
 from cavs.training.user_model import UserModel, said_of
 
 _FEW_ELEMENTS, _LONGEST_NAME = 1 << 20, 500
@@ -114,7 +114,7 @@ def make_function(name: str, config: Mapping[str, Any]) -> Function:
             "save one by `cavs train`"
         )
     try:
-        function: Function = MODELS[name].model_of(name).make(**config)
+        function: Function = MODELS[name].build(name, config)
     except MemoryError:
         raise
     except Exception as error:  # arguments of a file may raise anything

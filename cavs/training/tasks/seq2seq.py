@@ -17,7 +17,7 @@ from cavs.training.decoding import Written, write_sentences
 from cavs.training.metrics import finite_total, judging, placed, predictions, total
 from cavs.training.objective import Batches, Inputs, Judged, Loss, Objective, ShouldStop
 from cavs.training.options import Integer, Option, with_defaults
-from cavs.training.tasks._abilities import Predicts
+from cavs.training.tasks._abilities import PredictsLines
 from cavs.training.tasks._embedding import EmbedsWords, vectors_option, with_vectors
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
@@ -121,7 +121,7 @@ class Writing(Objective):
         )
 
 
-class ReversalTask(EmbedsWords, SameInputs, Predicts):
+class ReversalTask(EmbedsWords, SameInputs, PredictsLines):
     """Learns to write sentences backwards."""
 
     task_name, unit, source_type = "reversal", "sentences", ReversalSource

@@ -34,7 +34,7 @@ from cavs.training.tagging import (
     tag_sentences,
     words_of,
 )
-from cavs.training.tasks._abilities import Predicts
+from cavs.training.tasks._abilities import PredictsLines
 from cavs.training.tasks._embedding import VECTORS_OPTION, EmbedsWords, with_vectors
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
@@ -85,7 +85,7 @@ class TaggedSource(Source):
         return (path.stem if path.is_file() else path.name) or "data"
 
 
-class TaggingTask(EmbedsWords, Predicts):
+class TaggingTask(EmbedsWords, PredictsLines):
     """Tags the words of sentences."""
 
     task_name, unit, source_type = "tagging", "sentences", TaggedSource

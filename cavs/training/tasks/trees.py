@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import repeat
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -24,12 +24,11 @@ from cavs.data import (
     tree_dataset,
 )
 from cavs.errors import DataError, InputError
-from cavs.models import CLASSIFIERS, ChildSumTreeLSTM, NaryTreeLSTM
 from cavs.training.config import EMBEDDING_OPTIONS, TRAINING_OPTIONS, TrainingConfig
-from cavs.training.contract import ID, Contract, FunctionContract
+from cavs.training.contract import Contract
 from cavs.training.metrics import Classification, evaluate, predictions
 from cavs.training.options import Choice, Flag, Option, Text
-from cavs.training.tasks._abilities import Predicts
+from cavs.training.tasks._abilities import PredictsLines
 from cavs.training.tasks._embedding import FIRST_VALUES_OPTIONS, EmbedsWords, with_vectors
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
@@ -38,7 +37,7 @@ from cavs.training.tasks._options import (
     size_option,
     source_option,
 )
-from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel, Evaluation
+from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, Evaluation
 from cavs.training.tasks.labelled_trees import (
     TreeSource,
     check_arity,
@@ -46,20 +45,21 @@ from cavs.training.tasks.labelled_trees import (
     most_children,
     tokens_of,
 )
+from cavs.training.tasks.tree_models import (
+    BUILT_IN,
+    NO_TYPES,
+    SHAPE,
+    SHAPED_CONTRACT,
+    build,
+    reasons_of,
+    types_of,
+)
 
 if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
 
 EVALUATION_BATCH_SIZE = 256
 LISTOPS = "ListOps"
-_MEANING = "classify all vertices of labelled trees"
-_CONTRACT = Contract(
-    {"": FunctionContract({"word": ID, "label": ID}, {"logits": ("num_classes",), "loss": ()})}
-)
-TREE_MODELS: dict[str, type[cavs.VertexFunction]] = {
-    name: CLASSIFIERS[name] for name in ("tree-lstm", "nary-tree-lstm", "tree-gru", "tree-fc")
-}
-_FORGETS_BY_WORD = "w_f.weight"
 # Defaults for the built-in expressions that differ from those for a treebank: expressions have few
 # words, many labels without errors, and operators that must be learnt exactly.
 _FOR_LISTOPS: dict[str, Any] = {
@@ -72,13 +72,11 @@ _FOR_LISTOPS: dict[str, Any] = {
 }
 
 
-class TreeTask(EmbedsWords, Predicts):
+class TreeTask(EmbedsWords, PredictsLines):
     """Classifies all vertices of labelled trees."""
 
     task_name, unit, source_type = "trees", "trees", TreeSource
-    models = tuple(
-        BuiltInModel(name, _MEANING, make, _CONTRACT) for name, make in TREE_MODELS.items()
-    )
+    models = BUILT_IN
     own_options = (
         Option(
             "data",
@@ -99,6 +97,14 @@ class TreeTask(EmbedsWords, Predicts):
             "all",
             "train on the labels of all vertices or of the root only",
             group="data",
+        ),
+        Option(
+            "types",
+            Choice((NO_TYPES, SHAPE)),
+            NO_TYPES,
+            "whether phrases have weights by their shape: those whose first child is the heavier "
+            "one, those whose last is, and leaves",
+            group="model",
         ),
         # Sizes and dropout of Tai et al. 2015.
         size_option("embedding_size", 300, otherwise=(LISTOPS, 50)),
@@ -132,6 +138,7 @@ class TreeTask(EmbedsWords, Predicts):
         source: TreeSource,
         *,
         min_count: int = 1,
+        types: Literal["none", "shape"] = "none",
         embedding_std: float | None = None,
         vectors: str | None = None,
         progress: bool = False,
@@ -143,6 +150,7 @@ class TreeTask(EmbedsWords, Predicts):
             name: the name of the model, one of `TREE_MODELS`.
             source: the source of the trees.
             min_count: words that occur fewer times read as unknown.
+            types: whether vertices have types, by the shape of the tree (`tree_dataset`).
             embedding_std: standard deviation of the initial embedding; None: the layer's own.
             vectors: a file of word vectors that the embedding begins with, and which give it its
                 size; all words of the trees that have one are known, whatever `min_count`.
@@ -163,7 +171,9 @@ class TreeTask(EmbedsWords, Predicts):
             **NO_EMBEDDING_DROPOUT,
             **sizes,
         }
-        if cls.model_of(name).make is NaryTreeLSTM:
+        if types != NO_TYPES:  # without, arguments are those of checkpoints before there were any
+            arguments["types"] = types
+        if cls.model_of(name).name == "nary-tree-lstm":
             arguments["arity"] = max(1, most_children(corpus.train))
         task = cls(name, arguments, vocabulary, source, corpus)
         task._embedding_std = embedding_std
@@ -172,6 +182,16 @@ class TreeTask(EmbedsWords, Predicts):
             task.made_with["min_count"] = min_count
         task.begin_with_vectors(vectors, found)
         return task
+
+    @classmethod
+    def contract_of(cls, name: str, arguments: Mapping[str, Any]) -> Contract:
+        if types_of(arguments) == SHAPE:
+            return SHAPED_CONTRACT
+        return super().contract_of(name, arguments)
+
+    @classmethod
+    def build(cls, name: str, arguments: Mapping[str, Any]) -> Any:
+        return build(name, arguments)
 
     def make_objective(self) -> Classification:
         return Classification()
@@ -202,22 +222,21 @@ class TreeTask(EmbedsWords, Predicts):
             check_arity(function, self.split(split), f"the {split} set")
 
     def reasons_without_gradient(self, names: Sequence[str]) -> dict[str, str]:
-        """See `Task`: the weights of words in the forget gates, in trees of constituents."""
-        forgets = self.user is None and self.built_in.make in (ChildSumTreeLSTM, NaryTreeLSTM)
-        if not forgets or _FORGETS_BY_WORD not in names:
+        """See `Task`: the weights of a phrase's own word, in trees of constituents."""
+        if self.user is not None:
             return {}
-        if any(map(has_inner_word, self.split("train"))):
-            return {}
-        return {
-            _FORGETS_BY_WORD: "it would let a vertex's word decide what is forgotten of its "
-            "children, and in these trees only leaves have words"
-        }
+        reasons = reasons_of(self.built_in.name)
+        found = {name: reasons[name] for name in names if name in reasons}
+        return {} if found and any(map(has_inner_word, self.split("train"))) else found
 
     def train_set(self, config: TrainingConfig) -> Dataset:
-        return tree_dataset(self.split("train"), self.words, labels=config.labels)
+        return tree_dataset(
+            self.split("train"), self.words, labels=config.labels, types=types_of(self.arguments)
+        )
 
     def batches(self, split: str, batch_size: int | None = None) -> Loader:
-        return _loader(self.split(split), self.words, batch_size, cache=True)
+        types = types_of(self.arguments)
+        return _loader(self.split(split), self.words, batch_size, types, cache=True)
 
     @classmethod
     def evaluate(
@@ -231,7 +250,8 @@ class TreeTask(EmbedsWords, Predicts):
         model, words = trained.model(), trained.words
         trees, what = _trees_of(trained, split, data)
         check_arity(model.function, trees, what)
-        scores = evaluate(model, _loader(trees, words, batch_size))
+        types = types_of(trained.checkpoint.config)
+        scores = evaluate(model, _loader(trees, words, batch_size, types))
         assert scores is not None
         return Evaluation(
             scores.to_dict(),
@@ -261,12 +281,13 @@ class TreeTask(EmbedsWords, Predicts):
         """
         del options
         model, words = trained.model().eval(), trained.words
+        types = types_of(trained.checkpoint.config)
 
         def predict(trees: list[LabelledTree]) -> list[str]:
             if not trees:
                 return []
             check_arity(model.function, trees, source)
-            batch, inputs = tree_dataset(trees, words).batch(np.arange(len(trees)))
+            batch, inputs = tree_dataset(trees, words, types=types).batch(np.arange(len(trees)))
             with cavs.no_grad():
                 out = model(batch, outputs=["logits"], **inputs)
             labels = cavs.unbatch(batch, predictions(out["logits"]).astype(np.int32))
@@ -295,11 +316,16 @@ def _as_json(tree: LabelledTree, labels: Any, shares: Any, all: bool) -> dict[st
 
 
 def _loader(
-    trees: Sequence[LabelledTree], words: Vocabulary, batch_size: int | None, *, cache: bool = False
+    trees: Sequence[LabelledTree],
+    words: Vocabulary,
+    batch_size: int | None,
+    types: Literal["none", "shape"],
+    *,
+    cache: bool = False,
 ) -> Loader:
     """Batches of trees to judge a model by."""
     size = EVALUATION_BATCH_SIZE if batch_size is None else batch_size
-    return Loader(tree_dataset(trees, words), size, cache=cache)
+    return Loader(tree_dataset(trees, words, types=types), size, cache=cache)
 
 
 def _trees_of(trained: Trained, split: str, data: str | None) -> tuple[list[LabelledTree], str]:

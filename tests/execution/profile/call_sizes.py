@@ -78,11 +78,20 @@ def chains(count: int, length: int) -> cavs.GraphBatch:
     return cavs.batch([chain] * count)
 
 
-def lattice_of(length: int) -> list[list[int]]:
-    def words(j: int) -> list[int]:
-        return [b for b in range(max(0, j - 4), j - 1) if RANDOM.random() < 0.3]
-
-    return [[], *([j - 1, *words(j)] for j in range(1, length))]
+def lattice_of(length: int) -> cavs.InputGraph:
+    children: list[list[int]] = [[]]
+    types, characters = ["char"], [0]
+    for j in range(1, length):
+        found = [characters[-1]]
+        for b in range(max(0, j - 4), j - 1):
+            if RANDOM.random() < 0.3:
+                found.append(len(children))
+                children.append([characters[b]])
+                types.append("word")
+        characters.append(len(children))
+        children.append(found)
+        types.append("char")
+    return cavs.InputGraph(children, types=types)
 
 
 def tree_lstm(dtype: str, kind: Any, count: int, vocabulary: int = 20_000) -> Case:
@@ -118,16 +127,14 @@ def vae(dtype: str, count: int, samples: int) -> Case:
 
 
 def lattice(dtype: str, count: int) -> Case:
-    case = Case(models.LatticeLSTM(20_000, 50, 200, 10), dtype)
-    children = [lattice_of(int(RANDOM.integers(20, 60))) for _ in range(count)]
-    graphs = cavs.batch([cavs.InputGraph(c) for c in children])
-    kinds = [float(i > 0) for c in children for edges in c for i in range(len(edges))]
+    case = Case(models.LatticeLSTM(20_000, 20_000, 50, 200, 10), dtype)
+    graphs = cavs.batch([lattice_of(int(RANDOM.integers(20, 60))) for _ in range(count)])
+    characters, words = (len(graphs.vertices(kind)) for kind in ("char", "word"))
     case.call(
         graphs,
-        character=ids(graphs.num_vertices, 20_000),
-        word=ids(graphs.num_edges, 20_000),
-        kind=np.array(kinds, dtype),
-        label=ids(graphs.num_vertices, 10),
+        character=ids(characters, 20_000),
+        word=ids(words, 20_000),
+        label=ids(characters, 10),
     )
     return case
 
