@@ -222,7 +222,6 @@ class _Grown:
                     "value of the vertex, such as the sum over its children"
                 )
         self._whole, self._model = model.inputs, asked.stepwise()
-        self._check_names = model._checker.check_names
         trace = self._model._compiler.trace
         spaces = {name: spec.rows for name, spec in (self._whole | trace.inputs).items()}
         outputs_of = {name: node.space for name, node in trace.function.pushes.items()}
@@ -262,9 +261,13 @@ class _Grown:
 
     def _given(self, growth: Growth, fresh: Fresh) -> dict[Name, Array]:
         """The inputs of a level's new vertices."""
-        self._check_names(growth.inputs)
         found = {}
         for name, x in growth.inputs.items():
+            if not isinstance(name, str) or name not in self._whole:
+                raise InputError(
+                    f"[unfold] expected inputs among {sorted(self._whole)}, got {shown(name)}; "
+                    "leave it out or rename it"
+                )
             rows, spec = host_array(x, "unfold"), self._whole[name]
             has_row = self._types.has_row(name, fresh.types, len(fresh.vertices))
             shape = (int(has_row.sum()), *spec.shape)
