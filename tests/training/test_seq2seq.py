@@ -108,9 +108,12 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
 def test_sentences_are_chosen_and_words_are_those_of_the_whole_text(tmp_path: Path) -> None:
     write_text(tmp_path)
     (tmp_path / "train.txt").write_text("a b\nc d e\n\na\nb\n")
+    whole = ReversalSource(str(tmp_path), max_length=2).load()
+    assert whole.train == [["a", "b"], ["c", "d"], ["e"], ["a"], ["b"]]
     corpus = ReversalSource(str(tmp_path), max_length=2, num_train=2).load()
-    assert corpus.train == [["a", "b"], ["a"]]
-    assert max(map(len, corpus.test)) <= 2
+    assert corpus.train == whole.train[:2]
+    text = [line.split() for line in (tmp_path / "test.txt").read_text().splitlines()]
+    assert corpus.test == [words for words in text if len(words) <= 2]
     for name in ("valid", "test"):
         (tmp_path / f"{name}.txt").write_text("e\n")
     task, _ = make_task("seq2seq", {"data": str(tmp_path), "max_length": 2, "num_train": 2})
@@ -137,6 +140,8 @@ def test_bad_use_is_one_line(
 ) -> None:
     best = str(run / "best.safetensors")
     (tmp_path / "train.txt").write_text("a b c d\n")
+    for name in ("valid", "test"):
+        (tmp_path / f"{name}.txt").write_text("a b\n")
     cases: list[tuple[list[str], str, str]] = [
         (["train", "seq2seq", "--data", str(tmp_path / "none")], "", "train.txt, valid.txt and"),
         (["predict", best], "", "expected sentences, one on a line, words apart by blanks, got no"),
@@ -153,9 +158,7 @@ def test_bad_use_is_one_line(
         error = capsys.readouterr().err
         assert error.count("\n") == 1
         assert re.search(message, error), (arguments, error)
-    for name in ("valid", "test"):
-        (tmp_path / f"{name}.txt").write_text("a\n")
-    with pytest.raises(DataError, match=r"sentences of up to 1 words in train.txt, got none; rai"):
+    with pytest.raises(DataError, match=r"sentences of up to 1 words in valid.txt, got none; rai"):
         ReversalSource(str(tmp_path), max_length=1).load()
 
 
