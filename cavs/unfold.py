@@ -261,8 +261,9 @@ class _Grown:
 
     def _given(self, growth: Growth, fresh: Fresh) -> dict[Name, Array]:
         """The inputs of a level's new vertices."""
+        given: Mapping[Any, Any] = growth.inputs
         found = {}
-        for name, x in growth.inputs.items():
+        for name, x in given.items():
             if not isinstance(name, str) or name not in self._whole:
                 raise InputError(
                     f"[unfold] expected inputs among {sorted(self._whole)}, got {shown(name)}; "
