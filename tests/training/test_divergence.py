@@ -66,6 +66,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         ("sentence-vae", "text", []),
         ("tree-vae", "generated", ["--latent-size", "2"]),
         ("parser", "trees", []),
+        ("seq2seq", "text", []),
     ],
 )
 def test_every_task_says_that_it_diverges(
