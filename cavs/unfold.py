@@ -14,6 +14,7 @@ from cavs.call import Part
 from cavs.core.ir import Name
 from cavs.core.ops._def import SpaceKind
 from cavs.core.stepwise import Known, State
+from cavs.core.traced_vertex import InputSpec
 from cavs.device.taking import host_array
 from cavs.errors import GraphError, InputError, ShapeError
 from cavs.grown_graphs import Fresh, GrownGraphs, LevelBatch, integers_of
@@ -312,11 +313,14 @@ class _Grown:
                     continue  # the call says that it is missing
                 fill = -1 if spec.dtype == "int32" else 0
                 own = given.get(name)
-                dtype = spec.dtype if own is None else own.dtype
+                dtype = self._dtype_of(spec) if own is None else own.dtype
                 inputs[name] = np.full((count, *spec.shape), fill, dtype)
                 if own is not None:
                     inputs[name][place[batch.new_rows[new]]] = own
         return inputs
+
+    def _dtype_of(self, spec: InputSpec) -> Any:
+        return np.int32 if spec.dtype == "int32" else self._model.dtype
 
     def finish(self) -> Unfolded:
         """All vertices, graph after graph."""
@@ -330,8 +334,7 @@ class _Grown:
         for name, spec in self._model.inputs.items():
             if isinstance(name, str) and spec.space == "vertex" and name not in inputs:
                 # Needed, and yet never given: no vertex has a type that pulls it.
-                dtype = np.int32 if spec.dtype == "int32" else self._model.dtype
-                inputs[name] = np.zeros((0, *spec.shape), dtype)
+                inputs[name] = np.zeros((0, *spec.shape), self._dtype_of(spec))
         for name, held in self._outputs.items():
             if not isinstance(name, State):
                 has_row = self._types_of_outputs.has_row(name, codes, len(order))
