@@ -78,15 +78,13 @@ class TypesOfInputs:
             name: last - first
             for name, (first, _, last) in zip(self._order.names, schedule.type_rows, strict=True)
         }
-        edges = {
-            each: len(schedule.edge_rows(i)["child"]) for i, each in enumerate(self._order.lists)
-        }
 
         def count(rows: Rows) -> int:
             if not isinstance(rows, Typed):
                 return graphs.num_graphs
             if rows.kind is SpaceKind.EDGE:
-                return sum(edges[each] for each in rows.lists)
+                numbers = map(self._order.lists.index, rows.lists)
+                return sum(len(schedule.edge_rows(number)["child"]) for number in numbers)
             return sum(counts[str(name)] for name in rows.members)
 
         return [count(spec.rows) for spec in self._specs]

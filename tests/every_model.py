@@ -13,8 +13,10 @@ import numpy as np
 import cavs
 from cavs import models
 from cavs.data import (
+    TaggedSentence,
     Vocabulary,
     chain_graph,
+    character_vocabulary,
     generate_listops,
     language_model_dataset,
     language_model_vocabulary,
@@ -22,6 +24,8 @@ from cavs.data import (
     production_dataset,
     production_vocabulary,
     seq2seq_dataset,
+    tag_vocabulary,
+    tagger_dataset,
     transition_dataset,
 )
 from cavs.data.listops_generator import ListOpsGenerator
@@ -102,6 +106,22 @@ def _tagger(**options: Any) -> Trained:
     return Trained(program, loss)
 
 
+def _character_tagger(**options: Any) -> Trained:
+    sentences = [
+        TaggedSentence(("a", "bac", "a"), ("X", "Y", "Z")),
+        TaggedSentence(("abba",), ("Y",)),
+        TaggedSentence(("a", "a"), ("X", "X")),
+    ]
+    words, characters = Vocabulary(["<unk>", "a"]), character_vocabulary(["abc"])
+    samples = tagger_dataset(sentences, words, tag_vocabulary(sentences), characters)
+    function = models.CharacterTagger(
+        2, len(characters), 4, 3, 4, 5, 3, dropout=0.3, embedding_dropout=0.3
+    )
+    model = cavs.compile(function, **options)
+    batch, inputs = samples.batch(range(3))
+    return Trained(model, lambda: model(batch, **inputs)["loss"].sum())
+
+
 def _language_model(**options: Any) -> Trained:
     function = models.LSTMLanguageModel(len(WORDS), 5, 2, init_scale=0.5, dropout=0.3)
     model = cavs.compile(function, **options)
@@ -168,6 +188,7 @@ def _seq2seq(**options: Any) -> Trained:
 MODELS: dict[str, Make] = {
     **{name: partial(_classifier, case) for name, case in model_cases.CASES.items()},
     "bilstm": _tagger,
+    "character-tagger": _character_tagger,
     "lstm-lm": _language_model,
     "vae": partial(_images, models.VAE, _weighted),
     "sbn": partial(_images, models.SigmoidBeliefNetwork, _scored),

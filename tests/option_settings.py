@@ -35,6 +35,7 @@ MODEL_CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "tree-vae": ("", {**TREES, **LATENT}),
     "parser": ("trees", {**WORDS, "min_count": 1}),
     "seq2seq": ("text", WORDS),
+    "tagger": ("tags", {**WORDS, "character_size": 3, "character_hidden_size": 4}),
 }
 
 

@@ -52,14 +52,17 @@ def changed(old: str, new: str) -> str:
 
 
 def write_small_data(folder: Path) -> Path:
-    """Writes ``text``, ``trees`` and ``digits.npz``, data for each task that needs some."""
-    for name in ("text", "trees"):
+    """Writes ``text``, ``trees``, ``tags`` and ``digits.npz``, data for each task that needs
+    some."""
+    for name in ("text", "trees", "tags"):
         (folder / name).mkdir()
     for name in ("train", "valid", "test"):
         (folder / "text" / f"{name}.txt").write_text("a b c\nb a\nc b a c\n" * 10)
     for name in ("train", "dev", "test"):
         text = "(3 (2 so) (4 (2 very) (3 good)))\n(1 (1 very) (1 bad))\n" * 4
         (folder / "trees" / f"{name}.txt").write_text(text + "(2 (2 once) (2 so))\n")
+        tagged = [f"so|O is|O Ann{i}|I-PER\nvery|O bad{i % 3}|O\n" for i in range(6)]
+        (folder / "tags" / f"{name}.txt").write_text("".join(tagged))
     rng = np.random.default_rng(0)
     bits = {name: rng.integers(0, 2, (20, 784)) for name in ("train", "valid", "test")}
     packed = {name: np.packbits(x.astype(np.uint8), axis=1) for name, x in bits.items()}

@@ -28,7 +28,7 @@ class FloatBuffer {
   float* data() const { return reinterpret_cast<float*>(arena_.data()); }
 
  private:
-  Arena arena_;
+  Arena arena_{host_allocator()};
 };
 
 }  // namespace cavs::dynamic

@@ -21,15 +21,16 @@ def add_parser(commands: Any) -> None:
         "evaluate",
         help="how good a checkpoint is",
         description="Prints the scores of a checkpoint: of a classifier of trees the accuracy at "
-        "the roots and over all vertices, of a model that writes sentences the share of faultless "
-        "ones, of a generative model what its training is judged by.",
+        "the roots and over all vertices, of a tagger the F1 of names and the accuracy of all "
+        "words and of those not seen in training, of a model that writes sentences the share of "
+        "faultless ones, of a generative model what its training is judged by.",
     )
     add_checkpoint(parser)
     parser.add_argument(
         "--data",
         metavar="PATH",
-        help="data as for training, or one file of trees as the test set (default: the data that "
-        "the checkpoint was trained on)",
+        help="data as for training, or one file of trees, or of tagged sentences, all of which are "
+        "the test set (default: the data that the checkpoint was trained on)",
     )
     parser.add_argument(
         "--split", choices=("train", "dev", "test"), default="test", help="(default: test)"

@@ -1,4 +1,4 @@
-"""``cavs predict``: labels of the trees, or what is made of the sentences, on standard input."""
+"""``cavs predict``: labels of trees, or what is made of sentences, on standard input."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def add_parser(commands: Any) -> None:
         "(-1 (-1 so) (-1 good)); its labels are not looked at, -1 means none. ListOps "
         "expressions such as [MAX 2 9 [MIN 4 7 ] 0 ] are read too. A parser reads sentences, words "
         "apart by blanks, and prints the tree of each, which a classifier of trees can read; a "
-        "model that writes sentences reads the same, and prints what it writes. Blank lines are "
-        "skipped.",
+        "tagger prints each as word|TAG, and a model that writes sentences prints what it writes. "
+        "Blank lines are skipped.",
     )
     add_checkpoint(parser)
     add_options(parser, USE.options(), default=None)
@@ -41,14 +41,16 @@ def add_parser(commands: Any) -> None:
         "--batch-size",
         type=integer(1),
         metavar="N",
-        help="trees in a batch (default: 64; 1 on a terminal, which answers line by line)",
+        help="trees, or sentences, in a batch (default: 64; 1 on a terminal, which answers line by "
+        "line)",
     )
     parser.add_argument(
         "--json",
         action="store_true",
         help="print a JSON object a line: of trees label and probabilities (of classes 0, 1, ...), "
-        "with --all also tree and vertices; of a parser tree and log_probability; of a model that "
-        "writes sentences output and log_probability, with --beam also hypotheses",
+        "with --all also tree and vertices; of a parser tree and log_probability; of a tagger "
+        "words, tags and probabilities (of each word, by tag); of a model that writes sentences "
+        "output and log_probability, with --beam also hypotheses",
     )
     add_device(parser)
     add_threads(parser)
@@ -57,7 +59,7 @@ def add_parser(commands: Any) -> None:
 
 @cavs.detect_nonfinite()
 def run(options: argparse.Namespace) -> int:
-    """Prints a line for each tree."""
+    """Prints a line for each tree or sentence."""
     trained, task, given = USE.begin(options)
     size = options.batch_size or (1 if sys.stdin.isatty() else 64)
     predict = task.predictor(trained, SOURCE, json=options.json, **given)

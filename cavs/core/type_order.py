@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import permutations
 from typing import Any
 
@@ -39,6 +40,10 @@ class TypeOrder:
         """The same in numbers, as schedules are made from: names; the number of each type that was
         given; (parents, children or -1) of each list; and of each type whether it is batched, and
         whether its leaves are apart."""
+        return self._numbers
+
+    @cached_property
+    def _numbers(self) -> tuple[Any, ...]:  # once: each call of a model asks for them
         number = {name: i for i, name in enumerate(self.names)}
         return (
             self.names,

@@ -67,7 +67,15 @@ from cavs.data.sentence_pairs import read_snli as read_snli
 from cavs.data.seq2seq import seq2seq_dataset as seq2seq_dataset
 from cavs.data.stanford import StanfordCorpus as StanfordCorpus
 from cavs.data.stanford import load_stanford as load_stanford
+from cavs.data.tagger_graphs import WORD_BOUNDARY as WORD_BOUNDARY
+from cavs.data.tagger_graphs import character_vocabulary as character_vocabulary
+from cavs.data.tagger_graphs import tagger_dataset as tagger_dataset
+from cavs.data.tagger_graphs import tagger_graph as tagger_graph
+from cavs.data.tags import TaggedCorpus as TaggedCorpus
 from cavs.data.tags import TaggedSentence as TaggedSentence
+from cavs.data.tags import load_tagged as load_tagged
+from cavs.data.tags import name_f1 as name_f1
+from cavs.data.tags import name_spans as name_spans
 from cavs.data.tags import read_tagged as read_tagged
 from cavs.data.tags import tag_vocabulary as tag_vocabulary
 from cavs.data.tags import tagging_dataset as tagging_dataset

@@ -8,6 +8,9 @@ and :class:`LSTMLanguageModel` drop them by default, as their papers do. With ma
 cells of equal words differ, and all are computed; with masks by id the cell of each distinct word
 is computed once (:func:`cavs.ops.dropout`).
 
+:class:`CharacterTagger` is one function of several types of vertices, and has sizes of characters
+beside those of words.
+
 :class:`LSTMLanguageModel`, :class:`VAE`, :class:`SigmoidBeliefNetwork`, :class:`SentenceVAE` and
 :class:`TreeVAE` are generative models, of text, images and trees;
 :class:`ShiftReduceParser` decides the structure of its graphs itself, and
@@ -17,6 +20,7 @@ is computed once (:func:`cavs.ops.dropout`).
 from cavs import VertexFunction as _VertexFunction
 from cavs._signatures import publish as _publish
 from cavs.models.bilstm import BiLSTMTagger as BiLSTMTagger
+from cavs.models.character_tagger import CharacterTagger as CharacterTagger
 from cavs.models.dag_rnn import DAGRNN as DAGRNN
 from cavs.models.gru import GRU as GRU
 from cavs.models.lattice_lstm import LatticeLSTM as LatticeLSTM

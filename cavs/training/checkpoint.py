@@ -39,6 +39,7 @@ class Checkpoint:
         model: name of the model, as the command line calls it.
         config: arguments that make the model.
         vocabulary: the vocabulary of the words; None if there are none.
+        vocabularies: further vocabularies by name, such as that of tags.
         parameters: maps each attribute path to the values of its parameter.
         optimizer: the optimizer's arrays; empty where a run cannot go on from here.
         best: the best parameters so far; empty if they equal `parameters`.
@@ -58,6 +59,7 @@ class Checkpoint:
     objective: Arrays = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     user: UserModel | None = None
+    vocabularies: dict[str, Vocabulary] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         held = f"{len(self.parameters)} parameters, vocabulary {shown(self.vocabulary)}"
@@ -84,19 +86,20 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
         for prefix, attribute in _GROUPS
         for name, array in getattr(checkpoint, attribute).items()
     }
-    words = checkpoint.vocabulary
-    vocabulary = words and {"tokens": words.to_list(), "unknown": words.unknown}
+    others = {name: _values_of(other) for name, other in checkpoint.vocabularies.items()}
     try:
         metadata = {
             "format": FORMAT,
             "format_version": str(FORMAT_VERSION),
             "model": checkpoint.model,
             "config": json.dumps(checkpoint.config),
-            "vocabulary": json.dumps(vocabulary),
+            "vocabulary": json.dumps(_values_of(checkpoint.vocabulary)),
             "training": json.dumps(checkpoint.training),
         }
         if checkpoint.user is not None:
             metadata["user_model"] = json.dumps(checkpoint.user.to_dict())
+        if others:
+            metadata["vocabularies"] = json.dumps(others)
         content = to_bytes(tensors, metadata)
     except (TypeError, ValueError, RecursionError, SafetensorError) as error:
         raise CheckpointError(
@@ -104,6 +107,13 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
             f"training that JSON holds, got something else ({error}); nothing was written"
         ) from error
     save_atomically(path, content, "checkpoint")
+
+
+def _values_of(vocabulary: Vocabulary | None) -> dict[str, Any] | None:
+    """A vocabulary as values for JSON."""
+    if vocabulary is None:
+        return None
+    return {"tokens": vocabulary.to_list(), "unknown": vocabulary.unknown}
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
@@ -232,8 +242,9 @@ def _read_metadata(
 ) -> Checkpoint:
     try:
         parts = {name: parse_json(metadata[name]) for name in ("vocabulary", "config", "training")}
-        if "user_model" in metadata:  # a built-in model has no entry, nor have older checkpoints
-            parts["user_model"] = parse_json(metadata["user_model"])
+        for name in ("user_model", "vocabularies"):  # which not all have, nor have older ones
+            if name in metadata:
+                parts[name] = parse_json(metadata[name])
         model = metadata["model"]
     except (KeyError, ValueError) as error:
         raise CheckpointError(
@@ -245,20 +256,27 @@ def _read_metadata(
     for name in ("source", "made_with", "settings", "progress"):
         if name in training.values:
             training.take_fields(name)
+    others = fields.take_fields("vocabularies") if "vocabularies" in parts else None
     return Checkpoint(
         model=model,
         config=dict(config.values),
-        vocabulary=_read_vocabulary(path, fields),
+        vocabulary=_read_vocabulary(path, fields, "vocabulary"),
         training=dict(training.values),
         user=UserModel.read(fields.take_fields("user_model")) if "user_model" in parts else None,
+        vocabularies=_read_vocabularies(path, others),
         **groups,
     )
 
 
-def _read_vocabulary(path: str | Path, fields: Fields) -> Vocabulary | None:
-    if fields.values["vocabulary"] is None:
+def _read_vocabularies(path: str | Path, others: Fields | None) -> dict[str, Vocabulary]:
+    found = {} if others is None else {n: _read_vocabulary(path, others, n) for n in others.values}
+    return {name: vocabulary for name, vocabulary in found.items() if vocabulary is not None}
+
+
+def _read_vocabulary(path: str | Path, fields: Fields, name: str) -> Vocabulary | None:
+    if fields.values[name] is None:
         return None
-    words = fields.take_fields("vocabulary")
+    words = fields.take_fields(name)
     tokens = words.take_list("tokens", "a list of words", is_text)
     unknown = words.take("unknown", "a word or null", lambda word: word is None or is_text(word))
     try:

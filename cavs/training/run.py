@@ -97,7 +97,8 @@ class TrainingRun:
                     "what the embedding begins with, got both; leave one out"
                 )
         check_arrays(path, checkpoint.parameters, dict(self.model.function.named_parameters()))
-        if checkpoint.vocabulary != self.task.vocabulary:
+        mine = self.task.vocabulary, self.task.vocabularies
+        if (checkpoint.vocabulary, checkpoint.vocabularies) != mine:
             raise CheckpointError(
                 f"[checkpoint] {path}: expected the vocabulary of the data to train on, got "
                 "another; take the same data and settings of words"
@@ -263,6 +264,7 @@ class TrainingRun:
             **arrays,
             training=training,
             user=task.user,
+            vocabularies=task.vocabularies,
         )
         save_checkpoint(self.directory / name, checkpoint)
 

@@ -46,6 +46,7 @@ struct PackedWeight {
 // The work of one thread in a sweep.
 struct ThreadProfile : ProfileEvents {
   std::vector<CallProfile> calls;  // [call]
+  int64_t batch = -1;              // at hand; -1 where its segment does not go batch by batch
   int64_t packing_ns = 0;          // weights into panels
   int64_t parts_ns = 0;            // its parts of shared work, packing included
   int64_t shares_ns = 0;           // of thread 0: all shared work, from the first part to the last

@@ -1,6 +1,8 @@
 // Binds a program to the CPU's kernels.
 #include "cpu/prepared.h"
 
+#include <algorithm>
+
 #include "cpu/kernels/blas.h"
 #include "cpu/threads.h"
 #include "program/kernels.h"
@@ -38,7 +40,20 @@ class Preparation {
       cost_of(call.edges, &out) += row_ns(program_, *call.instruction);
     }
     out.call_end = static_cast<int>(made_->calls.size());
+    out.inner = segment.space.kind == SpaceKind::kInner;
+    if (by_levels(segment.kind)) out.by_type = segments_by_type(s);
     made_->segments.push_back(out);
+  }
+
+  std::vector<int> segments_by_type(size_t s) const {
+    std::vector<int> found(static_cast<size_t>(std::max(1, program_.num_types)), -1);
+    const SegmentRange range = taking_turns(program_, s);
+    for (size_t i = range.first; i < range.last; ++i) {
+      if (program_.segments[i].kind != SegmentKind::kLevels) continue;
+      found[static_cast<size_t>(type_of(program_, program_.segments[i].space))] =
+          static_cast<int>(i);
+    }
+    return found;
   }
 
   // Of a row, or of an edge of a list.

@@ -34,6 +34,9 @@ struct PreparedSegment {
   };
 
   int call_begin = 0, call_end = 0;
+  std::vector<int> by_type;  // of the first of segments that take turns: by type the segment with
+                             // its batches, -1: none has
+  bool inner = false;        // whether it runs inner vertices alone
   std::vector<Edges> edges;
   double row_ns = 0;  // rough cost of one row, for the choice between one thread and all
 

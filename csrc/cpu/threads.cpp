@@ -5,6 +5,7 @@
 
 #include "base/thread_pool.h"
 #include "cpu/prepared.h"
+#include "cpu/turns.h"
 #include "program/kernels.h"
 #include "runtime/executable.h"
 
@@ -54,6 +55,25 @@ double shared_ns(const Executable& exe, const CpuProgram& prepared, size_t segme
   return split_ns(exe, prepared, segment, schedule, begin, end);
 }
 
+// Of the batches of segments that take turns, from the first of these on.
+double levels_ns(const Executable& exe, const CpuProgram& prepared, size_t first,
+                 const Schedule& schedule) {
+  double total = 0;
+  Turns turns;
+  for (size_t step = 0; step + 1 < schedule.step_ptr.size(); ++step) {
+    find_turns(prepared, schedule, prepared.segments[first].by_type, step, false, &turns);
+    if (worth_threads(prepared.options, turns.rows, turns.cost_ns)) {
+      total += turns.cost_ns;
+      continue;
+    }
+    for (const Turn& turn : turns.turns) {
+      const auto s = static_cast<size_t>(turn.segment);
+      total += shared_ns(exe, prepared, s, schedule, turn.begin, turn.end);
+    }
+  }
+  return total;
+}
+
 }  // namespace
 
 // Nanoseconds per row on one core of the last years, to within a small factor. It matters only
@@ -88,7 +108,11 @@ ThreadChoice choose_threads(const Executable& exe, const CpuProgram& prepared,
   double shared = 0;
   for (size_t s = 0; s < exe.program.segments.size(); ++s) {
     const Segment& segment = exe.program.segments[s];
-    if (by_levels(segment.kind)) {
+    if (segment.kind == SegmentKind::kLevels) {
+      if (taking_turns(exe.program, s).first == s) shared += levels_ns(exe, prepared, s, schedule);
+      continue;
+    }
+    if (segment.kind == SegmentKind::kSums) {
       const int type = type_of(exe.program, segment.space);
       for (const Batch& batch : schedule.batches) {
         if (batch.type == type) {

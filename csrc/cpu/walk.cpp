@@ -9,6 +9,7 @@
 #include "cpu/bind.h"
 #include "cpu/state_checks.h"
 #include "cpu/threads.h"
+#include "cpu/turns.h"
 #include "runtime/executable.h"
 
 namespace cavs {
@@ -37,7 +38,8 @@ class Walker {
       } else if (segment.kind == SegmentKind::kGlobal) {
         walk_global(s);
       } else {
-        walk_rows(s, counts_.first(segment.space), counts_.last(segment.space));
+        const int64_t first = counts_.first(segment.space), last = counts_.last(segment.space);
+        walk_rows(s, first, last, segment_of(s).cost_ns(schedule_, first, last));
       }
     }
   }
@@ -88,36 +90,60 @@ class Walker {
   }
 
   // Goes through the batches in order; of these segments each has the batches of its type.
-  void walk_batches(const SegmentRange& turns) {
-    std::vector<int> of_type(schedule_.types.size(), -1);
-    for (size_t s = turns.first; s < turns.last; ++s) {
-      const Segment& segment = program_.segments[s];
-      if (segment.kind != SegmentKind::kLevels) continue;
-      of_type[static_cast<size_t>(type_of(program_, segment.space))] = static_cast<int>(s);
-    }
-    const int64_t count = schedule_.num_batches();
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t number = program_.backward ? count - 1 - i : i;
-      const Batch& batch = schedule_.batches[static_cast<size_t>(number)];
-      const int s = of_type[static_cast<size_t>(batch.type)];
-      if (s < 0) continue;
-      const bool inner = program_.segments[s].space.kind == SpaceKind::kInner;
-      const int64_t leaves = schedule_.types[static_cast<size_t>(batch.type)].inner;
-      if (inner && batch.end <= leaves) continue;  // leaves, which ran before
+  void walk_batches(const SegmentRange& range) {
+    const std::vector<int>& segments = segment_of(static_cast<int>(range.first)).by_type;
+    const size_t count = schedule_.step_ptr.size() - 1;
+    for (size_t i = 0; i < count; ++i) {
+      const size_t step = program_.backward ? count - 1 - i : i;
+      find_turns(prepared_, schedule_, segments, step, program_.backward, &turns_);
+      if (turns_.turns.empty()) continue;
       if (stopped(0)) return;
-      level_ = number;
-      walk_rows(s, batch.begin, batch.end);
-      if (sums_follow(program_, static_cast<size_t>(s))) walk_sums(s + 1, batch.begin, batch.end);
+      if (turns_.turns.size() > 1 && worth(turns_.rows, turns_.cost_ns)) {
+        walk_together();
+        continue;
+      }
+      for (const Turn& turn : turns_.turns) {
+        if (stopped(0)) return;
+        at_batch(turn.batch);
+        walk_rows(turn.segment, turn.begin, turn.end, turn.cost_ns);
+        if (sums_follow(turn.segment)) walk_sums(turn.segment + 1, turn.begin, turn.end);
+      }
     }
-    level_ = -1;
+    at_batch(-1);
   }
+
+  // Runs batches that do not wait for each other at once: threads meet once, and not for each.
+  void walk_together() {
+    share(count_, [&](int thread, int part) {
+      const TurnRow first = first_of_part(prepared_, schedule_, turns_, part, count_);
+      const TurnRow last = first_of_part(prepared_, schedule_, turns_, part + 1, count_);
+      for (size_t t = first.turn; t < turns_.turns.size() && t <= last.turn; ++t) {
+        const Turn& turn = turns_.turns[t];
+        if (!bound_.profile.empty()) bound_.profile[static_cast<size_t>(thread)].batch = turn.batch;
+        run_rows(thread, turn.segment, t == first.turn ? first.row : turn.begin,
+                 t == last.turn ? last.row : turn.end);
+      }
+    });
+    for (const Turn& turn : turns_.turns) {
+      if (!sums_follow(turn.segment)) continue;
+      at_batch(turn.batch);
+      walk_sums(turn.segment + 1, turn.begin, turn.end);
+    }
+  }
+
+  // The batch that runs next, for the profile.
+  void at_batch(int64_t number) {
+    for (ThreadProfile& profile : bound_.profile) profile.batch = number;
+  }
+
+  bool sums_follow(int s) const { return cavs::sums_follow(program_, static_cast<size_t>(s)); }
 
   // Runs the sums over a level's rows one after the other, because each may go on from the one
   // before.
   void walk_sums(int s, int64_t begin, int64_t end) {
     const Rows rows{begin, end};
-    const int parts = shared(s, begin, end) ? count_ : 1;
     const PreparedSegment& range = segment_of(s);
+    const int parts = worth(end - begin, range.cost_ns(schedule_, begin, end)) ? count_ : 1;
     for (int i = range.call_begin; i < range.call_end; ++i) {
       share(parts, [&](int thread, int part) {
         KernelCall call = bound_.threads[static_cast<size_t>(thread)].calls[static_cast<size_t>(i)];
@@ -132,11 +158,14 @@ class Walker {
 
   // Shares the rows of a segment among the threads where there are enough rows, else the columns of
   // its products.
-  void walk_rows(int s, int64_t begin, int64_t end) {
-    if (shared(s, begin, end)) {
-      share(count_, [&](int thread, int part) {
-        run_rows(thread, s, split(s, begin, end, part), split(s, begin, end, part + 1));
-      });
+  void walk_rows(int s, int64_t begin, int64_t end, double cost_ns) {
+    const PreparedSegment& segment = segment_of(s);
+    const auto first = [&](int part) {
+      return row_at(segment, schedule_, begin, end, part, count_);
+    };
+    if (worth(end - begin, cost_ns)) {
+      share(count_,
+            [&](int thread, int part) { run_rows(thread, s, first(part), first(part + 1)); });
     } else if (count_ > 1 && splits_products(s, begin, end)) {
       run_chunk(0, s, {begin, end}, true);
     } else {
@@ -144,10 +173,9 @@ class Walker {
     }
   }
 
-  bool shared(int s, int64_t begin, int64_t end) const {
-    if (count_ <= 1) return false;
-    const double cost = segment_of(s).cost_ns(schedule_, begin, end);
-    return worth_threads(prepared_.options, end - begin, cost);
+  // Whether threads share work of this size.
+  bool worth(int64_t rows, double cost_ns) const {
+    return count_ > 1 && worth_threads(prepared_.options, rows, cost_ns);
   }
 
   // Each instruction sums over all rows, and splits its output.
@@ -158,35 +186,8 @@ class Walker {
       rows = std::max(rows, counts_.used(space));
     }
     const double cost = static_cast<double>(rows) * segment_of(s).row_ns;
-    const bool worth = count_ > 1 && worth_threads(prepared_.options, rows, cost);
-    const int parts = worth ? count_ : 1;
+    const int parts = worth(rows, cost) ? count_ : 1;
     share(parts, [&](int thread, int part) { run_global(thread, s, part, parts); });
-  }
-
-  // First row of a part of [begin, end): parts are equal in rows plus edges.
-  int64_t split(int s, int64_t begin, int64_t end, int part) const {
-    const int64_t rows = end - begin;
-    const auto& lists = segment_of(s).edges;
-    if (lists.empty()) return begin + rows * part / count_;
-    const auto weight = [&](int64_t row) {
-      int64_t sum = row - begin;
-      for (const PreparedSegment::Edges& each : lists) {
-        const int32_t* edge = edge_ptr(each.list);
-        sum += edge[row] - edge[begin];
-      }
-      return sum;
-    };
-    const int64_t target = weight(end) * part / count_;
-    int64_t low = begin, high = end;
-    while (low < high) {
-      const int64_t middle = (low + high) / 2;
-      if (weight(middle) < target) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    return low;
   }
 
   void run_rows(int thread, int s, int64_t begin, int64_t end) {
@@ -318,7 +319,7 @@ class Walker {
     counted.left_out = &left_out;
     ProfileEvent event;
     event.call = i;
-    event.level = level_;
+    event.level = bound_.profile[static_cast<size_t>(thread)].batch;
     event.parts = call.num_threads;
     event.start = begun_.passed();
     function(counted);
@@ -346,7 +347,7 @@ class Walker {
   const RowCounts& counts_;
   Team& team_;
   const Stopwatch begun_;
-  int64_t level_ = -1;  // at hand, for the profile
+  Turns turns_;  // of the step at hand
   Interrupt interrupt_;
   std::atomic<bool> stopped_{false};
   const int count_;  // of parts; results must not depend on which threads take them

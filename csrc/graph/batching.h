@@ -79,7 +79,7 @@ std::vector<TypedBatch> typed_batches(const GraphBatch& batch, const TypeOrder& 
                                       const std::vector<int32_t>& types, Policy policy,
                                       const ChooseType& choose);
 
-// The batches of all that is left; the same error.
+// The batches of all that is left, the vertices of each in no order; the same error.
 std::vector<TypedBatch> batches_of(Frontier* frontier, const ChooseType& choose);
 
 }  // namespace cavs

@@ -17,7 +17,7 @@ Frontier::Frontier(const GraphBatch& batch, const TypeOrder& order,
     runs_[v] = order.batched[type] && !(leaf && order.apart[type]);
   }
   list_parents(batch);
-  find_depths();
+  if (!find_depths_in_order(batch)) find_depths();
   ready_.resize(kinds_);
   left_.assign(kinds_, 0);
   depth_left_.assign(kinds_, 0);
@@ -26,7 +26,7 @@ Frontier::Frontier(const GraphBatch& batch, const TypeOrder& order,
     ++left_[types[v]];
     depth_left_[types[v]] += depth_[v];
   }
-  if (heights) find_heights();
+  if (heights) find_heights(batch);
   for (size_t v = 0; v < runs_.size(); ++v) {
     if (runs_[v] && waiting_[v] == 0) open(static_cast<int32_t>(v));
   }
@@ -41,7 +41,6 @@ int64_t Frontier::bound() const { return std::accumulate(top_.begin(), top_.end(
 TypedBatch Frontier::run(size_t type) {
   TypedBatch batch{static_cast<int>(type), std::move(ready_[type])};
   ready_[type].clear();
-  std::sort(batch.vertices.begin(), batch.vertices.end());
   for (const int32_t v : batch.vertices) {
     --left_[type];
     depth_left_[type] -= depth_[v];
@@ -89,6 +88,30 @@ void Frontier::list_parents(const GraphBatch& batch) {
   out_ptr_.pop_back();
 }
 
+// Where children stand before their parents, as in most graphs; else false. Reading along the child
+// lists is faster than going from vertex to vertex.
+bool Frontier::find_depths_in_order(const GraphBatch& batch) {
+  const auto count = static_cast<int32_t>(runs_.size());
+  depth_.assign(runs_.size(), 0);
+  order_.reserve(runs_.size());
+  for (int32_t v = 0; v < count; ++v) {
+    if (!runs_[v]) continue;
+    int32_t depth = 0;
+    for (int32_t e = batch.child_ptr[v]; e < batch.child_ptr[v + 1]; ++e) {
+      const int32_t child = batch.children[e];
+      if (!runs_[child]) continue;
+      if (child >= v) {
+        order_.clear();
+        return false;
+      }
+      depth = std::max(depth, depth_[child] + 1);
+    }
+    depth_[v] = depth;
+    order_.push_back(v);
+  }
+  return true;
+}
+
 // And the order in which children come before parents.
 void Frontier::find_depths() {
   depth_.assign(runs_.size(), 0);
@@ -105,7 +128,8 @@ void Frontier::find_depths() {
   }
 }
 
-void Frontier::find_heights() {
+// Parents before their children: each tells its children.
+void Frontier::find_heights(const GraphBatch& batch) {
   height_.assign(runs_.size(), 0);
   at_.assign(kinds_, {0});
   top_.assign(kinds_, 0);
@@ -113,12 +137,14 @@ void Frontier::find_heights() {
   for (auto i = order_.rbegin(); i != order_.rend(); ++i) {
     const int32_t v = *i;
     int32_t* row = above.data() + static_cast<size_t>(v) * kinds_;
-    for (int32_t e = out_ptr_[v]; e < out_ptr_[v + 1]; ++e) {
-      const int32_t* parent = above.data() + static_cast<size_t>(out_[e]) * kinds_;
-      for (size_t t = 0; t < kinds_; ++t) row[t] = std::max(row[t], parent[t]);
-    }
     const auto type = static_cast<size_t>(types_[v]);
     height_[v] = ++row[type];
+    for (int32_t e = batch.child_ptr[v]; e < batch.child_ptr[v + 1]; ++e) {
+      const int32_t child = batch.children[e];
+      if (!runs_[child]) continue;
+      int32_t* below = above.data() + static_cast<size_t>(child) * kinds_;
+      for (size_t t = 0; t < kinds_; ++t) below[t] = std::max(below[t], row[t]);
+    }
     auto& at = at_[type];
     if (at.size() <= static_cast<size_t>(height_[v]))
       at.resize(static_cast<size_t>(height_[v]) + 1);

@@ -34,14 +34,15 @@ class Frontier {
   }
   int64_t bound() const;
 
-  // Runs all ready vertices of the type.
+  // Runs all ready vertices of the type; gives them in no order.
   TypedBatch run(size_t type);
 
  private:
   void open(int32_t v);
   void list_parents(const GraphBatch& batch);
+  bool find_depths_in_order(const GraphBatch& batch);
   void find_depths();
-  void find_heights();
+  void find_heights(const GraphBatch& batch);
 
   const std::vector<int32_t>& types_;
   const size_t kinds_;

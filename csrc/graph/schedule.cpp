@@ -275,6 +275,8 @@ void fill_edges_of_list(const GraphBatch& batch, const std::vector<int32_t>& typ
   const TypeRows& parents = schedule->types[static_cast<size_t>(list.parents)];
   const bool any = list.children < 0;
   edges.ptr.assign(static_cast<size_t>(schedule->num_vertices) + 1, 0);
+  edges.order.reserve(static_cast<size_t>(parents.last - parents.first));
+  edges.slot.reserve(static_cast<size_t>(parents.last - parents.first));
   for (int64_t row = parents.first; row < parents.last; ++row) {
     const int32_t v = schedule->vertex_order[row];
     int32_t place = 0;
@@ -304,11 +306,14 @@ void fill_edges_of_list(const GraphBatch& batch, const std::vector<int32_t>& typ
   }
 }
 
-void fill_out_edges(int64_t num_vertices, EdgeRows* edges) {
+// The children have rows from `first` to `last`.
+void fill_out_edges(int64_t first, int64_t last, int64_t num_vertices, EdgeRows* edges) {
   // Counted two places ahead, so that filling leaves out_ptr[r] at the first edge of r.
   edges->out_ptr.assign(static_cast<size_t>(num_vertices) + 2, 0);
   for (int32_t child : edges->child) ++edges->out_ptr[child + 2];
-  std::partial_sum(edges->out_ptr.begin(), edges->out_ptr.end(), edges->out_ptr.begin());
+  const auto ptr = edges->out_ptr.begin();
+  std::partial_sum(ptr + first, ptr + last + 2, ptr + first);
+  std::fill(ptr + last + 2, edges->out_ptr.end(), static_cast<int32_t>(edges->child.size()));
   edges->out_edge.resize(edges->child.size());
   for (int64_t r = 0; r < edges->size(); ++r) {
     edges->out_edge[edges->out_ptr[edges->child[r] + 1]++] = static_cast<int32_t>(r);
@@ -419,7 +424,7 @@ Schedule make_schedule(const GraphBatch& batch, Policy policy) {
   if (policy == Policy::kSerial) order_by_graph(batch, graph_of, &schedule);
   fill_vertices(batch, graph_of, &schedule);
   fill_all_edges(batch, &schedule);
-  fill_out_edges(schedule.num_vertices, &schedule.edges[0]);
+  fill_out_edges(0, schedule.num_vertices, schedule.num_vertices, &schedule.edges[0]);
   schedule.num_leaves = leading_leaves(schedule.edges[0], schedule.num_vertices);
   schedule.types = {{0, std::max<int64_t>(0, schedule.num_leaves), schedule.num_vertices}};
   const auto& ptr = schedule.level_ptr;
@@ -447,7 +452,10 @@ Schedule make_schedule(const GraphBatch& batch, Policy policy, const TypeOrder& 
   fill_vertices(batch, graphs_of(batch), &schedule);
   for (const TypeOrder::Edges& list : order.lists) {
     fill_edges_of_list(batch, types, list, &schedule);
-    fill_out_edges(schedule.num_vertices, &schedule.edges.back());
+    const bool any = list.children < 0;
+    const TypeRows children = any ? TypeRows{0, 0, schedule.num_vertices}
+                                  : schedule.types[static_cast<size_t>(list.children)];
+    fill_out_edges(children.first, children.last, schedule.num_vertices, &schedule.edges.back());
   }
   group_steps(policy == Policy::kSerial, &schedule);
   return schedule;

@@ -57,6 +57,13 @@ def corpus_cases() -> Iterator[Case]:
     yield Case("tag_vocabulary", data.tag_vocabulary, {"sentences": tagged})
     arguments = {"sentences": tagged, "words": words, "tags": tags}
     yield Case("tagging_dataset", data.tagging_dataset, arguments)
+    yield Case("load_tagged", data.load_tagged, {"path": "/nowhere/at all"})
+    yield Case("name_spans", data.name_spans, {"tags": ["B-X", "O"]})
+    yield Case("name_f1", data.name_f1, {"found": [["B-X"]], "gold": [["O"]]})
+    yield Case("character_vocabulary", data.character_vocabulary, {"words": ["ab"]})
+    yield Case("tagger_graph", data.tagger_graph, {"lengths": [0, 2]})
+    arguments["characters"] = data.character_vocabulary(["ab"])
+    yield Case("tagger_dataset", data.tagger_dataset, arguments)
     depth = {"max_depth": 3, "max_arguments": 3, "max_length": 20}
     random = {"seed": 0, "stream": 0, "operator_probability": 0.2, **depth}
     yield Case("ListOpsGenerator", data.ListOpsGenerator, random)

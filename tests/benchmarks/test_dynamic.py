@@ -80,7 +80,7 @@ class Ours:
         case = CASES[name]
         cavs.nn.init.manual_seed(3)
         self.function = kind(*sizes)
-        self.program = find(workload).program(self.function, None)
+        self.program = find(workload).subject(self.function, None)
         self.optimizer = cavs.optim.Adagrad(self.function.parameters(), lr=RECIPE.lr)
         samples = [(graph, case.inputs(graph, 10 * k)) for k in range(4) for graph in case.graphs]
         self.graphs, inputs = together(samples)

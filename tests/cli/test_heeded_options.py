@@ -17,7 +17,11 @@ from cavs.errors import CheckpointError, InputError
 from cavs.training import ImageTask, load_checkpoint, save_checkpoint
 from cavs.training.tasks import MODELS, Predicts, Samples, Trained
 
-SCORED_WITHOUT_SAMPLES = ("tree-lstm", "nary-tree-lstm", "tree-gru", "tree-fc", "parser", "seq2seq")
+SENTENCES = {
+    **{name: ["so very\n", "bad so\n"] for name in ("parser", "tagger")},
+    "seq2seq": ["a b\n", "b c\n"],
+}
+SCORED_WITHOUT_SAMPLES = ("tree-lstm", "nary-tree-lstm", "tree-gru", "tree-fc", *SENTENCES)
 
 SCORES = r"accuracy.*|F1.*|exact.*"
 
@@ -128,8 +132,7 @@ def test_options_of_predict(
     model: str,
 ) -> None:
     task, use = MODELS[model], ["predict", runs[model] / "best.safetensors"]
-    sentences = {"parser": ["so very\n", "bad so\n"], "seq2seq": ["a b\n", "b c\n"]}
-    lines = sentences.get(model, ["[MAX 1 2 ]\n", "[MIN 1 2 ]\n"])
+    lines = SENTENCES.get(model, ["[MAX 1 2 ]\n", "[MIN 1 2 ]\n"])
     sizes: list[int] = []
     plain = task.predictor
 
@@ -148,7 +151,7 @@ def test_options_of_predict(
     sizes.clear()
     assert printed("--batch-size", "1") == (0, expected)
     assert max(sizes) == 1
-    for option, has in (("--all", model not in sentences), ("--beam 3", model == "seq2seq")):
+    for option, has in (("--all", model not in SENTENCES), ("--beam 3", model == "seq2seq")):
         code, found = printed(*option.split())
         if has:
             assert code == 0
@@ -198,7 +201,7 @@ def test_no_option_is_left_out_of_these_tables() -> None:
     common = {"-h", "--model", "--threads", "--device"}
     wanted = {
         "evaluate": {*EVALUATE, "--batch-size", "--test-samples", "--test-images"},
-        "predict": {"--batch-size", "--all", "--json"},
+        "predict": {"--batch-size", "--all", "--beam", "--json"},
         "sample": {*SAMPLE, "--output"},
     }
     for name, known in wanted.items():

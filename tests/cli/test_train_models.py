@@ -214,6 +214,7 @@ RUNS: dict[str, list[str]] = {
     "nary-tree-lstm": ["--num-train", "50", "--max-depth", "3", "--embedding-size", "4"],
     "lm": ["--batch-size", "4", "--length", "5", "--num-layers", "1"],
     "parser": ["--embedding-size", "4"],
+    "tagger": ["--embedding-size", "4"],
 }
 
 
@@ -229,6 +230,9 @@ def test_dropout_of_embeddings(
         for name in ("train", "dev", "test"):
             (tmp_path / f"{name}.txt").write_text("(1 (1 a) (1 (1 b) (1 a)))\n" * 3)
         data = ["--data", str(tmp_path)]
+    if model == "tagger":
+        (tmp_path / "tags").write_text("".join(f"a|X b{i}|Y\n" for i in range(9)))
+        data = ["--data", str(tmp_path / "tags")]
 
     def train(*options: str) -> list[object]:
         output = str(tmp_path / "-".join(options))
@@ -237,8 +241,8 @@ def test_dropout_of_embeddings(
         kept = load_checkpoint(Path(output, "last.safetensors")).config
         return [kept[k] for k in ("dropout", "embedding_dropout", "embedding_dropout_by")]
 
-    follows = model in ("lm", "parser")
-    default = 0.3 if model == "parser" else 0.0
+    follows = model in ("lm", "parser", "tagger")
+    default = {"parser": 0.3, "tagger": 0.5}.get(model, 0.0)
     assert train() == [default, default if follows else 0.0, "vertex"]
     assert train("--dropout", "0.2") == [0.2, 0.2 if follows else 0.0, "vertex"]
     by_id = ["--embedding-dropout", "0.4", "--embedding-dropout-by", "id"]

@@ -54,7 +54,7 @@ def test_a_run_with_vectors_is_resumed_judged_and_predicts_without_them(
         check_refusal(said, flag)
 
 
-@pytest.mark.parametrize("model", ["parser", "lm", "sentence-vae", "seq2seq"])
+@pytest.mark.parametrize("model", ["parser", "tagger", "lm", "sentence-vae", "seq2seq"])
 def test_runs_of_other_models_with_vectors_go_on_and_are_used_without_the_file(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -64,7 +64,8 @@ def test_runs_of_other_models_with_vectors_go_on_and_are_used_without_the_file(
 ) -> None:
     """Also repeated from their metrics, with the file."""
     monkeypatch.chdir(tmp_path)
-    kind, word = ("trees", "so") if model == "parser" else ("text", "b")
+    kinds = {"parser": ("trees", "so"), "tagger": ("tags", "so")}
+    kind, word = kinds.get(model, ("text", "b"))
     Path("vectors.txt").write_text(f"2 2\n{word} 1 2\nelse 5 6\n")
     given = ["--vectors", "vectors.txt", "--freeze-embedding"]
     more = ["--length", 4, "--batch-size", 4] if model == "lm" else []
@@ -99,7 +100,7 @@ def test_runs_of_other_models_with_vectors_go_on_and_are_used_without_the_file(
     assert checkpoint.parameters[name][checkpoint.vocabulary[word]].tolist() == [1, 2]
     code, said = run(capsys, "evaluate", best)
     assert code == 0, said
-    if model == "parser":
+    if model in ("parser", "tagger"):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"so very so\n")))
         code, said = run(capsys, "predict", best)
     elif model == "seq2seq":
@@ -117,6 +118,7 @@ def test_a_bar_is_shown_while_vectors_are_read_on_a_terminal_alone(
     tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("tags.txt").write_text("2 2\nso 1 2\nelse 5 6\n")
     Path("trees.txt").write_text("2 2\nso 1 2\nelse 5 6\n")
     Path("text.txt").write_text("2 2\nb 1 2\nelse 5 6\n")
 
@@ -132,6 +134,7 @@ def test_a_bar_is_shown_while_vectors_are_read_on_a_terminal_alone(
     for model, kind in (
         ("tree-lstm", "trees"),
         ("parser", "trees"),
+        ("tagger", "tags"),
         ("lm", "text"),
         ("sentence-vae", "text"),
     ):

@@ -139,3 +139,15 @@ def test_bench_measures_on_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ["--hidden-sizes", "4", "--batch-sizes", "1", "--threads", "1"]
     assert main(["bench", "tree-fc", "--quick", "--device", "cuda", *sizes]) == 0
     assert "trees/s" in capsys.readouterr().out
+
+
+def test_tags_are_the_same(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = words_of({**settings_of("tagger", data), "epochs": 2, "output": str(tmp_path)})
+    assert main(["train", "tagger", *given, "--quiet", "--device", "cuda"]) == 0
+    found = []
+    for device in ("cpu", "cuda"):
+        capsys.readouterr()
+        best = str(tmp_path / "best.safetensors")
+        assert main(["evaluate", best, "--json", "--device", device]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[0] == pytest.approx(found[1], rel=1e-3)

@@ -97,6 +97,10 @@ CASES: dict[type, tuple[Callable[[], Any], list[str]]] = {
         lambda: data.StanfordCorpus("sst", [_annotated()] * 4, [], []),
         ["'sst'", "4 train", "0 test trees"],
     ),
+    data.TaggedCorpus: (
+        lambda: data.TaggedCorpus("tags", [data.TaggedSentence(("a",), ("O",))] * MANY, [], []),
+        ["'tags'", f"{MANY} train", "0 test sentences"],
+    ),
     data.TaggedSentence: (
         lambda: data.TaggedSentence(("Ada",) * MANY, ("PER",) * MANY),
         [f"{MANY} words", "Ada|PER Ada|PER"],

@@ -43,11 +43,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     lines = "".join(_tree(rng, 5) + "\n" for _ in range(24))
     for name in ("train", "dev", "test"):
         (trees / f"{name}.txt").write_text(lines)
+    tags = folder / "tags.txt"
+    tagged = [[f"w{rng.integers(99)}|{'XY'[rng.integers(2)]}" for _ in range(9)] for _ in range(60)]
+    tags.write_text("".join(" ".join(words) + "\n" for words in tagged))
     few = ["--data", str(path), "--dev-samples", "2", "--test-samples", "2", "--hidden-size", "8"]
     return {
         "images": few,
         "text": ["--data", str(folder), "--hidden-size", "8"],
         "trees": ["--data", str(trees)],
+        "tags": ["--data", str(tags)],
         "generated": TREES,
     }
 
@@ -67,6 +71,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         ("tree-vae", "generated", ["--latent-size", "2"]),
         ("parser", "trees", []),
         ("seq2seq", "text", []),
+        ("tagger", "tags", ["--clip-norm", "0"]),
     ],
 )
 def test_every_task_says_that_it_diverges(

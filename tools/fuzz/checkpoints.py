@@ -47,7 +47,7 @@ def _metadata(rng: random.Random, content: bytes) -> tuple[bytes, str]:
     """Changes one value of the metadata, or the text of a part."""
     metadata, tensors = parts(content)
     names = ["config", "vocabulary", "training", "training", "training", "model"]
-    part = rng.choice([*names, "user_model"] if "user_model" in metadata else names)
+    part = rng.choice([*names, *(x for x in ("user_model", "vocabularies") if x in metadata)])
     if part == "model":
         metadata["model"] = rng.choice([*MODELS, "x", "", "transformer\n"])
         return runs.canonical(save(tensors, metadata)), f"model is {metadata['model']!r}"

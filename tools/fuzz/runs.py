@@ -106,6 +106,15 @@ def text() -> str:
 
 
 @cache
+def tags() -> str:
+    """Tagged sentences, with words that occur once."""
+    path = folder() / "tags.txt"
+    lines = [f"so|O is|O Ann{i}|I-PER\n" for i in range(12)]
+    path.write_text("".join(lines), encoding="utf-8")
+    return str(path)
+
+
+@cache
 def treebank() -> str:
     """Binary trees with labels 0 to 4."""
     path = folder() / "treebank"
@@ -135,6 +144,8 @@ def options(model: str) -> dict[str, Any]:
         return {**WORDS, **LATENT, "data": text()}
     if model == "tree-vae":
         return {**WORDS, **LATENT, "num_train": 20, "max_depth": 3}
+    if model == "tagger":
+        return {**WORDS, "data": tags()}
     if model in ("parser", "tree-fc"):
         return {**WORDS, "data": treebank()}
     return {**WORDS, "num_train": 20, "max_depth": 3}

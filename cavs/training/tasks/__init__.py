@@ -27,6 +27,8 @@ from cavs.training.tasks.sentences import SentenceSource as SentenceSource
 from cavs.training.tasks.sentences import SentenceTask as SentenceTask
 from cavs.training.tasks.seq2seq import ReversalSource as ReversalSource
 from cavs.training.tasks.seq2seq import ReversalTask as ReversalTask
+from cavs.training.tasks.tagging import TaggedSource as TaggedSource
+from cavs.training.tasks.tagging import TaggingTask as TaggingTask
 from cavs.training.tasks.text import TextSource as TextSource
 from cavs.training.tasks.text import TextTask as TextTask
 from cavs.training.tasks.trees import TREE_MODELS as TREE_MODELS

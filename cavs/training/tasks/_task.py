@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 import cavs
@@ -16,6 +16,9 @@ from cavs.training.contract import Contract
 from cavs.training.embedding import embedding_parameters
 from cavs.training.objective import Batches, Objective
 from cavs.training.options import Option, complete, with_defaults
+from cavs.training.tasks._built_in import BuiltInModel as BuiltInModel
+from cavs.training.tasks._built_in import Evaluation as Evaluation
+from cavs.training.tasks._vocabularies import Vocabularies, check_vocabularies
 from cavs.training.user_model import UserModel, said_of
 
 if TYPE_CHECKING:
@@ -27,40 +30,6 @@ SomeTask = TypeVar("SomeTask", bound="Task")
 #: The arguments of tasks of words that are given no dropout of embeddings. Checkpoints without
 #: these arguments are older: then embeddings were dropped as the input of the classifier is.
 NO_EMBEDDING_DROPOUT = {"embedding_dropout": 0.0, "embedding_dropout_by": "vertex"}
-
-
-@dataclass(frozen=True)
-class BuiltInModel:
-    """A model that comes with a task.
-
-    Attributes:
-        name: its name on the command line.
-        meaning: its description, in a few words.
-        make: its class.
-        contract: its contract with the task.
-        defaults: defaults of options that differ from the task's.
-        lacks: options of the task that it does not have.
-    """
-
-    name: str
-    meaning: str
-    make: Any
-    contract: Contract
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    lacks: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The result of an evaluation.
-
-    Attributes:
-        scores: the scores as values for JSON.
-        text: the scores in words.
-    """
-
-    scores: Mapping[str, Any]
-    text: str
 
 
 class Task(ABC):
@@ -81,6 +50,8 @@ class Task(ABC):
         evaluation_batch_size: the graphs in a batch of `batches`, unless they are given.
         has_words: whether its built-in models have an embedding.
         needs_end: whether its vocabulary has an end of sentences.
+        sizes_of_vocabularies: names its further vocabularies, and of each the argument of the model
+            that is its size; of size 0 is one that is not there. None: it is there, of any size.
         name: the name of the model on the command line.
         built_in: the built-in model of that name, or the one that the user's model replaces.
         user: the user's model, if it is one.
@@ -89,6 +60,7 @@ class Task(ABC):
         made_with: options of how the vocabulary and the first parameters were made, which neither
             `arguments` nor `source` tell.
         vocabulary: the vocabulary of the words, if there are any.
+        vocabularies: further vocabularies by name.
         source: the source of the data.
         objective: the objective that training minimises.
         outputs: the pushed outputs that the task reads; None: all.
@@ -104,6 +76,7 @@ class Task(ABC):
     evaluation_batch_size: ClassVar[int]
     has_words: ClassVar[bool] = True
     needs_end: ClassVar[bool] = False
+    sizes_of_vocabularies: ClassVar[Mapping[str, str | None]] = {}
     outputs: tuple[str, ...] | None = None
     #: Arguments of the model that the task reads too.
     sizes_read: ClassVar[tuple[str, ...]] = ()
@@ -115,8 +88,10 @@ class Task(ABC):
         vocabulary: Vocabulary | None,
         source: Any,
         corpus: Any,
+        vocabularies: Vocabularies | None = None,
     ) -> None:
         self.name, self.arguments, self.vocabulary = name, dict(arguments), vocabulary
+        self.vocabularies: dict[str, Vocabulary] = dict(vocabularies or {})
         self.built_in = self.model_of(name)
         self.user: UserModel | None = None
         self.given: frozenset[str] = frozenset()
@@ -130,6 +105,13 @@ class Task(ABC):
     def model_of(cls, name: str) -> BuiltInModel:
         """The built-in model of a name; for the task's name, the first one."""
         return next((model for model in cls.models if model.name == name), cls.models[0])
+
+    @classmethod
+    def contract_of(cls, name: str, arguments: Mapping[str, Any]) -> Contract:
+        """The contract of a model, by the name of a built-in model, or of the task, and by the
+        arguments that it is made with."""
+        del arguments
+        return cls.model_of(name).contract
 
     @classmethod
     def options_of(cls, name: str) -> tuple[Option, ...]:
@@ -205,12 +187,17 @@ class Task(ABC):
         return self
 
     @classmethod
-    def check_fit(cls, arguments: Mapping[str, Any], vocabulary: Vocabulary | None) -> None:
-        """Checks that a vocabulary fits the arguments of a model, as in any good checkpoint.
+    def check_fit(
+        cls,
+        arguments: Mapping[str, Any],
+        vocabulary: Vocabulary | None,
+        vocabularies: Vocabularies | None = None,
+    ) -> None:
+        """Checks that vocabularies fit the arguments of a model, as in any good checkpoint.
 
         Raises:
-            InputError: it is missing, not wanted, of another size, or without the end of sentences;
-                or a size is missing.
+            InputError: one is missing, not wanted, of another size, or without the end of
+                sentences; or a size is missing.
         """
         for name in cls.sizes_read:
             if not is_whole(arguments.get(name), 1):
@@ -224,6 +211,7 @@ class Task(ABC):
                 f"[train] expected a vocabulary of {wanted or 'no'} words, got one of {size}; "
                 "take the one that the model was made with"
             )
+        check_vocabularies(cls.sizes_of_vocabularies, arguments, vocabularies or {})
         if cls.needs_end and END_OF_SENTENCE not in (vocabulary or ()):
             raise InputError(
                 f"[train] expected {END_OF_SENTENCE} in the vocabulary, got none; add it"
@@ -260,7 +248,8 @@ class Task(ABC):
             function = self.built_in.make(**self.arguments)
         else:
             function = self.user.build(self.arguments)
-            self.built_in.contract.check(function, self.user, self.arguments)
+            contract = self.contract_of(self.built_in.name, self.arguments)
+            contract.check(function, self.user, self.arguments)
             self._check_embedding_options(function)
         with said_of(self.user, "the data to give it initial values"):
             self.initialize(function)

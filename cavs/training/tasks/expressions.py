@@ -45,6 +45,7 @@ from cavs.training.tasks._source import (
     Source,
 )
 from cavs.training.tasks._task import BuiltInModel, SameInputs
+from cavs.training.tasks._vocabularies import Vocabularies
 
 if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
@@ -223,10 +224,15 @@ class ExpressionTask(SameInputs, Samples):
         return cls(name, arguments, vocabulary, source, corpus)
 
     @classmethod
-    def check_fit(cls, arguments: Mapping[str, Any], vocabulary: Vocabulary | None) -> None:
+    def check_fit(
+        cls,
+        arguments: Mapping[str, Any],
+        vocabulary: Vocabulary | None,
+        vocabularies: Vocabularies | None = None,
+    ) -> None:
         """See `Task`; checks also that no production has more children than there are slots."""
         words = {**arguments, "vocab_size": arguments.get("num_productions")}
-        super().check_fit(words, vocabulary)
+        super().check_fit(words, vocabulary, vocabularies)
         for token in vocabulary or ():
             arity = token.rpartition("/")[2]
             if not re.fullmatch("[0-9]{1,9}", arity) or int(arity) > arguments["num_slots"]:

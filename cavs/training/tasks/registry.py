@@ -15,6 +15,7 @@ from cavs.training.tasks.images import ImageTask
 from cavs.training.tasks.parser import ParserTask
 from cavs.training.tasks.sentences import SentenceTask
 from cavs.training.tasks.seq2seq import ReversalTask
+from cavs.training.tasks.tagging import TaggingTask
 from cavs.training.tasks.text import TextTask
 from cavs.training.tasks.trees import TreeTask
 from cavs.training.user_model import UserModel
@@ -27,6 +28,7 @@ TASKS: tuple[type[Task], ...] = (
     ExpressionTask,
     ParserTask,
     ReversalTask,
+    TaggingTask,
 )
 
 #: Maps each built-in model's name to its task.

@@ -160,16 +160,20 @@ def _built(path: str | Path, checkpoint: Checkpoint, user: UserModel | None) -> 
     if user is None:
         with said_of_file(path):
             function: Any = make_function(checkpoint.model, arguments_of(checkpoint))
-            MODELS[checkpoint.model].check_fit(checkpoint.config, checkpoint.vocabulary)
+            _check_fit(MODELS[checkpoint.model], checkpoint)
         return function
     task = task_of(path, checkpoint)
     with said_of_file(path):
-        task.check_fit(checkpoint.config, checkpoint.vocabulary)
-    contract = task.model_of(user.task).contract
+        _check_fit(task, checkpoint)
+    contract = task.contract_of(user.task, checkpoint.config)
     user.check_class(contract.base)
     function = user.build(arguments_of(checkpoint))
     contract.check(function, user, checkpoint.config)
     return function
+
+
+def _check_fit(task: type[Task], checkpoint: Checkpoint) -> None:
+    task.check_fit(checkpoint.config, checkpoint.vocabulary, checkpoint.vocabularies)
 
 
 @contextmanager
@@ -273,11 +277,18 @@ def restore_task(
     user, kind = user_of(path, checkpoint, code), task_of(path, checkpoint)
     source = source_of(path, checkpoint)
     with said_of_file(path):
-        kind.check_fit(checkpoint.config, checkpoint.vocabulary)
+        _check_fit(kind, checkpoint)
     corpus = source.load()
     name = checkpoint.model if user is None else user.task
     with said_of_file(path):
-        task = kind(name, arguments_of(checkpoint), checkpoint.vocabulary, source, corpus)
+        task = kind(
+            name,
+            arguments_of(checkpoint),
+            checkpoint.vocabulary,
+            source,
+            corpus,
+            checkpoint.vocabularies,
+        )
         task.made_with = dict(checkpoint.training.get("made_with", {}))
     return task if user is None else task.of_user(user)
 

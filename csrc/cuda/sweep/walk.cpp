@@ -102,13 +102,11 @@ class Walker {
         key.push_back(reinterpret_cast<uint64_t>(list));
       }
     }
+    // A batch ends where the next one of its type begins, or its type ends.
     for (const Batch& batch : sweep_.schedule.batches) {
-      key.push_back(static_cast<uint64_t>(batch.type));
-      key.push_back(static_cast<uint64_t>(batch.begin));
-      key.push_back(static_cast<uint64_t>(batch.end));
+      key.push_back(static_cast<uint64_t>(batch.type) << 32 | static_cast<uint64_t>(batch.begin));
       for (const EdgeRows& edges : sweep_.schedule.edges) {
         key.push_back(static_cast<uint64_t>(edges.ptr[batch.begin]));
-        key.push_back(static_cast<uint64_t>(edges.ptr[batch.end]));
       }
     }
     for (const TypeRows& rows : sweep_.schedule.types) {

@@ -1,0 +1,1 @@
+"""Functions of types beside what there is without types; run by ``vertex_types.py``."""
