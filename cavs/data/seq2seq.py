@@ -36,8 +36,8 @@ def seq2seq_dataset(
         vocabulary: the words of both sides, with `<eos>`.
 
     Raises:
-        InputError: there are not as many targets as sources, or these are no lists of words, or a
-            word, or `<eos>`, is not in a vocabulary without an unknown word.
+        InputError: there are not as many targets as sources, or these are no lists of words; or the
+            vocabulary lacks `<eos>`, or a word and has no unknown one.
     """
     read, written = check_sentences(sources), check_sentences(targets)
     instance("data", "vocabulary", vocabulary, Vocabulary, "a Vocabulary")
@@ -46,6 +46,8 @@ def seq2seq_dataset(
             f"[data] expected a target for each of {len(read)} sources, got {len(written)}; give "
             "as many of both"
         )
+    if END_OF_SENTENCE not in vocabulary:
+        raise InputError(f"[data] expected {END_OF_SENTENCE} in the vocabulary, got none; add it")
     end = [END_OF_SENTENCE]
     pairs = list(zip(read, written, strict=True))
     words = vocabulary.encode(x for a, b in pairs for part in (a, end, end, b) for x in part)

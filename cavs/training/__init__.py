@@ -5,6 +5,8 @@ from cavs.training.checkpoint import Checkpoint as Checkpoint
 from cavs.training.checkpoint import load_checkpoint as load_checkpoint
 from cavs.training.checkpoint import save_checkpoint as save_checkpoint
 from cavs.training.config import TrainingConfig as TrainingConfig
+from cavs.training.decoding import Written as Written
+from cavs.training.decoding import write_sentences as write_sentences
 from cavs.training.metrics import Classification as Classification
 from cavs.training.metrics import Scores as Scores
 from cavs.training.metrics import evaluate as evaluate
@@ -25,6 +27,8 @@ from cavs.training.tasks import ExpressionTask as ExpressionTask
 from cavs.training.tasks import ImageSource as ImageSource
 from cavs.training.tasks import ImageTask as ImageTask
 from cavs.training.tasks import ParserTask as ParserTask
+from cavs.training.tasks import ReversalSource as ReversalSource
+from cavs.training.tasks import ReversalTask as ReversalTask
 from cavs.training.tasks import SentenceSource as SentenceSource
 from cavs.training.tasks import SentenceTask as SentenceTask
 from cavs.training.tasks import Task as Task

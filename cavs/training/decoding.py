@@ -10,6 +10,8 @@ import numpy as np
 import cavs
 from cavs._arguments import instance, integer
 from cavs.data import END_OF_SENTENCE, Vocabulary
+from cavs.data.ptb import check_sentences
+from cavs.errors import InputError
 from cavs.training.arrays import Array
 
 
@@ -64,19 +66,29 @@ def write_sentences(
         beam: how many hypotheses are kept.
         max_words: the most words of an output, `<eos>` counted; None: ten more than twice as many
             as the sentence has.
+
+    Raises:
+        InputError: no model, no sentences, a word or `<eos>` that the vocabulary lacks, or a number
+            below 1; GraphError: the model is none of the types ``encoder`` and ``decoder``.
     """
     instance("decode", "model", model, cavs.Model, "a compiled cavs.Model")
     instance("decode", "vocabulary", vocabulary, Vocabulary, "a Vocabulary")
     integer("decode", "beam", beam, 1)
     if max_words is not None:
         integer("decode", "max_words", max_words, 1)
-    search = _Search(vocabulary, sentences, beam, max_words)
-    if len(sentences):
+    sources = check_sentences(sentences)
+    if END_OF_SENTENCE not in vocabulary:
+        raise InputError(
+            f"[decode] expected {END_OF_SENTENCE} in the vocabulary, got none; pass that of the "
+            "model"
+        )
+    search = _Search(vocabulary, sources, beam, max_words)
+    if sources:
         cavs.unfold(
             model,
             search.roots(),
             search,
-            num_graphs=len(sentences),
+            num_graphs=len(sources),
             outputs=["logits"],
             max_levels=max(map(len, search.sources)) + max(search.most) + 1,
             max_vertices=max(map(len, search.sources)) + beam * max(search.most),

@@ -154,6 +154,32 @@ def unfold_cases() -> Iterator[Case]:
     more = {"children": [[0], [1]], "inputs": {"word": word}, "graph": [0, 1]}
     yield Case("unfold: growth", then, more)
     yield Case("unfold: growth", then, {"growth": cavs.Growth([[0], [1]], {"word": word})})
+    yield from _growth_with_types()
+
+
+class Counted(cavs.VertexFunction):
+    """Adds up what it pulls."""
+
+    def forward(self, v: cavs.Vertex) -> None:
+        n = v.gather(of="a", n=()).n.sum() + v.pull("x")
+        v.scatter(n=n)
+        v.push(n=n)
+
+
+def _growth_with_types() -> Iterator[Case]:
+    model = cavs.compile(cavs.TypedFunction({"a": Counted(), "b": Counted()}))
+    x = np.ones(2, np.float32)
+    frontiers: list[cavs.Frontier] = []
+
+    def grow(types: Any, x: Any = x) -> Any:
+        roots = cavs.Growth([[], []], {"x": x}, [0, 1], types=types)
+        return cavs.unfold(model, roots, frontiers.append, num_graphs=2)  # type: ignore[arg-type]
+
+    yield Case("unfold: types", grow, {"types": ["a", "b"], "x": x})
+    yield Case("unfold: types", grow, {"types": np.array([0, 1])})
+    grow(["a", "b"])
+    yield Case("Frontier.rows", frontiers[0].rows, {"of": ["a", 1]})
+    yield Case("Frontier.rows", frontiers[0].rows, {"of": "a"})
 
 
 def model_class_cases() -> Iterator[Case]:

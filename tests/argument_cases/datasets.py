@@ -65,9 +65,13 @@ def data_cases() -> Iterator[Case]:
     yield Case("Vocabulary.decode", lambda i: known.decode([i]), {"i": 0})
     yield Case("chain_graph", data.chain_graph, {"length": 3})
     yield Case("grid_graph", data.grid_graph, {"rows": 2, "columns": 3})
-    pair = {"encoder": GRAPH, "decoder": cavs.InputGraph([[], [0]]), "slots": 1}
+    pair: dict[str, object] = {"encoder": GRAPH, "decoder": cavs.InputGraph([[], [0]]), "slots": 1}
+    pair["names"] = ["a", "b"]
     yield Case("pair_graph", data.pair_graph, pair)
     yield Case("PairGraph", data.PairGraph, pair)
+    sides = {"sources": [["a"]], "targets": [["a", "b"]]}
+    of_both = data.Vocabulary(["<eos>", "a", "b"], unknown=None)
+    yield Case("seq2seq_dataset", data.seq2seq_dataset, {**sides, "vocabulary": of_both})
     images = np.zeros((2, 4), np.uint8)
     yield Case("image_dataset", data.image_dataset, {"images": images, "samples": 2})
 

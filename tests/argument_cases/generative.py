@@ -31,6 +31,8 @@ def models_cases() -> Iterator[Case]:
     yield Case("SentenceVAE", models.SentenceVAE, sizes)
     sizes = {"num_productions": 4, "num_slots": 2, "embedding_size": 3, "hidden_size": 3}
     yield Case("TreeVAE", models.TreeVAE, {**sizes, "latent_size": 2})
+    sizes = {"vocab_size": 5, "embedding_size": 3, "hidden_size": 3}
+    yield Case("Seq2Seq", models.Seq2Seq, sizes)
 
 
 def sampling_cases() -> Iterator[Case]:
@@ -45,6 +47,9 @@ def sampling_cases() -> Iterator[Case]:
     yield Case("sample_sentences", training.sample_sentences, {**given, "count": 2, **draws})
     arguments = {"function": language, "vocabulary": words, "count": 2, **draws}
     yield Case("sample_text", training.sample_text, arguments)
+    writer = {"model": cavs.compile(models.Seq2Seq(len(words), 3, 3)), "vocabulary": words}
+    searched = {"sentences": [["a"], ["b", "a"]], "beam": 2, "max_words": 3}
+    yield Case("write_sentences", training.write_sentences, {**writer, **searched})
     trees = [data.parse_tree("(1 (0 a) (1 b))"), data.parse_tree("(0 (1 c) (1 (0 a) (0 b)))")]
     made = data.production_vocabulary(trees)
     program = cavs.compile(models.TreeVAE(len(made), 2, 3, 3, 2))

@@ -207,7 +207,7 @@ def test_no_option_is_left_out_of_these_tables() -> None:
     common = {"-h", "--model", "--threads", "--device"}
     wanted = {
         "evaluate": {*EVALUATE, "--batch-size", "--test-samples", "--test-images"},
-        "predict": {"--batch-size", "--all", "--json"},
+        "predict": {"--batch-size", "--all", "--beam", "--json"},
         "sample": {*SAMPLE, "--output"},
     }
     for name, known in wanted.items():

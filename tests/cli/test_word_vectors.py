@@ -54,7 +54,7 @@ def test_a_run_with_vectors_is_resumed_judged_and_predicts_without_them(
         check_refusal(said, flag)
 
 
-@pytest.mark.parametrize("model", ["parser", "tagger", "lm", "sentence-vae"])
+@pytest.mark.parametrize("model", ["parser", "tagger", "lm", "sentence-vae", "seq2seq"])
 def test_runs_of_other_models_with_vectors_go_on_and_are_used_without_the_file(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -102,6 +102,9 @@ def test_runs_of_other_models_with_vectors_go_on_and_are_used_without_the_file(
     assert code == 0, said
     if model in ("parser", "tagger"):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"so very so\n")))
+        code, said = run(capsys, "predict", best)
+    elif model == "seq2seq":
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"b a\n")))
         code, said = run(capsys, "predict", best)
     else:
         code, said = run(capsys, "sample", best, "--count", 2)

@@ -9,14 +9,21 @@ from typing import Any
 import every_model
 import numpy as np
 import pytest
-from every_model import MODELS, PIXELS, TREES, WORDS
+from every_model import MODELS, PIXELS, SENTENCES, TREES, WORDS
 from model_runs import some_graphs
 
 import cavs
 from cavs import models, ops
 from cavs._native import core
 from cavs.data import Vocabulary, production_vocabulary
-from cavs.training import decode_sentences, parse, sample_images, sample_text, sample_trees
+from cavs.training import (
+    decode_sentences,
+    parse,
+    sample_images,
+    sample_text,
+    sample_trees,
+    write_sentences,
+)
 
 pytestmark = pytest.mark.gpu
 
@@ -149,10 +156,13 @@ def sampled(name: str, device: str) -> Any:
     if name == "shift-reduce":
         words = Vocabulary(["<unk>", "a", "b", "c", "d"])
         return parse(program, words, [list("abcde"), ["c"], list("dda"), list("bacadab")])
+    if name == "seq2seq":
+        found = write_sentences(program, WORDS, SENTENCES, beam=2, max_words=5)
+        return [[x.words for x in kept] for kept in found]
     return sample_trees(program, production_vocabulary(TREES), 12, max_depth=5, seed=2)
 
 
-@pytest.mark.parametrize("name", ["lstm-lm", "sentence-vae", "tree-vae", "shift-reduce"])
+@pytest.mark.parametrize("name", ["lstm-lm", "sentence-vae", "tree-vae", "shift-reduce", "seq2seq"])
 def test_sentences_and_trees_are_those_of_the_cpu(name: str) -> None:
     expected = sampled(name, "cpu")
     assert len({str(each) for each in expected}) > 1

@@ -47,5 +47,5 @@ def test_what_does_not_go_together_is_refused() -> None:
         seq2seq_dataset([["a"], ["b"]], [["a"]], WORDS)
     with pytest.raises(InputError, match="expected words in a list as a sentence, got 'ab'"):
         seq2seq_dataset(["ab"], [["a"]], WORDS)  # type: ignore[list-item]
-    with pytest.raises(InputError, match="<eos>"):
+    with pytest.raises(InputError, match="expected <eos> in the vocabulary, got none; add it"):
         seq2seq_dataset([["a"]], [["a"]], Vocabulary(["a"], unknown=None))

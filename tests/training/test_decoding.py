@@ -13,7 +13,7 @@ import cavs
 from cavs.data import Vocabulary, seq2seq_dataset
 from cavs.errors import InputError
 from cavs.models import Seq2Seq
-from cavs.training.decoding import write_sentences
+from cavs.training import write_sentences
 
 WORDS = Vocabulary(["<unk>", "<eos>", "a", "b"], unknown="<unk>")
 SENTENCES = st.lists(st.lists(st.sampled_from(["a", "b", "z"]), max_size=4), max_size=4)
@@ -102,5 +102,7 @@ def test_arguments_are_checked() -> None:
         write_sentences(model, WORDS, [["a"]], beam=0)
     with pytest.raises(InputError, match=r"\[decode\] expected an integer max_words >= 1"):
         write_sentences(model, WORDS, [["a"]], max_words=0)
+    with pytest.raises(InputError, match=r"\[decode\] expected <eos> in the vocabulary, got none"):
+        write_sentences(model, Vocabulary(["<unk>", "a"]), [["a"]])
     with pytest.raises(InputError, match=r"\[decode\] expected a compiled cavs.Model as model"):
         write_sentences(model.function, WORDS, [["a"]])  # type: ignore[arg-type]

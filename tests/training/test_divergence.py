@@ -70,6 +70,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         ("sentence-vae", "text", []),
         ("tree-vae", "generated", ["--latent-size", "2"]),
         ("parser", "trees", []),
+        ("seq2seq", "text", []),
         ("tagger", "tags", ["--clip-norm", "0"]),
     ],
 )

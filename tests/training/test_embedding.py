@@ -26,6 +26,7 @@ MODELS = {
     "parser": ("trees", f"buffer.{EMBEDDING}"),
     "lm": ("text", EMBEDDING),
     "sentence-vae": ("text", f"encoder.{EMBEDDING}"),
+    "seq2seq": ("text", f"encoder.{EMBEDDING}"),
 }
 
 
@@ -121,7 +122,7 @@ def test_models_of_words_begin_with_vectors(folder: Path, model: str) -> None:
     assert config.embedding_lr == (0.1 if model == "tree-lstm" else config.lr)
 
 
-@pytest.mark.parametrize("model", ["parser", "lm", "sentence-vae"])
+@pytest.mark.parametrize("model", ["parser", "lm", "sentence-vae", "seq2seq"])
 def test_without_vectors_an_embedding_begins_as_it_did(folder: Path, model: str) -> None:
     """As the model itself makes it, the unknown word too."""
     settings = given_to(model, folder, vectors=None)
@@ -139,7 +140,7 @@ def test_words_of_dev_and_test_are_none_of_a_language_model(tmp_path: Path) -> N
     for name, line in {"train": "a <unk> b", "valid": "c a", "test": "d b"}.items():
         (tmp_path / "text" / f"{name}.txt").write_text(line + "\n")
     (tmp_path / "vectors.txt").write_text("a 1 1\nc 2 2\nd 3 3\n<unk> 4 4\n")
-    for model in ("lm", "sentence-vae"):
+    for model in ("lm", "sentence-vae", "seq2seq"):
         settings = given(tmp_path, data=str(tmp_path / "text"), batch_size=1)
         task, _ = make_task(model, settings)
         assert sorted(task.words) == ["<eos>", "<unk>", "a", "b"]
@@ -165,7 +166,7 @@ def test_the_embedding_of_a_language_model_may_have_a_size_of_its_own(folder: Pa
         make_task("lm", given_to("lm", folder, embedding_size=5))
 
 
-@pytest.mark.parametrize("model", ["parser", "lm", "sentence-vae"])
+@pytest.mark.parametrize("model", ["parser", "lm", "sentence-vae", "seq2seq"])
 @pytest.mark.parametrize("frozen", [True, False])
 def test_the_embedding_of_a_model_stays_as_it_was_or_learns_at_its_rate(
     folder: Path, tmp_path: Path, model: str, frozen: bool

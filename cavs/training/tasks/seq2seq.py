@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from json import dumps
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -41,7 +42,7 @@ BEAM = 4
 
 @dataclass(frozen=True)
 class ShortSentences:
-    """The sentences of a text that are not too long, and all of it, for the vocabulary."""
+    """Sentences that are not too long, and the text that they are of, for the vocabulary."""
 
     train: list[list[str]]
     dev: list[list[str]]
@@ -55,29 +56,30 @@ class ReversalSource(Source):
 
     Attributes:
         path: the path of a folder with train.txt, valid.txt and test.txt, one sentence on a line.
-        max_length: the words of the longest sentences; longer ones are left out.
-        num_train: how many sentences of train.txt to train on, the first ones; None: all.
+        max_length: the words of the longest sentences. Longer ones are cut into parts to train on,
+            so that all words of the text occur, and are left out where a model is judged.
+        num_train: how many sentences, and parts of sentences, to train on: the first ones.
     """
 
     path: str
     max_length: int = 20
-    num_train: int | None = None
+    num_train: int = 40_000
 
-    ranges: ClassVar[Ranges] = {"max_length": (1, MOST)}
+    ranges: ClassVar[Ranges] = {"max_length": (1, MOST), "num_train": (1, MOST_GRAPHS)}
 
     def load(self) -> ShortSentences:
         text = load_ptb(self.path)
-        train, dev, test = (
-            [sentence for sentence in part if len(sentence) <= self.max_length]
-            for part in (text.train, text.dev, text.test)
-        )
-        for name, part in (("train", train), ("valid", dev), ("test", test)):
+        most = self.max_length
+        parts = (words[i : i + most] for words in text.train for i in range(0, len(words), most))
+        train = list(islice(parts, self.num_train))
+        dev, test = ([x for x in part if len(x) <= most] for part in (text.dev, text.test))
+        for name, part in (("valid", dev), ("test", test)):
             if not part:
                 raise DataError(
-                    f"[data] {self.path}: expected sentences of up to {self.max_length} words in "
-                    f"{name}.txt, got none; raise --max-length"
+                    f"[data] {self.path}: expected sentences of up to {most} words in {name}.txt, "
+                    "got none; raise --max-length"
                 )
-        return ShortSentences(train[: self.num_train], dev, test, text)
+        return ShortSentences(train, dev, test, text)
 
 
 class Writing(Objective):
@@ -148,23 +150,19 @@ class ReversalTask(EmbedsWords, SameInputs, PredictsLines):
     own_options = (
         text_option(),
         source_option(
-            ReversalSource, "max_length", "words of the longest sentences; others are left out"
+            ReversalSource,
+            "max_length",
+            "words of the longest sentences; longer ones are cut into parts to train on, and left "
+            "out of what a model is judged by",
         ),
-        Option(
-            "num_train",
-            Integer(1, MOST_GRAPHS),
-            None,
-            "sentences to train on, the first ones of train.txt",
-            group="data",
-            said="all",
-        ),
+        source_option(ReversalSource, "num_train", "sentences and parts to train on, the first"),
         size_option("embedding_size", 128),
         size_option("hidden_size", 160),
         vectors_option(),
     )
     training_options = with_defaults(
         WITH_EMBEDDING,
-        {**FALLING_ADAM, "epochs": 8, "batch_size": 32, "lr": 0.003, "clip_norm": 1.0},
+        {**FALLING_ADAM, "epochs": 2, "batch_size": 32, "lr": 0.003, "clip_norm": 1.0},
     )
     items = "sentences, one on a line, words apart by blanks"
     evaluation_options = (BATCH_SIZE_OPTION,)
