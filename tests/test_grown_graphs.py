@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import cavs
 from cavs._native import core
-from cavs.errors import GraphError
+from cavs.errors import CavsRuntimeError, GraphError, InputError, ShapeError
 from cavs.grown_graphs import lists_of_children, whole_graphs
 
 GRAPHS = 3
@@ -79,3 +79,57 @@ def test_children_may_come_in_any_list() -> None:
         assert (ptr.tolist(), flat.tolist()) == ([0, 2, 2, 3], [1, 2, 3])
     ptr, flat = lists_of_children(np.array([4, -1, 2**40]))
     assert (ptr.tolist(), flat.tolist()) == ([0, 1, 2, 3], [4, -1, 2**40])
+
+
+@pytest.mark.parametrize(
+    ("ptr", "children", "types", "graphs"),
+    [
+        ([], [], None, None),
+        ([1, 1], [0], None, None),
+        ([0, 2, 1], [0], None, None),
+        ([0, 5], [0], None, None),
+        ([0, 0], [], None, [0, 0]),
+        ([0, 0], [], [0], [0]),
+    ],
+)
+def test_the_engine_takes_only_what_fits(
+    ptr: list[int], children: list[int], types: list[int] | None, graphs: list[int] | None
+) -> None:
+    def array(x: list[int] | None) -> np.ndarray | None:
+        return None if x is None else np.array(x, np.int64)
+
+    grown = core.GrownGraphs(1, None, (), False, -1, 100)
+    with pytest.raises(ShapeError, match=r"^\[growth\]"):
+        grown.open(array(ptr), array(children), array(types), array(graphs))
+    with pytest.raises(InputError, match=r"\[growth\] expected 0.*graphs, got -1"):
+        core.GrownGraphs(-1, None, (), False, -1, 100)
+
+
+def test_a_level_is_opened_before_it_is_run() -> None:
+    class One(cavs.VertexFunction):
+        def forward(self, v: cavs.Vertex) -> None:
+            v.push(y=v.gather(0, h=()).h + v.pull("x"))
+            v.scatter(h=v.pull("x"))
+
+    model = cavs.compile(One())
+    executor, compiler = model._executor, model._compiler.growing()
+    plain = executor.load(compiler.inference())
+    rest = (None, (), False, -1, 9, np.arange(1), 0, 0, False, [])
+    with pytest.raises(InputError, match="hold_states=True"):
+        core.Growth(plain, *rest)
+    made = executor._make(compiler.inference(), None, True)
+    growth = core.Growth(made, *rest)
+    with pytest.raises(CavsRuntimeError, match="to be opened first, got none"):
+        growth.run([np.ones(1, np.float32)])
+    growth.open(np.array([0, 0]), np.zeros(0, np.int64), None, np.array([0]))
+    with pytest.raises(CavsRuntimeError, match="the level before to be computed"):
+        growth.open(np.array([0, 0]), np.zeros(0, np.int64), None, np.array([0]))
+    (y,) = growth.run([np.ones(1, np.float32)])
+    assert y.tolist() == [1]
+    run = core.Run(made, _schedule(), np.arange(1), 0, 0, False, False)
+    with pytest.raises(CavsRuntimeError, match="held states"):
+        run.forward([], [np.ones(1, np.float32)])
+
+
+def _schedule() -> object:
+    return cavs.batch([cavs.InputGraph([[]])]).schedule()

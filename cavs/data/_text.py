@@ -71,13 +71,13 @@ def check_text(text: str, source: str = "", line: int | None = 1) -> str:
 
 
 def iterate(lines: Iterable[str]) -> Iterator[str]:
-    """An iterator over the lines; raises InputError for a single text, or an object without
-    lines."""
+    """An iterator over the lines; raises InputError for a single text, an object without lines, and
+    where it comes to what is no string."""
     if isinstance(lines, (str, bytes)) or not isinstance(lines, Iterable):
         raise InputError(
             f"[data] expected lines in a list or a file, got {shown(lines)}; pass a list"
         )
-    return iter(lines)
+    return map(check_text, lines)
 
 
 def as_path(path: object) -> Path:

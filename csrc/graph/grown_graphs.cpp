@@ -23,10 +23,36 @@ constexpr int64_t kMostVertices = int64_t{1} << 30;
 
 }  // namespace
 
-GrownGraphs::GrownGraphs(int64_t num_graphs, GrowthRules rules)
-    : rules_(std::move(rules)),
-      sizes_(static_cast<size_t>(num_graphs), 0),
-      edges_(static_cast<size_t>(num_graphs), 0) {}
+GrownGraphs::GrownGraphs(int64_t num_graphs, GrowthRules rules) : rules_(std::move(rules)) {
+  CAVS_CHECK(num_graphs >= 0 && num_graphs <= kMostVertices, ErrorKind::kValue,
+             "[growth] expected 0..", kMostVertices, " graphs, got ", num_graphs,
+             "; pass a number in that range");
+  sizes_.assign(static_cast<size_t>(num_graphs), 0);
+  edges_.assign(static_cast<size_t>(num_graphs), 0);
+}
+
+// What the library itself gives wrong.
+void GrownGraphs::check_form(const NewVertices& vertices) const {
+  const auto& ptr = vertices.ptr;
+  const bool fits = !ptr.empty() && ptr.front() == 0 && std::is_sorted(ptr.begin(), ptr.end()) &&
+                    static_cast<size_t>(ptr.back()) == vertices.children.size();
+  CAVS_CHECK(fits, ErrorKind::kShape, "[growth] expected offsets from 0 to ",
+             vertices.children.size(), ", ascending, got others; pass those of the children");
+  const auto count = static_cast<size_t>(vertices.size());
+  CAVS_CHECK(vertices.graphs.empty() || vertices.graphs.size() == count, ErrorKind::kShape,
+             "[growth] expected the graphs of ", count, " vertices, got ", vertices.graphs.size(),
+             "; pass one for each, or none");
+  const size_t types = rules_.order ? count : 0;
+  CAVS_CHECK(vertices.types.size() == types, ErrorKind::kShape, "[growth] expected ", types,
+             " types, got ", vertices.types.size(),
+             "; pass one for each vertex of a function of "
+             "types");
+  for (const int32_t type : vertices.types) {
+    CAVS_CHECK(type >= 0 && static_cast<size_t>(type) < rules_.order->count(), ErrorKind::kValue,
+               "[growth] expected types below ", rules_.order->count(), ", got ", type,
+               "; number them by the order of types");
+  }
+}
 
 void GrownGraphs::check_children(const NewVertices& vertices) const {
   for (const int32_t child : vertices.children) {
@@ -214,6 +240,7 @@ void GrownGraphs::list_edges(const Level& level, const TypeOrder::Edges* list,
 }
 
 Schedule GrownGraphs::open(const NewVertices& vertices) {
+  check_form(vertices);
   check_children(vertices);
   const std::vector<int32_t> graphs = graphs_of(vertices);
   check_graphs(vertices, graphs);

@@ -53,6 +53,7 @@ class GrownGraphs {
  private:
   struct Level;
 
+  void check_form(const NewVertices& vertices) const;
   void check_children(const NewVertices& vertices) const;
   std::vector<int32_t> graphs_of(const NewVertices& vertices) const;
   void check_graphs(const NewVertices& vertices, const std::vector<int32_t>& graphs) const;

@@ -49,12 +49,19 @@ void Growth::open(const NewVertices& vertices) {
 }
 
 int64_t Growth::rows(const Space& space) const {
+  check_open();
   return RowCounts(exe_->program, *level_).of(space);
 }
 
+void Growth::check_open() const {
+  CAVS_CHECK(level_.has_value() && !failed_, ErrorKind::kRuntime,
+             "[growth] expected vertices to be opened first, got none, or an error before; call "
+             "open(), or begin anew");
+}
+
 void Growth::run(ArrayLists arrays, int num_threads) {
-  CAVS_CHECK(level_.has_value(), ErrorKind::kRuntime,
-             "[growth] expected vertices to be opened first, got none; call open()");
+  check_open();
+  check_threads(num_threads);
   failed_ = true;
   for (size_t i = 0; i < states_.size(); ++i) {
     const ValueSpec& value = exe_->program.values[static_cast<size_t>(exe_->held_states[i])];

@@ -53,6 +53,8 @@ class Growth {
   void run(ArrayLists arrays, int num_threads);
 
  private:
+  void check_open() const;
+
   const std::shared_ptr<const Executable> exe_;
   const std::vector<int64_t> graph_keys_;
   const RandomContext random_;
