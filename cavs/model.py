@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -15,7 +15,7 @@ from cavs.compiled import convert
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, ancestors
 from cavs.core.structure import Structure
-from cavs.core.trace import children_read
+from cavs.core.trace import Trace, children_read
 from cavs.core.vertex import VertexFunction
 from cavs.device import find_device
 from cavs.errors import CavsRuntimeError, InputError
@@ -66,13 +66,14 @@ class Model(Inspectable):
         device: str = "cpu",
         seed: int | None = None,
         extra_children: str = "error",
+        rewrite: Callable[[Trace], Trace] | None = None,
     ) -> None:
-        """See :func:`cavs.compile`."""
+        """See :func:`cavs.compile`; `rewrite` changes F as it was traced."""
         options = CompileOptions(
-            dtype, outputs, passes, policy, executor, device, extra_children
+            dtype, outputs, passes, policy, executor, device, extra_children, rewrite
         ).check()
         self._options = options
-        self._compiler = Compiler(function, options.passes, options.outputs)
+        self._compiler = Compiler(function, options.passes, options.outputs, rewrite)
         self.function = function
         self.training = True
         traced = self._compiler.trace

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
 from cavs._arguments import device_name, dtype_name, is_among, items, shown, shown_dtype
 from cavs.core.passes import PASSES
+from cavs.core.trace import Trace
 from cavs.device import find_device, host
 from cavs.errors import DTypeError, InputError
 from cavs.scheduler import Policy, check_policy
@@ -21,6 +22,7 @@ class CompileOptions(NamedTuple):
 
     Attributes:
         dtype, outputs, passes, policy, executor, device, extra_children: see :func:`cavs.compile`.
+        rewrite: changes F as traced, before the passes.
     """
 
     dtype: Any
@@ -30,6 +32,7 @@ class CompileOptions(NamedTuple):
     executor: str
     device: str
     extra_children: str
+    rewrite: Callable[[Trace], Trace] | None
 
     def check(self) -> CompileOptions:
         """The options with the dtype by name and with names as tuples, if they are valid. Names of

@@ -116,9 +116,9 @@ def _rows_of_roots(graphs: GraphBatch, of: Of) -> Any:
     if of is None:
         return roots
     vertices = graphs.vertices(of)
-    other = np.flatnonzero(~np.isin(roots, vertices))
-    if len(other):
-        graph = int(other[0])
+    own = set(vertices.tolist())
+    graph = next((g for g, root in enumerate(roots.tolist()) if root not in own), None)
+    if graph is not None:
         types: Any = graphs.types
         raise GraphError(
             f"[readout] expected a root of type {shown(of)} in graph {graph}, got one of type "

@@ -101,6 +101,11 @@ def _content(model: Model | Program) -> bytes:
 
     first = model if isinstance(model, Model) else next(iter(model.models.values()))
     options = first._options
+    if options.rewrite is not None:
+        raise InputError(
+            "[save] expected a model as cavs.compile gave it, got one whose function was "
+            "rewritten; save the model"
+        )
     if callable(options.policy) and not isinstance(options.policy, LearnedPolicy):
         raise InputError(
             "[save] expected a policy by name, or one that was learned, got "

@@ -96,19 +96,18 @@ def point(model: cavs.Model, samples: list[list[int]], repeats: bool = False) ->
         new = [opened(*row) for row in rows if len(orders[row[0]]) < len(samples[row[0]])]
         return growth([x for x in new if x[0]])
 
-    roots = growth([([], numbers[0], 0, 0) for numbers in samples])
-    roots = roots._replace(graph=np.arange(len(samples)))
+    roots = growth([([], numbers[0], 0, 0) for numbers in samples], np.arange(len(samples)))
     cavs.unfold(model, roots, expand, num_graphs=len(samples), outputs=["pointed"])
     return orders
 
 
-def growth(new: list[tuple[list[int], int, int, int]]) -> cavs.Growth:
+def growth(new: list[tuple[list[int], int, int, int]], graph: Any = None) -> cavs.Growth:
     inputs = {
         "number": np.array([x[1] for x in new], np.float32)[:, None],
         "place": np.array([x[2] for x in new], np.float32),
         "is_decoder": np.array([x[3] for x in new], np.float32),
     }
-    return cavs.Growth([x[0] for x in new], inputs)
+    return cavs.Growth([x[0] for x in new], inputs, graph)
 
 
 def sort(numbers: list[int]) -> list[int]:

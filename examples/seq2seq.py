@@ -131,7 +131,7 @@ def growth(vertices: list[tuple[list[int], int, str]], graph: Any = None) -> cav
     """New vertices by the children, the token and the type of each."""
     token = np.array([token for _, token, _ in vertices], np.int32)
     children, types = [c for c, _, _ in vertices], [t for _, _, t in vertices]
-    return cavs.Growth(children, {"token": token}, graph, types)
+    return cavs.Growth(children, {"token": token}, graph, types=types)
 
 
 def backwards(digits: list[int]) -> list[int]:

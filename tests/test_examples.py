@@ -107,14 +107,16 @@ def test_gan_makes_points_near_the_modes() -> None:
 
 
 def test_own_model_is_trained_as_docs_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that docs/training.md shows before its section on word vectors, its commands smaller."""
+    """All code that docs/training.md shows before its section on word vectors, and its commands for
+    a model of one's own, made smaller."""
     docs = (EXAMPLES.parent / "docs" / "training.md").read_text(encoding="utf-8")
     docs, _ = docs.split("\n## Word vectors\n")
     code = "".join(re.findall(r"^```python\n(.*?)^```", docs, re.S | re.M))
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "training.md", "exec"), {})
     assert (tmp_path / "runs" / "a" / "best.safetensors").exists()
-    commands = "".join(re.findall(r"^```sh\n(.*?)^```", docs, re.S | re.M)).splitlines()
+    own = docs.split("\n## A model of your own\n")[1].split("\n## ")[0]
+    commands = "".join(re.findall(r"^```sh\n(.*?)^```", own, re.S | re.M)).splitlines()
     assert len(commands) == 4
     (tmp_path / "examples").symlink_to(EXAMPLES)
     small = ["--num-train", "40", "--max-depth", "3", "--hidden-size", "6", "--epochs", "3"]

@@ -162,7 +162,6 @@ def test_a_model_becomes_one_of_another_precision() -> None:
             np.testing.assert_allclose(y.data, narrow[name], rtol=1e-4, atol=1e-5)
     model.step(GRAPHS, cavs.optim.SGD(model.parameters(), 0.1), **inputs)
     model.to(np.float32)
-    assert model.stepwise().dtype == np.float32
     assert model(GRAPHS, **inputs)["loss"].data.dtype == np.float32
     assert cavs.compile(model.function).dtype == np.float32
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from words_on_edges import edge_dataset
 
 import cavs
 from cavs import data
@@ -69,8 +70,8 @@ def lattices(folder: Path, samples: int) -> Corpus:
     words = 1 + max(int(x.ids[x.is_word].max(initial=0)) for x in read)
     classes = 1 + max(int(x.tags.max()) for x in read)
     read = read[:samples]
-    corpus = data.LatticeCorpus("lattice", read, [], classes, characters, words)
-    plain = data.lattice_dataset(corpus.train, characters)
+    corpus = data.LatticeCorpus("lattice", read, [], [], classes, characters, words)
+    plain = edge_dataset(corpus.train, characters)
     # The words in the order of the edges that end in them, which is that of their vertices.
     is_word = plain.flat("kind") != 0
     typed = Dataset(

@@ -80,12 +80,14 @@ class Compiler:
         function: VertexFunction,
         passes: Iterable[str] | None = None,
         outputs: Iterable[str] | None = None,
+        rewrite: Callable[[Trace], Trace] | None = None,
     ) -> None:
         self.passes = _checked(PASSES if passes is None else tuple(passes))
         traced = trace(function)
         with apart_from_traces():
             if outputs is not None:
                 traced = select_outputs(traced, outputs)
+            traced = traced if rewrite is None else rewrite(traced)
             self.params: list[Any] = _used_parameters(function, traced.function)
             self.param_names = {p: name for name, p in function.named_parameters()}
             self._evaluation: Compiler | None = None
@@ -167,7 +169,7 @@ class Compiler:
             self._growing = made
         return self._growing
 
-    def _masks(self, roots: Iterable[Node], notes: Notes | None) -> dict[Node, Node]:
+    def _masks(self, roots: Iterable[Node], notes: Notes | None = None) -> dict[Node, Node]:
         """Maps a product that may leave out rows to its mask."""
         return find_masks(roots, self._context.shared(RowIds), self.passes, notes)
 
@@ -255,7 +257,7 @@ class Compiler:
             gradient = self.gradient(self.function.pushes, inputs)
             # Backward reads values of F too: F need not compute the rows that it does not read.
             # And backward leaves out rows by masks that F computes.
-            masks = self._masks([*self.function.roots(), *gradient.roots()], None)
+            masks = self._masks([*self.function.roots(), *gradient.roots()])
             nodes = set(ancestors([*self.function.roots(), *masks.values()]))
             read = [*gradient.roots(), *(m for node, m in masks.items() if node not in nodes)]
             saved = read_from_forward(read, nodes, self.function.scatters)

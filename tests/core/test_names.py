@@ -147,4 +147,3 @@ def test_names_that_look_alike_are_told_apart() -> None:
                 sum((y.sum() for y in outputs.values()), cavs.Tensor(np.zeros(()))).backward()
             for p, q in zip(model.parameters(), expected.parameters(), strict=True):
                 np.testing.assert_allclose(np.asarray(p.grad), np.asarray(q.grad), 1e-9, 1e-11)
-    assert set(model.stepwise().inputs) > set(names)

@@ -364,20 +364,6 @@ def test_a_module_of_pytorch_in_place_of_a_function_is_refused() -> None:
         cavs.compile(torch.nn.Linear(2, 2))
 
 
-def test_a_missing_input_of_a_growing_graph_is_to_be_passed() -> None:
-    class Chain(cavs.VertexFunction):
-        def forward(self, v: cavs.Vertex) -> None:
-            h = v.pull("x", 2) * 2.0
-            v.scatter(h=h)
-            v.push(y=h * v.pull("t", 2))
-
-    model = cavs.compile(Chain()).stepwise()  # whose state `h` needs no `t`
-    inputs = {name: np.zeros((1, *spec.shape), spec.dtype) for name, spec in model.inputs.items()}
-    del inputs["t"]
-    with pytest.raises(InputError, match=r"for 't', got none.*; pass it$"):
-        model._call([cavs.InputGraph([[]])], inputs)
-
-
 def test_a_vertex_says_what_it_has() -> None:
     message = r"\[vertex\] expected one of pull, .*, got 'children'; .*gather"
     with pytest.raises(AttributeError, match=message):

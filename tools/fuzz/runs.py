@@ -115,6 +115,17 @@ def tags() -> str:
 
 
 @cache
+def lattices() -> str:
+    """A lattice of three characters with one word, several times."""
+    path = folder() / "lattices"
+    path.mkdir()
+    one = "4\n0 1 2 0\n0\n1 0 0\n1 1 1\n2 2 2 1 0\n"
+    for name in ("train", "dev"):
+        (path / f"{name}.txt").write_text("6\n" + one * 6, encoding="utf-8")
+    return str(path)
+
+
+@cache
 def treebank() -> str:
     """Binary trees with labels 0 to 4."""
     path = folder() / "treebank"
@@ -140,6 +151,10 @@ def options(model: str) -> dict[str, Any]:
         return {**IMAGES, "data": images()}
     if model == "lm":
         return {**SMALL, "num_layers": 1, "length": 5, "data": text()}
+    if model == "seq2seq":
+        return {**WORDS, "data": text()}
+    if model == "lattice-lstm":
+        return {**WORDS, "data": lattices()}
     if model == "sentence-vae":
         return {**WORDS, **LATENT, "data": text()}
     if model == "tree-vae":
