@@ -10,7 +10,8 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// The bounds after a step, and the greatest of the terms that the step adds up.
+// The bounds after a step, and the greatest of the terms that the step adds up and of its rates,
+// which must be finite even where they multiply zeros.
 struct Step {
   UpdateBounds after;
   double terms = 0;
@@ -20,7 +21,8 @@ Step step_of(const SgdSettings& s, int64_t, double grad, const UpdateBounds& bef
   const double g = grad + s.weight_decay * before.param;
   const double b = s.momentum == 0 ? g : s.momentum * before.first + g;
   const double move = s.nesterov ? g + s.momentum * b : b;
-  return {{before.param + s.lr * move, s.momentum == 0 ? 0 : b, 0}, std::max(g, move)};
+  return {{before.param + s.lr * move, s.momentum == 0 ? 0 : b, 0},
+          std::max({g, move, s.lr, s.weight_decay})};
 }
 
 // The root of the sum is |g| or more, save that squares may be too small for T.
@@ -28,7 +30,8 @@ Step step_of(const AdagradSettings& s, int64_t, double grad, const UpdateBounds&
              double vanishing) {
   const double g = grad + s.weight_decay * before.param;
   const double ratio = s.eps > 0 ? 2 + vanishing / s.eps : kInfinity;
-  return {{before.param + s.lr * ratio, before.first + g * g, 0}, s.lr * g};
+  return {{before.param + s.lr * ratio, before.first + g * g, 0},
+          std::max({s.lr * g, s.lr, s.weight_decay})};
 }
 
 Step step_of(const AdamSettings& s, int64_t step, double grad, const UpdateBounds& before, double) {
@@ -38,7 +41,8 @@ Step step_of(const AdamSettings& s, int64_t step, double grad, const UpdateBound
   const double rate = s.lr / (1 - std::pow(s.beta1, static_cast<double>(step)));
   const double shrink = s.decoupled ? std::abs(1 - s.lr * s.weight_decay) : 1;
   const double move = s.eps > 0 ? rate * m / s.eps : kInfinity;
-  return {{shrink * before.param + move, m, v}, std::max(g * g, rate * m)};
+  return {{shrink * before.param + move, m, v},
+          std::max({g * g, rate * m, rate, shrink, s.weight_decay})};
 }
 
 Step step_of(const RmspropSettings& s, int64_t, double grad, const UpdateBounds& before, double) {
@@ -48,7 +52,8 @@ Step step_of(const RmspropSettings& s, int64_t, double grad, const UpdateBounds&
   const double move = s.momentum == 0 ? ratio : s.momentum * before.second + ratio;
   const double mean = s.centered ? s.alpha * before.second + (1 - s.alpha) * g : 0;
   const double second = s.momentum == 0 ? mean : move;
-  return {{before.param + s.lr * move, square, second}, std::max(g * g, move)};
+  return {{before.param + s.lr * move, square, second},
+          std::max({g * g, move, s.lr, s.weight_decay})};
 }
 
 }  // namespace
