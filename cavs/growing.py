@@ -108,20 +108,21 @@ class Growing:
     def __init__(
         self,
         model: Model,
-        known: frozenset[Name],
+        known: Mapping[Name, InputSpec],
         keys: Array,
         graph_inputs: dict[str, Array],
         max_vertices: int,
     ) -> None:
-        """`model` computes the outputs that are asked for; `known`: the inputs that may be given;
-        the others are as in :func:`cavs.unfold`."""
+        """`model` computes the outputs that are asked for; `known`: the inputs of all outputs; the
+        others are as in :func:`cavs.unfold`."""
         trace = model._compiler.trace
-        self._model, self._known, self._keys = model, known, keys
+        self._model, self._keys = model, keys
         self._graph_inputs = graph_inputs
         self.names = tuple(trace.types)
         self.random = model._draw()
         self._specs: dict[Name, InputSpec] = model.inputs
-        self._rows = {name: Rows(spec.rows, self.names) for name, spec in self._specs.items()}
+        self._known = known
+        self._rows = {name: Rows(spec.rows, self.names) for name, spec in known.items()}
         pushes = trace.function.pushes
         self._pushed = {name: Rows(node.space, self.names) for name, node in pushes.items()}
         self._bounds = {
@@ -164,6 +165,13 @@ class Growing:
     def _given_by_graph(self) -> dict[Name, Array]:
         """The inputs of graphs, as the engine takes them."""
         found: dict[Name, Array] = {}
+        by_graph = sorted(str(name) for name, rows in self._rows.items() if rows.of_graphs)
+        for name in self._graph_inputs:
+            if name not in by_graph:
+                raise InputError(
+                    f"[unfold] expected graph_inputs among {by_graph}, got {shown(name)}; leave it "
+                    "out, or rename it"
+                )
         for name, spec in self._specs.items():
             if not self._rows[name].of_graphs:
                 continue
@@ -207,7 +215,7 @@ class Growing:
         """Computes the new vertices; gives what they and their edges pulled, and pushed."""
         given = self._given(growth, fresh)
         for name, rows in given.items():
-            self._hold(self._inputs, name, self._rows.get(name), fresh, rows)
+            self._hold(self._inputs, name, self._rows[name], fresh, rows)
         if self._native is None:
             outputs = self._by_whole_graphs(fresh)
         else:
@@ -219,14 +227,11 @@ class Growing:
 
     @staticmethod
     def _hold(
-        held: dict[Name, HeldRows], name: Name, rows: Rows | None, fresh: Fresh, array: Array
+        held: dict[Name, HeldRows], name: Name, rows: Rows, fresh: Fresh, array: Array
     ) -> None:
-        if rows is not None and rows.of_graphs:
-            return
-        numbers = fresh.edges if rows is not None and rows.of_edges else fresh.vertices
-        if rows is not None:
-            chosen = rows.chosen(fresh.types, fresh.parents, fresh.children)
-            numbers = numbers if chosen is None else numbers[chosen]
+        numbers = fresh.edges if rows.of_edges else fresh.vertices
+        chosen = rows.chosen(fresh.types, fresh.parents, fresh.children)
+        numbers = numbers if chosen is None else numbers[chosen]
         held.setdefault(name, HeldRows()).add(numbers, array)
 
     def _given(self, growth: Growth, fresh: Fresh) -> dict[str, Array]:
@@ -235,12 +240,12 @@ class Growing:
         for given, of_edges in ((growth.inputs, False), (growth.edges, True)):
             for name in given:
                 rows = self._rows.get(name)
-                if name not in self._known or (rows is not None and rows.of_edges != of_edges):
+                if rows is None or rows.of_graphs or rows.of_edges != of_edges:
                     raise InputError(
                         f"[unfold] expected {'edges' if of_edges else 'inputs'} of a Growth among "
                         f"{self._names_of(of_edges)}, got {shown(name)}; leave it out, or rename it"
                     )
-        for name, spec in self._specs.items():
+        for name, spec in self._known.items():
             rows = self._rows[name]
             if rows.of_graphs:
                 continue
@@ -250,6 +255,8 @@ class Growing:
             source = growth.edges if rows.of_edges else growth.inputs
             if name in source:
                 found[str(name)] = self._checked(spec, source[name], count, fresh)
+            elif name not in self._specs:  # of outputs that nobody asked for
+                continue
             elif count:
                 raise InputError(
                     f"[unfold] expected {name!r} for each {rows}, pulled at {spec.where}, got "
@@ -257,9 +264,6 @@ class Growing:
                 )
             else:
                 found[str(name)] = self._none(spec)
-        for source in (growth.inputs, growth.edges):
-            for name in source.keys() - self._specs.keys():  # of outputs that nobody asked for
-                found[name] = host_array(source[name], "unfold")
         return found
 
     def _names_of(self, of_edges: bool) -> list[str]:
@@ -319,10 +323,10 @@ class Growing:
         types = [self.names[i] for i in self._all_types().tolist()] if self.names else None
         return whole_graphs(self._structure, self._keys, types)
 
-    def _chosen(self, rows: Rows | None, whole: Whole) -> Array:
+    def _chosen(self, rows: Rows, whole: Whole) -> Array:
         """The numbers of all vertices, or edges, that have a row, in the order of the graphs."""
-        numbers = whole.edges if rows is not None and rows.of_edges else whole.vertices
-        if rows is None or not self.names:
+        numbers = whole.edges if rows.of_edges else whole.vertices
+        if not self.names:
             return numbers
         graphs = whole.graphs
         types = self._all_types()[whole.vertices]
@@ -342,7 +346,7 @@ class Growing:
             if not self._rows[name].of_graphs
         }
         return nothing | {
-            str(name): held.take(name, self._chosen(self._rows.get(name), whole))
+            str(name): held.take(name, self._chosen(self._rows[name], whole))
             for name, held in self._inputs.items()
         }
 

@@ -123,7 +123,7 @@ def unfold(
     asked = model._asked(outputs)
     growing = Growing(
         asked,
-        frozenset(model.inputs),
+        model.inputs,
         graph_keys(keys, num_graphs),
         _graph_rows(graph_inputs, num_graphs),
         max_vertices,

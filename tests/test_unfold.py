@@ -227,3 +227,27 @@ def test_what_edges_lack_is_named_and_what_is_not_asked_for_need_not_be_given() 
         cavs.unfold(model, roots, lambda frontier: beside, num_graphs=1)
     grown = cavs.unfold(model, roots, expand, num_graphs=1, outputs=["total", "each"])
     assert grown.outputs["each"].tolist() == [2, 2]
+
+
+def test_inputs_of_outputs_that_are_not_asked_for_are_kept_by_edge() -> None:
+    model = cavs.compile(Weighted())
+    levels = iter([Growth([[0, 1]], {"x": [5.0]}, edges={"w": np.float32([3, 4])}), None])
+    roots = Growth([[], []], {"x": [1.0, 2.0]}, [0, 0])
+    grown = cavs.unfold(model, roots, lambda _: next(levels), num_graphs=1, outputs=["total"])
+    assert grown.inputs["w"].tolist() == [3, 4]
+    assert model(grown.graphs, **grown.inputs)["weighted"].data.tolist() == [3, 8]
+    wrong = Growth([[0]], {"x": [1.0]}, edges={"w": np.ones(2, np.float32)})
+    with pytest.raises(ShapeError, match=r"shape \(1,\) for 'w'"):
+        cavs.unfold(model, roots, lambda _: wrong, num_graphs=1, outputs=["total"])
+
+
+def test_inputs_of_graphs_are_given_once() -> None:
+    model = cavs.compile(Coin())
+    by_graph = {"p": np.full((1, 1), 0.5, np.float32)}
+    beside = Growth([[]], {"p": by_graph["p"]}, [0])
+    with pytest.raises(InputError, match=r"inputs of a Growth among \[\], got 'p'"):
+        cavs.unfold(model, beside, lambda _: None, num_graphs=1, graph_inputs=by_graph)
+    other = {**by_graph, "q": by_graph["p"]}
+    roots = Growth([[]], graph=[0])
+    with pytest.raises(InputError, match=r"graph_inputs among \['p'\], got 'q'"):
+        cavs.unfold(model, roots, lambda _: None, num_graphs=1, graph_inputs=other)

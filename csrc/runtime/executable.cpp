@@ -125,7 +125,7 @@ bool has_leaves_apart(const Program& program) {
 
 // Makes the states arrays of the caller.
 void hold(Executable& exe) {
-  exe.holding = true;
+  exe.holds_states = true;
   for (const int state : exe.program.states) {
     const int root = exe.roots[static_cast<size_t>(state)].value;
     ValueSpec& value = exe.program.values[static_cast<size_t>(root)];

@@ -33,7 +33,7 @@ struct Executable {
   std::vector<ParentList> parent_lists;  // that the program reads
   std::vector<ChildRows> child_rows;     // in a program of types
   std::vector<int> held_states;          // values of role kState, by their index
-  bool holding = false;           // whether the caller holds the states, of which there may be none
+  bool holds_states = false;      // whether the caller holds the states, of which there may be none
   std::vector<int> array_counts;  // least number of params, inputs, outputs
   bool leaves_first = false;      // has rows of leaves or inner vertices, which must stand apart
   ProgramSteps steps;
@@ -45,7 +45,6 @@ struct Executable {
   // Of a backward program the values before this one are its forward program's.
   size_t first_value() const { return forward ? forward->program.values.size() : 0; }
 
-  bool holds_states() const { return holding; }
   const Layout& layout(bool keep) const { return keep ? kept : dropped; }
   // Of a backward program. With `retain` another backward may follow; few programs are ever run so,
   // and that layout is made when it is first asked for.

@@ -32,7 +32,7 @@ Growth::Growth(std::shared_ptr<const Executable> exe, GrowthRules rules,
       graph_keys_(std::move(graph_keys)),
       random_(random),
       graphs_(static_cast<int64_t>(graph_keys_.size()), std::move(rules)) {
-  CAVS_CHECK(exe_->holds_states(), ErrorKind::kValue,
+  CAVS_CHECK(exe_->holds_states, ErrorKind::kValue,
              "[growth] expected a program that holds its states, got another; make it with "
              "hold_states=True");
   for (const int id : exe_->held_states) {
