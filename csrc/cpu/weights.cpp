@@ -9,9 +9,10 @@
 namespace cavs {
 namespace {
 
-// Measured: packing a weight costs about as much as multiplying six rows with it, and where sums
-// are short, writing them is all the work (product_of_short_sums).
-constexpr int64_t kFewestRows = 8;
+// Measured: packing a weight costs about as much as multiplying six rows with it. A transposed one
+// is packed for each product that has no panels (packing_product). Where sums are short, writing
+// them is all the work (product_of_short_sums).
+constexpr int64_t kFewestRows = 8, kFewestRowsTransposed = 2;
 constexpr int64_t kShortestSum = 16;
 
 bool is_weight(const Program& program, int id) { return program.values[id].role == Role::kParam; }
@@ -63,7 +64,7 @@ WeightUses find_weights(const Program& program) {
 bool worth_packing(const WeightUse& use, const RowCounts& counts) {
   int64_t rows = 0;
   for (const Space& space : use.spaces) rows += counts.used(space);
-  return rows >= kFewestRows;
+  return rows >= (use.transposed ? kFewestRowsTransposed : kFewestRows);
 }
 
 WeightStore::WeightStore(size_t count) : entries_(count), spares_(std::make_shared<Spares>()) {
