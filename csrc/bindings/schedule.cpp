@@ -157,15 +157,16 @@ void bind_schedule(py::module_& m) {
       .def(
           "edge_rows",
           [](const py::object& self, int list) {
-            const EdgeRows& edges = edges_of(self.cast<Schedule&>(), list);
+            const auto& schedule = self.cast<const Schedule&>();
+            const EdgeRows& edges = edges_of(schedule, list);
             py::dict found;
             found["order"] = view(edges.order, self);
             found["child"] = view(edges.child, self);
-            found["parent"] = view(edges.parent, self);
-            found["slot"] = view(edges.slot, self);
+            found["parent"] = view(schedule.parent_of_edges(list), self);
+            found["slot"] = view(schedule.slot_of_edges(list), self);
             found["ptr"] = view(edges.ptr, self);
-            found["out_ptr"] = view(edges.out_ptr, self);
-            found["out_edge"] = view(edges.out_edge, self);
+            found["out_ptr"] = view(schedule.out_edges(list).ptr, self);
+            found["out_edge"] = view(schedule.out_edges(list).edge, self);
             return found;
           },
           py::arg("list"), "The arrays of a list of edges.");
@@ -179,24 +180,32 @@ void bind_schedule(py::module_& m) {
   array("step_ptr", &Schedule::step_ptr);
   array("vertex_order", &Schedule::vertex_order);
   array("vertex_row", &Schedule::vertex_row);
-  array("graph", &Schedule::graph);
-  array("local", &Schedule::local);
   array("graph_ptr", &Schedule::graph_ptr);
   array("graph_vertex", &Schedule::graph_vertex);
-  const auto of_edges = [&schedule](const char* name, std::vector<int32_t> EdgeRows::* member) {
-    schedule.def_property_readonly(name, [member](const py::object& self) {
-      return view(edges_of(self.cast<Schedule&>(), 0).*member, self);
+  // Of the first list of edges.
+  const auto made = [&schedule](const char* name, const auto& get) {
+    schedule.def_property_readonly(name, [get](const py::object& self) {
+      const auto& it = self.cast<const Schedule&>();
+      edges_of(it, 0);
+      return view(get(it), self);
     });
   };
-  of_edges("edge_order", &EdgeRows::order);
-  of_edges("child", &EdgeRows::child);
-  of_edges("parent", &EdgeRows::parent);
-  of_edges("edge_slot", &EdgeRows::slot);
-  of_edges("child_ptr", &EdgeRows::ptr);
-  of_edges("out_ptr", &EdgeRows::out_ptr);
-  of_edges("out_edge", &EdgeRows::out_edge);
-  of_edges("edge_graph", &EdgeRows::graph);
-  of_edges("edge_local", &EdgeRows::local);
+  using Rows = const std::vector<int32_t>&;
+  made("edge_order", [](const Schedule& it) -> Rows { return it.all_edges().order; });
+  made("child", [](const Schedule& it) -> Rows { return it.all_edges().child; });
+  made("parent", [](const Schedule& it) -> Rows { return it.parent_of_edges(); });
+  made("edge_slot", [](const Schedule& it) -> Rows { return it.slot_of_edges(); });
+  made("child_ptr", [](const Schedule& it) -> Rows { return it.all_edges().ptr; });
+  made("out_ptr", [](const Schedule& it) -> Rows { return it.out_edges().ptr; });
+  made("out_edge", [](const Schedule& it) -> Rows { return it.out_edges().edge; });
+  made("edge_graph", [](const Schedule& it) -> Rows { return it.graph_of_edges(); });
+  made("edge_local", [](const Schedule& it) -> Rows { return it.local_of_edges(); });
+  schedule.def_property_readonly("graph", [](const py::object& self) {
+    return view(self.cast<const Schedule&>().graph_of_vertices(), self);
+  });
+  schedule.def_property_readonly("local", [](const py::object& self) {
+    return view(self.cast<const Schedule&>().local_of_vertices(), self);
+  });
 }
 
 }  // namespace cavs

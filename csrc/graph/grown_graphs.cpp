@@ -224,13 +224,10 @@ void GrownGraphs::list_edges(const Level& level, const TypeOrder::Edges* list,
       const int32_t child = children_[e];
       if (!any && types_[child] != list->children) continue;
       const int32_t slot = any ? slots_[e] : place;
-      edges.has_holes = edges.has_holes || slot != place;
       edges.num_slots = std::max(edges.num_slots, int64_t{slot} + 1);
       edges.order.push_back(static_cast<int32_t>(e - level.first_edge));
       edges.child.push_back(total - depth_[child]);
-      edges.parent.push_back(static_cast<int32_t>(row));
-      edges.slot.push_back(slot);
-      edges.graph.push_back(graph_[v]);
+      edges.slots.push_back(slot);
       edges.local.push_back(level.edge_local[e - level.first_edge]);
       ++place;
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,20 +24,21 @@ struct ParentRows {
 // All edges or, in a function of types, those of one list. Edge rows follow their parent vertex, so
 // the edges of a batch are contiguous.
 struct EdgeRows {
-  int64_t max_arity = 0;         // the most edges of a vertex
-  int64_t num_slots = 0;         // 1 + the greatest slot of a child: max_arity, or more with holes
-  bool has_holes = false;        // some child's slot is not its place among the edges of its parent
-  std::vector<int32_t> order;    // [edge row] user's edge
-  std::vector<int32_t> child;    // [edge row] vertex row of the child
-  std::vector<int32_t> parent;   // [edge row] vertex row of the parent
-  std::vector<int32_t> slot;     // [edge row] place among the parent's children
-  std::vector<int32_t> ptr;      // [vertex row + 1] CSR: edge rows of each vertex (contiguous)
-  std::vector<int32_t> out_ptr;  // [vertex row + 1] CSR: edge rows where each vertex is child,
-  std::vector<int32_t> out_edge;  //   ascending
-  std::vector<int32_t> graph;     // [edge row] graph
-  std::vector<int32_t> local;     // [edge row] index within its graph's edges
+  int64_t max_arity = 0;       // the most edges of a vertex
+  int64_t num_slots = 0;       // 1 + the greatest slot of a child: max_arity, or more with holes
+  std::vector<int32_t> order;  // [edge row] user's edge
+  std::vector<int32_t> child;  // [edge row] vertex row of the child
+  std::vector<int32_t> ptr;    // [vertex row + 1] CSR: edge rows of each vertex (contiguous)
+  std::vector<int32_t> slots;  // [edge row] slot_of_edges where lists have holes; else empty
+  std::vector<int32_t> local;  // [edge row] local_of_edges of graphs that grow; else empty
 
   int64_t size() const { return static_cast<int64_t>(child.size()); }
+};
+
+// CSR: the edge rows in which each vertex is the child, ascending.
+struct OutEdges {
+  std::vector<int32_t> ptr;   // [vertex row + 1]
+  std::vector<int32_t> edge;  // edge row
 };
 
 // The vertex rows of a type: its leaves, then its inner vertices.
@@ -53,7 +55,8 @@ struct Batch {
 // Vertices that are activated together are a batch (the paper's batching task V_t): without types a
 // level. Vertex rows stand type by type, within a type batch by batch, so the rows of a batch are
 // contiguous, and so are those of a type; its leaves come first. Within a batch vertices keep the
-// user's order. Immutable once made; "row" is the new number.
+// user's order. Immutable once made; "row" is the new number. Lists that few programs read are made
+// when they are first asked for, and kept; any number of threads may ask at once.
 struct Schedule {
   Schedule();
   Schedule(Schedule&&) noexcept;
@@ -74,36 +77,47 @@ struct Schedule {
 
   std::vector<int32_t> vertex_order;  // [vertex row] user's vertex
   std::vector<int32_t> vertex_row;    // [user's vertex] vertex row
-  std::vector<int32_t> graph;         // [vertex row] graph
-  std::vector<int32_t> local;         // [vertex row] index within its graph
   std::vector<int32_t> graph_ptr;     // [graph + 1] CSR: vertex rows of each graph,
   std::vector<int32_t> graph_vertex;  //   in the user's order
+  std::vector<int32_t> graph_edge;    // [graph + 1] first edge of each graph, in the user's order
+  std::vector<int32_t> graph,
+      local;  // of graphs that grow: see graph_of_vertices, local_of_vertices
 
   int64_t num_batches() const { return static_cast<int64_t>(batches.size()); }
   const EdgeRows& all_edges() const { return edges.front(); }
 
-  // [vertex row] vertex row of the k-th child in a list of edges, or -1. The table is made on first
-  // use and kept; any number of threads may ask at once.
+  const std::vector<int32_t>& graph_of_vertices() const;  // [vertex row] graph
+  const std::vector<int32_t>& local_of_vertices() const;  // [vertex row] index within its graph
+
+  // [edge row] of a list of edges: the vertex row of the parent; the place among its children; the
+  // graph; the index within the edges of the graph.
+  const std::vector<int32_t>& parent_of_edges(int list = 0) const;
+  const std::vector<int32_t>& slot_of_edges(int list = 0) const;
+  const std::vector<int32_t>& graph_of_edges(int list = 0) const;
+  const std::vector<int32_t>& local_of_edges(int list = 0) const;
+  const OutEdges& out_edges(int list = 0) const;
+
+  // [vertex row] vertex row of the k-th child in a list of edges, or -1.
   const std::vector<int32_t>& slot(int k, int list = 0) const;
 
   // The parents by all edges of a list (slots 0), or by the edges at the first `slots` slots, with
-  // their slots. Made on first use and kept, as slot(k) is.
+  // their slots.
   const ParentRows& parents(int slots, int list = 0) const;
 
   // [vertex row], [edge row] of lists of edges: the place in an array that the user gives for
-  // vertices of these types, or for edges of these lists; -1 for other vertices. Made as slot(k)
-  // is. For lists the numbers of edge rows begin anew in each list, one after the other.
+  // vertices of these types, or for edges of these lists; -1 for other vertices.
+  // For lists the numbers of edge rows begin anew in each list, one after the other.
   const std::vector<int32_t>& places_of_vertices(const std::vector<int>& types) const;
   const std::vector<int32_t>& places_of_edges(const std::vector<int>& lists, int list) const;
 
-  // CSR: the vertices of some types in each graph, in the user's order. Made as slot(k) is.
+  // CSR: the vertices of some types in each graph, in the user's order.
   struct GraphVertices {
     std::vector<int32_t> ptr, vertex;
   };
   const GraphVertices& vertices_of_graphs(const std::vector<int>& types) const;
 
   // [type] whether vertices of the type are children in a list of edges: at any slot (-1) or at
-  // this one. Made as slot(k) is.
+  // this one.
   const std::vector<char>& types_of_children(int list, int slot) const;
 
   // What a device keeps of the schedule, or of batches that have it, as long as the schedule lives.
@@ -117,6 +131,9 @@ struct Schedule {
 
  private:
   struct Cache;
+  template <class Key, class Value, class Make>
+  const Value& once(std::map<Key, Value> Cache::* kept, const Key& key, const Make& make) const;
+
   std::unique_ptr<Cache> cache_;
 };
 

@@ -329,6 +329,11 @@ const MatmulAttributes* product_of(const Attributes& attributes) {
   return std::get_if<MatmulAttributes>(&attributes);
 }
 
+const UniformAttributes* sampled_of(const Attributes& attributes) {
+  if (const auto* dropout = std::get_if<DropoutAttributes>(&attributes)) return dropout;
+  return std::get_if<UniformAttributes>(&attributes);
+}
+
 double product_flops(const MatmulAttributes& product) {
   return 2.0 * static_cast<double>(product.m) * static_cast<double>(product.k) *
          static_cast<double>(product.n);

@@ -133,6 +133,8 @@ const MatmulAttributes* product_of(const Attributes& attributes);
 inline const MatmulAttributes* product_of(const Instruction& instruction) {
   return product_of(instruction.attributes);
 }
+// The attributes of an operation that draws random numbers; null for any other.
+const UniformAttributes* sampled_of(const Attributes& attributes);
 // The elementwise group of an instruction, or null.
 inline const Group* group_of(const Instruction& instruction) {
   return std::get_if<Group>(&instruction.attributes);

@@ -51,6 +51,20 @@ void find_parent_lists(Executable& exe) {
   exe.parent_lists.assign(found.begin(), found.end());
 }
 
+void find_sampled(Executable& exe) {
+  for (const Segment& segment : exe.program.segments) {
+    for (const Instruction& instruction : segment.instructions) {
+      const UniformAttributes* of = sampled_of(instruction.attributes);
+      if (of == nullptr || of->rows == SampledRows::kGraph) continue;
+      const auto same = [&](const SampledLists& it) {
+        return it.rows == of->rows && it.edges == of->edges;
+      };
+      if (std::any_of(exe.sampled.begin(), exe.sampled.end(), same)) continue;
+      exe.sampled.push_back({of->rows, of->edges});
+    }
+  }
+}
+
 void find_child_rows(Executable& exe) {
   const Program& program = exe.program;
   if (program.num_types == 0) return;
@@ -200,6 +214,7 @@ std::shared_ptr<const Executable> make_executable(Program program,
   prepare_externals(*exe);
   exe->leaves_first = has_leaves_apart(exe->program);
   find_parent_lists(*exe);
+  find_sampled(*exe);
   find_child_rows(*exe);
   exe->state_writes = find_state_writes(exe->program, exe->roots);
   exe->steps = ProgramSteps(exe->program, backend.steps() == Steps::kInstructions);

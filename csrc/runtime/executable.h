@@ -22,6 +22,12 @@ struct ChildRows {
   int edges = 0, slot = -1, members = -1;
 };
 
+// Rows of vertices, or of a list of edges, for which random numbers are drawn.
+struct SampledLists {
+  SampledRows rows = SampledRows::kVertex;
+  int edges = 0;
+};
+
 struct Executable {
   Program program;
   std::shared_ptr<const Executable> forward;  // of a backward program
@@ -32,6 +38,7 @@ struct Executable {
   Layout kept, dropped;  // with and without keeping values that backward reads
   std::vector<ParentList> parent_lists;  // that the program reads
   std::vector<ChildRows> child_rows;     // in a program of types
+  std::vector<SampledLists> sampled;     // rows for which random numbers are drawn
   std::vector<int> held_states;          // values of role kState, by their index
   bool holds_states = false;      // whether the caller holds the states, of which there may be none
   std::vector<int> array_counts;  // least number of params, inputs, outputs

@@ -95,7 +95,7 @@ int64_t unique_section_bytes(const Program& program, const RowCounts& counts) {
 
 int64_t count_parents(const Space& base, const RowCounts& counts, const Schedule& schedule,
                       int list) {
-  const auto& ptr = schedule.edges[static_cast<size_t>(list)].out_ptr;
+  const auto& ptr = schedule.out_edges(list).ptr;
   return ptr[static_cast<size_t>(counts.last(base))] - ptr[static_cast<size_t>(counts.first(base))];
 }
 

@@ -36,11 +36,7 @@ Run::Run(std::shared_ptr<const Executable> exe, const Schedule& schedule,
              graph_keys_.size(), "; give a key for each");
   check_schedule(*exe_, schedule);
   random_.graph_key = graph_keys_.data();
-  random_.vertex_graph = schedule.graph.data();
-  random_.vertex_local = schedule.local.data();
-  for (const EdgeRows& edges : schedule.edges) {
-    random_.edges.push_back({edges.graph.data(), edges.local.data()});
-  }
+  random_.edges.resize(schedule.edges.size());
 }
 
 Run::~Run() { finish(); }
@@ -180,7 +176,7 @@ void Run::list_parents(const Executable& exe, const SweepPlan& plan) {
     const int64_t edges = count_parents(base, counts_, schedule_, it.edges);
     UniqueParents& lists = parents_[it];
     lists = unique_parents_at(memory, counts_.uniques[i], edges);
-    cavs::list_parents(uniques_[i], schedule_.edges[static_cast<size_t>(it.edges)], &lists);
+    cavs::list_parents(uniques_[i], schedule_, it.edges, &lists);
     memory += unique_parents_bytes(counts_.uniques[i], edges);
   }
 }
@@ -249,6 +245,15 @@ void Run::execute(const Executable& exe, bool keep, const Layout& layout, const 
   peak_bytes_ = std::max(peak_bytes_, plan.total);
   if (exe_->expected_bytes.load(std::memory_order_relaxed) < peak_bytes_) {
     exe_->expected_bytes.store(peak_bytes_, std::memory_order_relaxed);
+  }
+  for (const SampledLists& of : exe.sampled) {
+    if (of.rows == SampledRows::kVertex) {
+      random_.vertex_graph = schedule_.graph_of_vertices().data();
+      random_.vertex_local = schedule_.local_of_vertices().data();
+    } else {
+      random_.edges[static_cast<size_t>(of.edges)] = {schedule_.graph_of_edges(of.edges).data(),
+                                                      schedule_.local_of_edges(of.edges).data()};
+    }
   }
   profile.bind = watch.lap();
   const bool checks = check_states_ && !exe.program.backward;

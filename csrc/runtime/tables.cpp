@@ -1,36 +1,49 @@
 // Finds the arrays that a table of an instruction stands for.
 #include "runtime/tables.h"
 
-#include <iterator>
-
 namespace cavs {
-namespace {
-
-// In the order of List.
-constexpr std::vector<int32_t> Schedule::* kMembers[] = {
-    &Schedule::vertex_order,  &Schedule::graph, &Schedule::graph_ptr,
-    &Schedule::graph_vertex,  &Schedule::local, &Schedule::level_ptr,
-    &Schedule::level_edge_ptr};
-
-// After those, in the same order.
-constexpr std::vector<int32_t> EdgeRows::* kOfEdges[] = {
-    &EdgeRows::order,   &EdgeRows::child,    &EdgeRows::parent, &EdgeRows::slot, &EdgeRows::ptr,
-    &EdgeRows::out_ptr, &EdgeRows::out_edge, &EdgeRows::graph,  &EdgeRows::local};
-
-}  // namespace
 
 const std::vector<int32_t>* list_of(const Program& program, const Schedule& schedule,
                                     const ListId& id) {
-  const auto number = static_cast<size_t>(id.list);
-  if (number < std::size(kMembers)) return &(schedule.*kMembers[number]);
-  const size_t of_edges = number - std::size(kMembers);
-  if (of_edges < std::size(kOfEdges)) {
-    return &(schedule.edges[static_cast<size_t>(id.edges)].*kOfEdges[of_edges]);
-  }
+  const auto edges = [&]() -> const EdgeRows& {
+    return schedule.edges[static_cast<size_t>(id.edges)];
+  };
   const auto members = [&]() -> const Members& {
     return program.member_sets[static_cast<size_t>(id.argument)];
   };
   switch (id.list) {
+    case List::kVertexOrder:
+      return &schedule.vertex_order;
+    case List::kGraph:
+      return &schedule.graph_of_vertices();
+    case List::kGraphPtr:
+      return &schedule.graph_ptr;
+    case List::kGraphVertex:
+      return &schedule.graph_vertex;
+    case List::kLocal:
+      return &schedule.local_of_vertices();
+    case List::kLevelPtr:
+      return &schedule.level_ptr;
+    case List::kLevelEdgePtr:
+      return &schedule.level_edge_ptr;
+    case List::kEdgeOrder:
+      return &edges().order;
+    case List::kChild:
+      return &edges().child;
+    case List::kParent:
+      return &schedule.parent_of_edges(id.edges);
+    case List::kEdgeSlot:
+      return &schedule.slot_of_edges(id.edges);
+    case List::kChildPtr:
+      return &edges().ptr;
+    case List::kOutPtr:
+      return &schedule.out_edges(id.edges).ptr;
+    case List::kOutEdge:
+      return &schedule.out_edges(id.edges).edge;
+    case List::kEdgeGraph:
+      return &schedule.graph_of_edges(id.edges);
+    case List::kEdgeLocal:
+      return &schedule.local_of_edges(id.edges);
     case List::kVertexPlaces:
       return &schedule.places_of_vertices(members());
     case List::kEdgePlaces:

@@ -206,15 +206,18 @@ UniqueParents unique_parents_at(std::byte* memory, int64_t rows, int64_t edges) 
           reinterpret_cast<int32_t*>(parent)};
 }
 
-void list_parents(const UniqueTable& table, const EdgeRows& edges, UniqueParents* parents) {
+void list_parents(const UniqueTable& table, const Schedule& schedule, int list,
+                  UniqueParents* parents) {
+  const OutEdges& out = schedule.out_edges(list);
+  const std::vector<int32_t>& parent = schedule.parent_of_edges(list);
   int32_t count = 0;
   for (int64_t u = 0; u < table.rows; ++u) {
     parents->ptr[u] = count;
     for (int32_t i = table.ptr[u]; i < table.ptr[u + 1]; ++i) {
       const int32_t row = table.list[i];
-      for (int32_t e = edges.out_ptr[row]; e < edges.out_ptr[row + 1]; ++e, ++count) {
-        parents->edge[count] = edges.out_edge[e];
-        parents->parent[count] = edges.parent[edges.out_edge[e]];
+      for (int32_t e = out.ptr[row]; e < out.ptr[row + 1]; ++e, ++count) {
+        parents->edge[count] = out.edge[e];
+        parents->parent[count] = parent[out.edge[e]];
       }
     }
   }

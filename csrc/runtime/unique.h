@@ -78,7 +78,8 @@ int64_t unique_parents_bytes(int64_t rows, int64_t edges);
 UniqueParents unique_parents_at(std::byte* memory, int64_t rows, int64_t edges);
 
 // Fills the lists; `table` is over vertices.
-void list_parents(const UniqueTable& table, const EdgeRows& edges, UniqueParents* parents);
+void list_parents(const UniqueTable& table, const Schedule& schedule, int list,
+                  UniqueParents* parents);
 
 using ParentTables = std::map<ParentList, UniqueParents>;
 

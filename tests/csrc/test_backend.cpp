@@ -184,7 +184,7 @@ class FarBackend final : public Backend {
       const int64_t edges = count_parents(base, sweep.counts, sweep.schedule, list.edges);
       parent_memory_.emplace_back(static_cast<size_t>(unique_parents_bytes(rows, edges)));
       parents_[list] = unique_parents_at(parent_memory_.back().data(), rows, edges);
-      cavs::list_parents(uniques_[u], sweep.schedule.all_edges(), &parents_[list]);
+      cavs::list_parents(uniques_[u], sweep.schedule, 0, &parents_[list]);
     }
   }
 

@@ -74,21 +74,22 @@ void test_holes() {
 void test_schedule() {
   const Schedule schedule = make_schedule(small_batch(), Policy::kDepth);
   const EdgeRows& edges = schedule.all_edges();
+  const cavs::OutEdges& out = schedule.out_edges();
   CHECK(schedule.num_batches() == 2 && edges.max_arity == 3);
   CHECK(schedule.level_ptr == Rows({0, 3, 5}));
   CHECK(schedule.level_edge_ptr == Rows({0, 0, 4}));
   CHECK(schedule.vertex_order == Rows({0, 3, 4, 1, 2}));
   CHECK(schedule.vertex_row == Rows({0, 3, 4, 1, 2}));
   CHECK(edges.child == Rows({0, 1, 2, 1}));
-  CHECK(edges.parent == Rows({3, 4, 4, 4}));
-  CHECK(edges.slot == Rows({0, 0, 1, 2}));
+  CHECK(schedule.parent_of_edges() == Rows({3, 4, 4, 4}));
+  CHECK(schedule.slot_of_edges() == Rows({0, 0, 1, 2}));
   CHECK(edges.ptr == Rows({0, 0, 0, 0, 1, 4}));
-  CHECK(edges.out_ptr == Rows({0, 1, 3, 4, 4, 4}));
-  CHECK(edges.out_edge == Rows({0, 1, 3, 2}));
-  CHECK(schedule.graph == Rows({0, 2, 2, 0, 2}));
-  CHECK(schedule.local == Rows({0, 1, 2, 1, 0}));
-  CHECK(edges.graph == Rows({0, 2, 2, 2}));
-  CHECK(edges.local == Rows({0, 0, 1, 2}));
+  CHECK(out.ptr == Rows({0, 1, 3, 4, 4, 4}));
+  CHECK(out.edge == Rows({0, 1, 3, 2}));
+  CHECK(schedule.graph_of_vertices() == Rows({0, 2, 2, 0, 2}));
+  CHECK(schedule.local_of_vertices() == Rows({0, 1, 2, 1, 0}));
+  CHECK(schedule.graph_of_edges() == Rows({0, 2, 2, 2}));
+  CHECK(schedule.local_of_edges() == Rows({0, 0, 1, 2}));
   CHECK(schedule.graph_ptr == Rows({0, 2, 2, 5}));
   CHECK(schedule.graph_vertex == Rows({0, 3, 4, 1, 2}));
   CHECK(schedule.slot(0) == Rows({-1, -1, -1, 0, 1}));
@@ -97,12 +98,12 @@ void test_schedule() {
   for (const int slots : {0, 1, 2, 7}) {
     const ParentRows& parents = schedule.parents(slots);
     Rows ptr = {0}, row, slot;
-    for (size_t v = 0; v + 1 < edges.out_ptr.size(); ++v) {
-      for (int32_t i = edges.out_ptr[v]; i < edges.out_ptr[v + 1]; ++i) {
-        const int32_t edge = edges.out_edge[i];
-        if (slots > 0 && edges.slot[edge] >= slots) continue;
-        row.push_back(edges.parent[edge]);
-        if (slots > 0) slot.push_back(edges.slot[edge]);
+    for (size_t v = 0; v + 1 < out.ptr.size(); ++v) {
+      for (int32_t i = out.ptr[v]; i < out.ptr[v + 1]; ++i) {
+        const int32_t edge = out.edge[i];
+        if (slots > 0 && schedule.slot_of_edges()[edge] >= slots) continue;
+        row.push_back(schedule.parent_of_edges()[edge]);
+        if (slots > 0) slot.push_back(schedule.slot_of_edges()[edge]);
       }
       ptr.push_back(static_cast<int32_t>(row.size()));
     }

@@ -113,16 +113,16 @@ void test_lists_of_parents() {
       if (schedule.all_edges().child[e] == r) edges.push_back(static_cast<int32_t>(e));
     }
   }
-  const int64_t edges = schedule.all_edges().out_ptr[schedule.num_leaves];
+  const int64_t edges = schedule.out_edges().ptr[schedule.num_leaves];
   std::vector<std::byte> lists(static_cast<size_t>(unique_parents_bytes(table.rows, edges)));
   UniqueParents parents = unique_parents_at(lists.data(), table.rows, edges);
-  list_parents(table, schedule.all_edges(), &parents);
+  list_parents(table, schedule, 0, &parents);
   CHECK(parents.ptr[0] == 0 && parents.ptr[table.rows] == edges);
   for (const auto& [u, list] : want) {
     CHECK(std::equal(list.begin(), list.end(), parents.edge + parents.ptr[u],
                      parents.edge + parents.ptr[u + 1]));
     for (int32_t i = parents.ptr[u]; i < parents.ptr[u + 1]; ++i) {
-      CHECK(parents.parent[i] == schedule.all_edges().parent[parents.edge[i]]);
+      CHECK(parents.parent[i] == schedule.parent_of_edges()[parents.edge[i]]);
     }
   }
 }

@@ -25,14 +25,12 @@ class Asked final : public Lists {
 };
 
 void add_random(const Attributes& attributes, std::set<ListId>* lists) {
-  const auto* sampled = std::get_if<DropoutAttributes>(&attributes);
-  const UniformAttributes* uniform =
-      sampled != nullptr ? sampled : std::get_if<UniformAttributes>(&attributes);
-  if (uniform == nullptr) return;
+  const UniformAttributes* sampled = sampled_of(attributes);
+  if (sampled == nullptr) return;
   lists->insert({List::kGraphKeys});
-  if (uniform->rows == SampledRows::kVertex) lists->insert({{List::kGraph}, {List::kLocal}});
-  if (uniform->rows == SampledRows::kEdge) {
-    const int edges = uniform->edges;
+  if (sampled->rows == SampledRows::kVertex) lists->insert({{List::kGraph}, {List::kLocal}});
+  if (sampled->rows == SampledRows::kEdge) {
+    const int edges = sampled->edges;
     lists->insert({{List::kEdgeGraph, 0, edges}, {List::kEdgeLocal, 0, edges}});
   }
 }
@@ -127,8 +125,7 @@ void StagedLists::write(const Sweep& sweep, std::byte* block) const {
   for (const auto& [id, offset] : offsets_) {
     if (id.list == List::kUniqueParents) {
       UniqueParents lists = parents_at(block + offset, {id.argument, id.edges}, sweep);
-      list_parents(sweep.uniques[static_cast<size_t>(id.argument)],
-                   schedule.edges[static_cast<size_t>(id.edges)], &lists);
+      list_parents(sweep.uniques[static_cast<size_t>(id.argument)], schedule, id.edges, &lists);
       continue;
     }
     HostArray array = array_of(sweep.exe.program, schedule, id);
