@@ -68,6 +68,29 @@ class Waiting:
                 found[self.types[v]].append(v)
         return {name: vertices for name, vertices in found.items() if vertices}
 
+    def ranks(self) -> dict[str, int] | None:
+        """By type, the most types that it waits for one after the other; None where two types wait
+        for each other, or a child is not read and stands in the way."""
+        batched = [name for name in self.order.names if name in self.order.batched]
+        read: dict[str, set[str]] = {name: set() for name in batched}
+        for edges in self.order.lists:
+            if edges.parents in read:
+                children = batched if edges.children is None else [edges.children]
+                read[edges.parents] |= {x for x in children if x in read} - {edges.parents}
+        ranks: dict[str, int] = {}
+        while len(ranks) < len(batched):
+            known = [name for name in batched if name not in ranks and read[name] <= set(ranks)]
+            if not known:
+                return None
+            new = {x: 1 + max((ranks[child] for child in read[x]), default=-1) for x in known}
+            ranks.update(new)
+        for v in self.running:
+            for child in self.below[v]:
+                upper, lower = self.types[v], self.types[child]
+                if upper != lower and ranks[lower] >= ranks[upper]:
+                    return None
+        return ranks
+
     def average_depth(self, name: str, left: set[int]) -> Fraction:
         """Of the vertices of the type that are left."""
         depths = [self.depth[v] for v in left if self.types[v] == name]
@@ -106,6 +129,9 @@ def typed_batches(batch: GraphBatch, policy: str | Policy, order: TypeOrder) -> 
         return [(waiting.types[v], [v]) for v in one_by_one]
     if policy == "depth":
         return _by_depth(waiting)
+    ranks = waiting.ranks() if policy == "bound" else None
+    if ranks is not None:
+        return _type_after_type(waiting, ranks)
     found: TypedBatches = []
     left = set(waiting.running)
     while left:
@@ -123,6 +149,22 @@ def _by_depth(waiting: Waiting) -> TypedBatches:
         for name in waiting.order.names:
             found.append((name, [v for v in at_level if waiting.types[v] == name]))
     return [(name, vertices) for name, vertices in found if vertices]
+
+
+def _type_after_type(waiting: Waiting, ranks: dict[str, int]) -> TypedBatches:
+    """By rank, then by the depth among vertices of the own type, then by type."""
+    depth: dict[int, int] = {}
+    for v in sorted(waiting.running, key=waiting.depth.__getitem__):
+        own = [
+            depth[child] for child in waiting.below[v] if waiting.types[child] == waiting.types[v]
+        ]
+        depth[v] = 1 + max(own, default=-1)
+    found: dict[tuple[int, int, int], list[int]] = {}
+    for v in sorted(waiting.running):
+        name = waiting.types[v]
+        place = ranks[name], depth[v], waiting.order.names.index(name)
+        found.setdefault(place, []).append(v)
+    return [(waiting.order.names[place[-1]], vertices) for place, vertices in sorted(found.items())]
 
 
 def _next_type(waiting: Waiting, left: set[int], policy: str | Policy) -> str:

@@ -132,28 +132,28 @@ size_t by_bound(const Frontier& frontier) {
 }
 
 // Level by level; within a level types in their order, vertices in the user's.
-std::vector<TypedBatch> by_depth(const Frontier& frontier, const std::vector<int32_t>& types) {
+TypedBatches by_depth(const Frontier& frontier, const std::vector<int32_t>& types) {
   const auto& depths = frontier.depths();
   const auto place = [&](int32_t v) { return std::pair(depths[v], types[v]); };
-  std::vector<int32_t> order;
+  TypedBatches found;
+  auto& order = found.vertices;
   for (size_t v = 0; v < types.size(); ++v) {
     if (frontier.runs(static_cast<int64_t>(v))) order.push_back(static_cast<int32_t>(v));
   }
   std::stable_sort(order.begin(), order.end(),
                    [&](int32_t a, int32_t b) { return place(a) < place(b); });
-  std::vector<TypedBatch> found;
   for (size_t i = 0; i < order.size(); ++i) {
-    const bool first = i == 0 || place(order[i - 1]) != place(order[i]);
-    if (first) found.push_back({types[order[i]], {}});
-    found.back().vertices.push_back(order[i]);
+    if (i + 1 < order.size() && place(order[i]) == place(order[i + 1])) continue;
+    found.types.push_back(types[order[i]]);
+    found.ptr.push_back(static_cast<int32_t>(i + 1));
   }
   return found;
 }
 
 // Graphs have contiguous vertices; within a graph by depth, then in the user's order.
-std::vector<TypedBatch> one_by_one(const GraphBatch& batch, const Frontier& frontier,
-                                   const std::vector<int32_t>& types) {
-  std::vector<TypedBatch> found;
+TypedBatches one_by_one(const GraphBatch& batch, const Frontier& frontier,
+                        const std::vector<int32_t>& types) {
+  TypedBatches found;
   std::vector<int32_t> of_graph;
   for (int64_t g = 0; g < batch.num_graphs(); ++g) {
     of_graph.clear();
@@ -163,50 +163,147 @@ std::vector<TypedBatch> one_by_one(const GraphBatch& batch, const Frontier& fron
     std::stable_sort(of_graph.begin(), of_graph.end(), [&](int32_t a, int32_t b) {
       return frontier.depths()[a] < frontier.depths()[b];
     });
-    for (const int32_t v : of_graph) found.push_back({types[v], {v}});
+    for (const int32_t v : of_graph) {
+      found.vertices.push_back(v);
+      found.end(types[v]);
+    }
+  }
+  return found;
+}
+
+// [type] the most types that a type waits for one after the other, as far as they run batch by
+// batch; empty where two types wait for each other.
+std::vector<int> ranks_of(const TypeOrder& order) {
+  const size_t count = order.count();
+  std::vector<int> ranks(count, 0);
+  for (size_t pass = 0; pass <= count; ++pass) {
+    bool changed = false;
+    for (const TypeOrder::Edges& list : order.lists) {
+      if (!order.batched[static_cast<size_t>(list.parents)]) continue;
+      for (size_t child = 0; child < count; ++child) {
+        const bool read = list.children < 0 || list.children == static_cast<int>(child);
+        const bool own = list.parents == static_cast<int>(child);
+        if (!read || own || !order.batched[child]) continue;
+        int& rank = ranks[static_cast<size_t>(list.parents)];
+        changed = changed || rank <= ranks[child];
+        rank = std::max(rank, ranks[child] + 1);
+      }
+    }
+    if (!changed) return ranks;
+  }
+  return {};
+}
+
+// Where no two types wait for each other: by rank, then by the depth among vertices of the own
+// type, then by type. Each type has as many batches as its longest chain, so no policy needs fewer;
+// and batches of equal rank and depth do not wait for each other. Nothing where a child that is not
+// read stands in the way.
+std::optional<TypedBatches> type_after_type(const GraphBatch& batch, const TypeOrder& order,
+                                            const std::vector<int32_t>& types) {
+  const std::vector<int> ranks = ranks_of(order);
+  if (ranks.empty()) return std::nullopt;
+  const std::vector<char> runs = running_vertices(batch, order, types);
+  const std::vector<int32_t> in_order = children_first(batch);
+  std::vector<int32_t> depths(runs.size(), 0);
+  std::vector<std::vector<int32_t>> counts(order.count());  // [type][depth] vertices
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const int32_t v = in_order.empty() ? static_cast<int32_t>(i) : in_order[i];
+    if (!runs[v]) continue;
+    const int32_t type = types[v];
+    int32_t depth = 0;
+    for (int32_t e = batch.child_ptr[v]; e < batch.child_ptr[v + 1]; ++e) {
+      const int32_t child = batch.children[e];
+      if (!runs[child]) continue;
+      if (types[child] == type) {
+        depth = std::max(depth, depths[child] + 1);
+      } else if (ranks[types[child]] >= ranks[type]) {
+        return std::nullopt;
+      }
+    }
+    depths[v] = depth;
+    auto& count = counts[type];
+    if (count.size() <= static_cast<size_t>(depth)) count.resize(static_cast<size_t>(depth) + 1);
+    ++count[static_cast<size_t>(depth)];
+  }
+  TypedBatches found;
+  int32_t placed = 0;
+  for (int rank = 0; rank < static_cast<int>(order.count()); ++rank) {
+    bool any = true;
+    for (size_t depth = 0; any; ++depth) {
+      any = false;
+      for (size_t t = 0; t < order.count(); ++t) {
+        if (ranks[t] != rank || counts[t].size() <= depth) continue;
+        any = true;
+        found.types.push_back(static_cast<int>(t));
+        const int32_t size = counts[t][depth];
+        counts[t][depth] = placed;  // from now on where the next vertex goes
+        placed += size;
+        found.ptr.push_back(placed);
+      }
+    }
+  }
+  found.vertices.resize(static_cast<size_t>(placed));
+  for (size_t v = 0; v < runs.size(); ++v) {
+    if (runs[v]) found.vertices[counts[types[v]][depths[v]]++] = static_cast<int32_t>(v);
   }
   return found;
 }
 
 // Puts the vertices of each batch in the user's order: one pass over all vertices, which costs less
 // than to sort each batch.
-void put_in_order(size_t num_vertices, std::vector<TypedBatch>* batches) {
+void put_in_order(size_t num_vertices, TypedBatches* batches) {
   std::vector<int32_t> batch_of(num_vertices, -1);
-  std::vector<int32_t*> next;
-  next.reserve(batches->size());
-  for (TypedBatch& batch : *batches) {
-    for (const int32_t v : batch.vertices) batch_of[v] = static_cast<int32_t>(next.size());
-    next.push_back(batch.vertices.data());
+  for (size_t b = 0; b < batches->size(); ++b) {
+    for (int32_t i = batches->ptr[b]; i < batches->ptr[b + 1]; ++i) {
+      batch_of[batches->vertices[i]] = static_cast<int32_t>(b);
+    }
   }
+  std::vector<int32_t> next = batches->ptr;
   for (size_t v = 0; v < num_vertices; ++v) {
-    if (batch_of[v] >= 0) *next[batch_of[v]]++ = static_cast<int32_t>(v);
+    if (batch_of[v] >= 0) batches->vertices[next[batch_of[v]]++] = static_cast<int32_t>(v);
   }
 }
 
 }  // namespace
 
-std::vector<TypedBatch> typed_batches(const GraphBatch& batch, const TypeOrder& order,
-                                      const std::vector<int32_t>& types, Policy policy,
-                                      const ChooseType& choose) {
-  const bool asks = choose || policy == Policy::kAgenda || policy == Policy::kBound;
-  Frontier frontier(batch, order, types, !choose && policy == Policy::kBound);
-  if (!asks && policy == Policy::kSerial) return one_by_one(batch, frontier, types);
-  if (!asks) return by_depth(frontier, types);
-  const ChooseType own = policy == Policy::kAgenda ? choose_by_agenda : by_bound;
-  std::vector<TypedBatch> found = batches_of(&frontier, choose ? choose : own);
+std::vector<char> running_vertices(const GraphBatch& batch, const TypeOrder& order,
+                                   const std::vector<int32_t>& types) {
+  std::vector<char> runs(types.size());
+  for (size_t v = 0; v < types.size(); ++v) {
+    const auto type = static_cast<size_t>(types[v]);
+    const bool leaf = batch.child_ptr[v] == batch.child_ptr[v + 1];
+    runs[v] = order.batched[type] && !(leaf && order.apart[type]);
+  }
+  return runs;
+}
+
+TypedBatches typed_batches(const GraphBatch& batch, const TypeOrder& order,
+                           const std::vector<int32_t>& types, Policy policy,
+                           const ChooseType& choose) {
+  const bool bound = !choose && policy == Policy::kBound;
+  if (bound) {
+    std::optional<TypedBatches> found = type_after_type(batch, order, types);
+    if (found) return *std::move(found);
+  }
+  Frontier frontier(batch, order, types, bound);
+  if (!choose && policy == Policy::kSerial) return one_by_one(batch, frontier, types);
+  if (!choose && policy == Policy::kDepth) return by_depth(frontier, types);
+  const ChooseType own = bound ? by_bound : choose_by_agenda;
+  TypedBatches found = batches_of(&frontier, choose ? choose : own);
   put_in_order(types.size(), &found);
   return found;
 }
 
-std::vector<TypedBatch> batches_of(Frontier* frontier, const ChooseType& choose) {
-  std::vector<TypedBatch> found;
+TypedBatches batches_of(Frontier* frontier, const ChooseType& choose) {
+  TypedBatches found;
   while (!frontier->done()) {
     const size_t type = choose(*frontier);
     CAVS_CHECK(type < frontier->ready().size() && !frontier->ready()[type].empty(),
                ErrorKind::kValue,
                "[policy] expected the number of a type with ready vertices among ",
                frontier->ready().size(), " types, got ", type, "; name one of those");
-    found.push_back(frontier->run(type));
+    frontier->run(type, &found.vertices);
+    found.end(static_cast<int>(type));
   }
   return found;
 }

@@ -16,7 +16,8 @@ namespace cavs {
 enum class Policy {
   kDepth,   // level by level, in each level type by type
   kAgenda,  // the type whose vertices have the least average depth
-  kBound,   // a type whose batch lowers the lower bound of what is left
+  kBound,   // a type whose batch lowers the lower bound of what is left; where no two types wait
+            // for each other, types that wait for none first, and so on
   kSerial,  // one vertex at a time, graph by graph
 };
 
@@ -67,19 +68,32 @@ std::optional<Unreadable> find_unreadable(const GraphBatch& batch,
                                           const std::vector<int32_t>& types, size_t count,
                                           const std::vector<ChildRead>& reads, bool extra);
 
-struct TypedBatch {
-  int type = 0;
-  std::vector<int32_t> vertices;  // ascending
+// Vertices of one type each, in order.
+struct TypedBatches {
+  std::vector<int> types;          // [batch]
+  std::vector<int32_t> ptr = {0};  // CSR: [batch + 1] its vertices
+  std::vector<int32_t> vertices;
+
+  size_t size() const { return types.size(); }
+  // The last batch has all vertices that were added behind the others.
+  void end(int type) {
+    types.push_back(type);
+    ptr.push_back(static_cast<int32_t>(vertices.size()));
+  }
 };
 
-// The batches of the vertices that run batch by batch, in an order in which children come first.
-// With `choose` the policy is not asked; Error(kValue) where it names a type without ready
-// vertices.
-std::vector<TypedBatch> typed_batches(const GraphBatch& batch, const TypeOrder& order,
-                                      const std::vector<int32_t>& types, Policy policy,
-                                      const ChooseType& choose);
+// The batches of the vertices that run batch by batch, in an order in which children come first;
+// the vertices of each ascend. With `choose` the policy is not asked; Error(kValue) where it names
+// a type without ready vertices, Error(kGraph) on a cycle.
+TypedBatches typed_batches(const GraphBatch& batch, const TypeOrder& order,
+                           const std::vector<int32_t>& types, Policy policy,
+                           const ChooseType& choose);
 
 // The batches of all that is left, the vertices of each in no order; the same error.
-std::vector<TypedBatch> batches_of(Frontier* frontier, const ChooseType& choose);
+TypedBatches batches_of(Frontier* frontier, const ChooseType& choose);
+
+// [vertex] whether it runs batch by batch.
+std::vector<char> running_vertices(const GraphBatch& batch, const TypeOrder& order,
+                                   const std::vector<int32_t>& types);
 
 }  // namespace cavs

@@ -12,7 +12,7 @@ namespace cavs {
 // Of the vertices that run batch by batch. The batch and the types must outlive it.
 class Frontier {
  public:
-  // `heights`: whether the facts of the lower bound are kept.
+  // `heights`: whether the facts of the lower bound are kept. Error(kGraph) on a cycle.
   Frontier(const GraphBatch& batch, const TypeOrder& order, const std::vector<int32_t>& types,
            bool heights);
 
@@ -34,22 +34,21 @@ class Frontier {
   }
   int64_t bound() const;
 
-  // Runs all ready vertices of the type; gives them in no order.
-  TypedBatch run(size_t type);
+  // Runs all ready vertices of the type, and adds them to `ran` in no order.
+  void run(size_t type, std::vector<int32_t>* ran);
 
  private:
   void open(int32_t v);
+  void look_down(const GraphBatch& batch, const std::vector<int32_t>& children_first);
   void list_parents(const GraphBatch& batch);
-  bool find_depths_in_order(const GraphBatch& batch);
-  void find_depths();
-  void find_heights(const GraphBatch& batch);
+  void find_heights(const GraphBatch& batch, const std::vector<int32_t>& children_first);
 
   const std::vector<int32_t>& types_;
   const size_t kinds_;
-  std::vector<char> runs_;        // [vertex] whether it runs batch by batch
-  std::vector<int32_t> waiting_;  // [vertex] edges to children that have not run
-  std::vector<int32_t> out_ptr_, out_;
-  std::vector<int32_t> depth_, order_;
+  std::vector<char> runs_;              // [vertex] whether it runs batch by batch
+  std::vector<int32_t> waiting_;        // [vertex] edges to children that have not run
+  std::vector<int32_t> out_ptr_, out_;  // CSR: [vertex] parents that run, one for each edge
+  std::vector<int32_t> depth_;
   std::vector<std::vector<int32_t>> ready_;  // [type]
   std::vector<int64_t> left_, depth_left_;   // [type]
   // Of the bound: the most vertices of its own type on a path from a vertex upwards, itself too.

@@ -367,4 +367,24 @@ std::vector<int32_t> vertex_levels(const GraphBatch& batch) {
   return levels;
 }
 
+std::vector<int32_t> children_first(const GraphBatch& batch) {
+  const auto count = static_cast<int32_t>(batch.num_vertices());
+  const auto in_order = [&] {
+    for (int32_t v = 0; v < count; ++v) {
+      for (int32_t e = batch.child_ptr[v]; e < batch.child_ptr[v + 1]; ++e) {
+        if (batch.children[e] >= v) return false;
+      }
+    }
+    return true;
+  };
+  std::vector<int32_t> order;
+  if (in_order()) return order;
+  const std::vector<int32_t> levels = vertex_levels(batch);
+  order.resize(levels.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int32_t a, int32_t b) { return levels[a] < levels[b]; });
+  return order;
+}
+
 }  // namespace cavs

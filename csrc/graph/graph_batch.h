@@ -63,4 +63,8 @@ GraphBatch reverse(const GraphBatch& batch);
 // Error(kGraph) that names graph and vertices on a cycle. No recursion.
 std::vector<int32_t> vertex_levels(const GraphBatch& batch);
 
+// An order of the vertices in which children come before their parents; empty where that is the
+// user's order, as in most graphs. The same error.
+std::vector<int32_t> children_first(const GraphBatch& batch);
+
 }  // namespace cavs

@@ -90,7 +90,8 @@ class Learner {
       const bool lowers = frontier.share_of_longest(type) == 1;
       steps.push_back({&row, choice});
       rewards.push_back(rewards.back() - (lowers ? 0 : 1));
-      frontier.run(type);
+      ran_.clear();
+      frontier.run(type, &ran_);
     }
     for (size_t i = 0; i < steps.size(); ++i) {
       const size_t last = std::min(i + kLookahead, steps.size());
@@ -119,6 +120,7 @@ class Learner {
   std::vector<std::unique_ptr<std::vector<int32_t>>> types_;  // [batch], which frontiers refer to
   std::vector<Frontier> begun_;                               // [batch] before its first step
   Table table_;
+  std::vector<int32_t> ran_;  // of the last step
   std::mt19937_64 draw_;
   double explored_ = kMostExplored;
   Interrupt interrupt_;

@@ -125,46 +125,52 @@ int64_t leading_leaves(const EdgeRows& edges, int64_t num_vertices) {
 // Type by type: leaves, then batch by batch; vertices that run in no batch stand in the user's
 // order. A first batch may have leaves, which keep their place in front of its other vertices.
 void order_by_type(const GraphBatch& batch, const std::vector<int32_t>& types,
-                   const std::vector<TypedBatch>& batches, Schedule* schedule) {
-  const int64_t count = batch.num_vertices();
+                   const TypedBatches& batches, Schedule* schedule) {
+  const auto count = static_cast<int32_t>(batch.num_vertices());
+  const size_t num_types = schedule->order.count();
   const auto is_leaf = [&](int32_t v) { return batch.child_ptr[v] == batch.child_ptr[v + 1]; };
   std::vector<char> in_batch(static_cast<size_t>(count), 0);
-  std::vector<std::vector<int32_t>> rest(schedule->order.count());
-  std::vector<std::vector<size_t>> batches_of(schedule->order.count());  // [type] their numbers
-  for (size_t i = 0; i < batches.size(); ++i) {
-    batches_of[static_cast<size_t>(batches[i].type)].push_back(i);
-    for (const int32_t v : batches[i].vertices) in_batch[v] = 1;
+  for (const int32_t v : batches.vertices) in_batch[v] = 1;
+  std::vector<int64_t> leaves(num_types, 0), inner(num_types, 0);  // [type] that run in no batch
+  for (int32_t v = 0; v < count; ++v) {
+    if (!in_batch[v]) ++(is_leaf(v) ? leaves : inner)[types[v]];
   }
-  for (int64_t v = 0; v < count; ++v) {
-    if (!in_batch[v]) rest[types[v]].push_back(static_cast<int32_t>(v));
+  std::vector<int64_t> next(num_types);  // [type] the row of its next batch
+  std::vector<int64_t> sizes(num_types, 0);
+  for (size_t b = 0; b < batches.size(); ++b) {
+    sizes[static_cast<size_t>(batches.types[b])] += batches.ptr[b + 1] - batches.ptr[b];
+  }
+  int64_t row = 0;
+  for (size_t t = 0; t < num_types; ++t) {
+    const int64_t first_inner = row + leaves[t];
+    next[t] = first_inner + inner[t];
+    schedule->types.push_back({row, first_inner, next[t] + sizes[t]});
+    leaves[t] = row;
+    inner[t] = first_inner;  // from now on where the next one goes
+    row = next[t] + sizes[t];
   }
   auto& rows = schedule->vertex_order;
-  rows.reserve(static_cast<size_t>(count));
-  schedule->batches.resize(batches.size());
-  bool leaves_first = true;
-  for (size_t t = 0; t < schedule->order.count(); ++t) {
-    TypeRows of_type;
-    of_type.first = static_cast<int64_t>(rows.size());
-    const auto add = [&](const std::vector<int32_t>& vertices) {
-      const auto begin = static_cast<int64_t>(rows.size());
-      rows.insert(rows.end(), vertices.begin(), vertices.end());
-      std::stable_partition(rows.begin() + begin, rows.end(), is_leaf);
-      return begin;
-    };
-    add(rest[t]);
-    for (const size_t i : batches_of[t]) {
-      const int64_t begin = add(batches[i].vertices);
-      schedule->batches[i] = {static_cast<int>(t), begin, static_cast<int64_t>(rows.size())};
-    }
-    of_type.last = static_cast<int64_t>(rows.size());
-    of_type.inner = of_type.first;
-    while (of_type.inner < of_type.last && is_leaf(rows[of_type.inner])) ++of_type.inner;
-    for (int64_t r = of_type.inner; r < of_type.last; ++r) {
-      leaves_first = leaves_first && !is_leaf(rows[r]);
-    }
-    schedule->types.push_back(of_type);
+  rows.resize(static_cast<size_t>(count));
+  for (int32_t v = 0; v < count; ++v) {
+    if (!in_batch[v]) rows[(is_leaf(v) ? leaves : inner)[types[v]]++] = v;
   }
-  if (!leaves_first) schedule->num_leaves = -1;
+  schedule->batches.reserve(batches.size());
+  for (size_t b = 0; b < batches.size(); ++b) {
+    const int type = batches.types[b];
+    const int64_t begin = next[static_cast<size_t>(type)];
+    const auto to = rows.begin() + begin;
+    const auto end = std::copy(batches.vertices.begin() + batches.ptr[b],
+                               batches.vertices.begin() + batches.ptr[b + 1], to);
+    if (!std::is_partitioned(to, end, is_leaf)) std::stable_partition(to, end, is_leaf);
+    next[static_cast<size_t>(type)] = end - rows.begin();
+    schedule->batches.push_back({type, begin, end - rows.begin()});
+  }
+  for (TypeRows& it : schedule->types) {
+    while (it.inner < it.last && is_leaf(rows[it.inner])) ++it.inner;
+    if (std::any_of(rows.begin() + it.inner, rows.begin() + it.last, is_leaf)) {
+      schedule->num_leaves = -1;
+    }
+  }
 }
 
 // Batches that follow each other and do not wait for each other are one step, except that `serial`
@@ -232,7 +238,6 @@ Schedule make_schedule(const GraphBatch& batch, Policy policy) {
 
 Schedule make_schedule(const GraphBatch& batch, Policy policy, const TypeOrder& order,
                        const ChooseType& choose) {
-  vertex_levels(batch);  // finds cycles
   Schedule schedule = begin_schedule(batch);
   schedule.typed = true;
   schedule.order = order;
