@@ -39,6 +39,7 @@ has_sole_base: Callable[[Array], bool] = core.has_sole_base
 """Whether the base array of a view owns its memory and nobody else holds that base array."""
 InputForms: Any = core.InputForms
 find_unreadable_child: Any = core.find_unreadable_child
+ChildReads: Any = core.ChildReads
 NativeSpace: Any = core.SpaceKind
 NativeDType: Any = core.DType
 """The forms that a function's inputs must have, and the check of a call's inputs against them; see

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
-from cavs._arrays import Array, find_unreadable_child
+from cavs._arrays import Array, ChildReads, find_unreadable_child
 from cavs.core.ops._def import Rows, SpaceKind, Typed
 from cavs.core.trace import Trace
 from cavs.core.type_order import TypeOrder
 from cavs.errors import GraphError
 from cavs.execution.typed_rows import rows_of
 from cavs.scheduler import GraphBatch, Policy
+
+
+@lru_cache(maxsize=256)
+def _same(facts: Hashable) -> object:
+    """An object for equal facts, which is faster to look up than they are."""
+    del facts
+    return object()
 
 
 class TypesOfInputs:
@@ -36,7 +44,7 @@ class TypesOfInputs:
         self._reads = trace.children
         self._specs = list(trace.inputs.values())
         number = {name: i for i, name in enumerate(types.names)}
-        self._native = tuple(
+        reads = tuple(
             (
                 number[read.edges.parents],
                 -1 if read.edges.children is None else number[read.edges.children],
@@ -46,7 +54,8 @@ class TypesOfInputs:
             for read in self._reads
         )
         rows = tuple(spec.rows for spec in self._specs)
-        self._key = (self._numbers, self._native, extra, rows)  # models alike look once
+        self._native = ChildReads(self._numbers, reads)
+        self._key = _same((self._numbers, reads, extra, rows))  # models alike look once
 
     def check(self, graphs: GraphBatch) -> None:
         """Makes the batch's schedule; looks once at each batch.

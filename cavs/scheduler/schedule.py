@@ -1,6 +1,7 @@
 """The content of a schedule, and the policies by which it is made."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -87,17 +88,24 @@ def check_policy(policy: Any, component: str = "schedule") -> Any:
     return policy
 
 
+@lru_cache(maxsize=256)
+def _native_order(types: tuple[Any, ...]) -> Any:
+    """Read once: each call of a model over a new batch makes a schedule."""
+    return core.TypeOrder(types)
+
+
 def make_schedule(batch: Any, policy: str | Policy, types: tuple[Any, ...] | None) -> Schedule:
     """The schedule of a native batch; `types`: the order of a function's types, in numbers."""
     known = check_policy(policy)
     if not callable(known):
-        made: Schedule = core.Schedule(batch, known, types)
+        order = None if types is None else _native_order(types)
+        made: Schedule = core.Schedule(batch, known, order)
         return made
     assert types is not None
     names = types[0]
     if isinstance(known, LearnedPolicy):
         known.check(names)
-        made = core.Schedule(batch, "depth", types, known.native(names))
+        made = core.Schedule(batch, "depth", _native_order(types), known.native(names))
         return made
 
     def choose(ready: list[int]) -> int:
@@ -112,5 +120,5 @@ def make_schedule(batch: Any, policy: str | Policy, types: tuple[Any, ...] | Non
         number: int = names.index(chosen)
         return number
 
-    made = core.Schedule(batch, "depth", types, choose)
+    made = core.Schedule(batch, "depth", _native_order(types), choose)
     return made

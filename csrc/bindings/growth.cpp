@@ -45,8 +45,8 @@ GrowthRules read_rules(const py::object& order, const py::object& reads, bool ex
                        int64_t slots_read, int64_t max_vertices) {
   GrowthRules found;
   if (!order.is_none()) {
-    found.order = read_order(order);
-    found.reads = read_child_reads(reads, *found.order);
+    found.order = *read_order(order);
+    found.reads = read_child_reads(order, reads)->reads;
   }
   found.extra_children = extra;
   found.slots_read = slots_read;

@@ -28,7 +28,8 @@ namespace {
 
 std::shared_ptr<Schedule> make_typed(const GraphBatch& batch, const std::string& policy,
                                      const py::object& given, const py::object& choose) {
-  const TypeOrder order = read_order(given);
+  const std::shared_ptr<const TypeOrder> held = read_order(given);
+  const TypeOrder& order = *held;
   if (py::isinstance<LearnedPolicy>(choose)) {
     const auto& learned = choose.cast<const LearnedPolicy&>();
     const Unlocked unlocked;
@@ -50,12 +51,12 @@ std::shared_ptr<Schedule> make_typed(const GraphBatch& batch, const std::string&
 // The vertex, the edge and the number of the read of the first child that cannot be read; or None.
 py::object find_unreadable_child(const GraphBatch& batch, const py::object& given,
                                  const py::object& given_reads, bool extra) {
-  const TypeOrder order = read_order(given);
-  const std::vector<ChildRead> reads = read_child_reads(given_reads, order);
+  const std::shared_ptr<const ChildReads> reads = read_child_reads(given, given_reads);
+  const TypeOrder& order = *reads->order;
   std::optional<Unreadable> found;
   {
     const Unlocked unlocked;
-    found = find_unreadable(batch, types_of(batch, order), order.count(), reads, extra);
+    found = find_unreadable(batch, types_of(batch, order), order.count(), reads->reads, extra);
   }
   if (!found) return py::none();
   return py::make_tuple(found->vertex, found->edge, found->read);
@@ -71,7 +72,8 @@ const EdgeRows& edges_of(const Schedule& schedule, int list) {
 
 py::tuple learn(const std::vector<std::shared_ptr<GraphBatch>>& batches, const py::object& given,
                 uint64_t seed) {
-  const TypeOrder order = read_order(given);
+  const std::shared_ptr<const TypeOrder> held = read_order(given);
+  const TypeOrder& order = *held;
   std::vector<const GraphBatch*> each;
   for (const auto& batch : batches) each.push_back(batch.get());
   const Learned learned = [&] {
@@ -86,6 +88,20 @@ py::tuple learn(const std::vector<std::shared_ptr<GraphBatch>>& batches, const p
 }  // namespace
 
 void bind_schedule(py::module_& m) {
+  py::class_<TypeOrder, std::shared_ptr<TypeOrder>>(
+      m, "TypeOrder", "The order of a function's types, read once; see Schedule.")
+      .def(py::init([](const py::object& order) {
+             return std::make_shared<TypeOrder>(*read_order(order));
+           }),
+           py::arg("order"));
+  py::class_<ChildReads, std::shared_ptr<ChildReads>>(
+      m, "ChildReads",
+      "What a function of types reads of children, read once; see "
+      "find_unreadable_child.")
+      .def(py::init([](const py::object& order, const py::object& reads) {
+             return std::make_shared<ChildReads>(*read_child_reads(order, reads));
+           }),
+           py::arg("order"), py::arg("reads"));
   py::class_<LearnedPolicy>(m, "LearnedPolicy", "A table from states to types, in numbers.")
       .def(py::init([](const std::map<std::vector<int32_t>, int32_t>& table) {
              return LearnedPolicy{table};

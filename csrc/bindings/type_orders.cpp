@@ -13,7 +13,8 @@ namespace py = pybind11;
 
 namespace cavs {
 
-TypeOrder read_order(const py::object& item) {
+std::shared_ptr<const TypeOrder> read_order(const py::object& item) {
+  if (py::isinstance<TypeOrder>(item)) return item.cast<std::shared_ptr<TypeOrder>>();
   const py::tuple fields = read_tuple(item, 5, "schedule", "an order of types");
   TypeOrder order;
   order.names = read_as<std::vector<std::string>>(fields[0], "schedule", "names of types");
@@ -39,27 +40,30 @@ TypeOrder read_order(const py::object& item) {
                "[schedule] expected a truth value for each of ", count, " types, got ",
                flags->size(), "; correct the order");
   }
-  return order;
+  return std::make_shared<const TypeOrder>(std::move(order));
 }
 
-std::vector<ChildRead> read_child_reads(const py::object& items, const TypeOrder& order) {
-  std::vector<ChildRead> reads;
+std::shared_ptr<const ChildReads> read_child_reads(const py::object& order,
+                                                   const py::object& items) {
+  if (py::isinstance<ChildReads>(items)) return items.cast<std::shared_ptr<ChildReads>>();
+  const auto found = std::make_shared<ChildReads>();
+  found->order = read_order(order);
+  const size_t count = found->order->count();
   for (const py::handle item : read_items(items, "schedule", "reads")) {
     const py::tuple fields = read_tuple(item, 4, "schedule", "a read");
     ChildRead read;
     read.edges.parents = read_as<int>(fields[0], "schedule", "the type of parents");
     read.edges.children = read_as<int>(fields[1], "schedule", "the type of children");
     read.slot = read_as<int>(fields[2], "schedule", "the position of a child");
-    read.types.assign(order.count(), 0);
+    read.types.assign(count, 0);
     for (const int type : read_as<std::vector<int>>(fields[3], "schedule", "types")) {
-      CAVS_CHECK(type >= 0 && static_cast<size_t>(type) < order.count(), ErrorKind::kValue,
-                 "[schedule] expected types below ", order.count(), ", got ", type,
-                 "; correct the reads");
+      CAVS_CHECK(type >= 0 && static_cast<size_t>(type) < count, ErrorKind::kValue,
+                 "[schedule] expected types below ", count, ", got ", type, "; correct the reads");
       read.types[static_cast<size_t>(type)] = 1;
     }
-    reads.push_back(std::move(read));
+    found->reads.push_back(std::move(read));
   }
-  return reads;
+  return found;
 }
 
 }  // namespace cavs
