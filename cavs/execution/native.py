@@ -24,7 +24,7 @@ from cavs.execution.executor import (
     Weights,
     read_parameters,
 )
-from cavs.execution.remembered import Memory
+from cavs.execution.remembered import Memory, place_of
 from cavs.execution.settings import get_flush_denormals, get_num_threads
 from cavs.kernels.native_form import NativeForm
 from cavs.memory import SweepMemory, plan_run
@@ -136,7 +136,10 @@ class NativeExecutor:
                 named = dict.fromkeys(program.inputs, ids)
                 return self._run(program, vertices, named, random, weights, keep=False)[0]
 
-            results = memory.results(inputs[memory.part.pull], versions, compute)
+            ids = inputs[memory.part.pull]
+            if memory.place is not None:
+                ids = self.schedule(graphs, whole).ids_at(ids, *memory.place)
+            results = memory.results(ids, versions, compute)
             if results is None:
                 return compiler.inference(), inputs
             known.update(results)
@@ -150,7 +153,15 @@ class NativeExecutor:
             kind = self.dtype, self.device
             whole, parts = compiler.remembering()
             memories = [
-                (Memory(part, [*(numbers[id(p)] for p in part.params), -1], *kind), program)
+                (
+                    Memory(
+                        part,
+                        [*(numbers[id(p)] for p in part.params), -1],
+                        *kind,
+                        place_of(part, compiler.trace, compiler.types),
+                    ),
+                    program,
+                )
                 for part, program in parts
             ]
             kept = self._kept.setdefault(compiler, (whole, memories))

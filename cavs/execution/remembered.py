@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arrays import Array, missing_ids
+from cavs._arrays import Array, NativeSpace, missing_ids
 from cavs._locks import new_lock
 from cavs.core.ir import Name
+from cavs.core.ops._def import SpaceKind, Typed
 from cavs.core.passes.remember_pulls import Remembered
+from cavs.core.trace import Trace
+from cavs.core.type_order import TypeOrder
 from cavs.device import Device
 from cavs.scheduler import GraphBatch
 
@@ -59,10 +62,17 @@ class Memory:
     """
 
     def __init__(
-        self, part: Remembered, numbers: Sequence[int], dtype: np.dtype[Any], device: Device
+        self,
+        part: Remembered,
+        numbers: Sequence[int],
+        dtype: np.dtype[Any],
+        device: Device,
+        place: tuple[Any, list[int], list[int]] | None,
     ) -> None:
-        """`numbers`: positions of the part's own versions among all that :meth:`results` gets."""
+        """`numbers`: positions of the part's own versions among all that :meth:`results` gets;
+        `place`: see :func:`place_of`."""
         self.part = part
+        self.place = place
         self._own = itemgetter(*numbers, numbers[0])  # a tuple also of a single number
         self._dtype = dtype
         self._device = device
@@ -105,6 +115,24 @@ class Memory:
             )
             for shape in self.part.shapes
         )
+
+
+def place_of(
+    part: Remembered, trace: Trace, types: TypeOrder | None
+) -> tuple[Any, list[int], list[int]] | None:
+    """The rows whose ids a part looks up, among those of its input, for ``Schedule.ids_at``: their
+    kind, their own type or list of edges, and those that the input has rows for. None: all."""
+    base, given = part.base, trace.inputs[part.pull].rows
+    if base == given:
+        return None
+    kind = NativeSpace[base.kind.value.upper()]
+    if types is None:
+        return kind, [0], [0]
+    assert isinstance(base, Typed)
+    assert isinstance(given, Typed)
+    order: Sequence[Any] = types.lists if base.kind is SpaceKind.EDGE else types.names
+    own, among = ([order.index(member) for member in x.members] for x in (base, given))
+    return kind, own, sorted(among)
 
 
 def vertices(count: int) -> GraphBatch:

@@ -20,6 +20,7 @@
 #include "graph/frontier.h"
 #include "graph/learned_policy.h"
 #include "graph/schedule.h"
+#include "program/program.h"
 
 namespace py = pybind11;
 
@@ -68,6 +69,48 @@ const EdgeRows& edges_of(const Schedule& schedule, int list) {
              static_cast<int64_t>(schedule.edges.size()) - 1, ", got ", list,
              "; number one that there is");
   return schedule.edges[static_cast<size_t>(list)];
+}
+
+using Ids = py::array_t<int32_t, py::array::c_style>;
+
+// The ids of some rows, of an array with rows for the types, or lists of edges, `given`.
+Ids ids_at(const Schedule& schedule, const Ids& ids, SpaceKind kind,
+           const std::vector<int>& members, const std::vector<int>& given) {
+  const bool edges = kind == SpaceKind::kEdge;
+  const auto number = static_cast<size_t>(members.empty() ? 0 : members.front());
+  const auto there = [](size_t count, int member) {
+    return member >= 0 && static_cast<size_t>(member) < count;
+  };
+  const size_t count = edges ? schedule.edges.size() : schedule.types.size();
+  const auto known = [&](int member) { return there(count, member); };
+  CAVS_CHECK(
+      members.size() == 1 && known(members[0]) && std::all_of(given.begin(), given.end(), known),
+      ErrorKind::kValue, "[schedule] expected numbers below ", count, " of one member and of ",
+      "those that are given, got others; number what there is");
+  int64_t first = 0, last = 0;
+  if (edges) {
+    last = schedule.edges[number].size();
+  } else {
+    const TypeRows& rows = schedule.types[number];
+    first = kind == SpaceKind::kInner ? rows.inner : rows.first;
+    last = kind == SpaceKind::kLeaf ? rows.inner : rows.last;
+  }
+  if (last - first == ids.size()) return ids;
+  Ids found(last - first);
+  if (first == last) return found;
+  const std::vector<int32_t>& places =
+      edges ? (schedule.typed ? schedule.places_of_edges(given, members[0])
+                              : schedule.all_edges().order)
+            : (schedule.typed ? schedule.places_of_vertices(given) : schedule.vertex_order);
+  const int32_t* from = ids.data();
+  int32_t* to = found.mutable_data();
+  for (int64_t row = first; row < last; ++row) {
+    const int32_t place = places[static_cast<size_t>(row)];
+    CAVS_CHECK(place >= 0 && place < ids.size(), ErrorKind::kShape,
+               "[schedule] expected an id for each row, got ", ids.size(), "; pass all");
+    to[row - first] = from[place];
+  }
+  return found;
 }
 
 py::tuple learn(const std::vector<std::shared_ptr<GraphBatch>>& batches, const py::object& given,
@@ -186,6 +229,10 @@ void bind_schedule(py::module_& m) {
             return found;
           },
           py::arg("list"), "The arrays of a list of edges.");
+  schedule.def(
+      "ids_at", &ids_at, py::arg("ids"), py::arg("kind"), py::arg("members"), py::arg("given"),
+      "The ids of the rows of one type (vertices, leaves or inner vertices) or of one list "
+      "of edges; `ids` has a row for each of the types or lists `given`.");
   const auto array = [&schedule](const char* name, std::vector<int32_t> Schedule::* member) {
     schedule.def_property_readonly(name, [member](const py::object& self) {
       return view(self.cast<Schedule&>().*member, self);

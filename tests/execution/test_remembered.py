@@ -21,7 +21,7 @@ from cavs.core.passes import PASSES
 from cavs.errors import CavsError, InputError
 from cavs.execution.native import NativeExecutor
 from cavs.execution.remembered import MOST_AT_ONCE
-from cavs.models import LSTM, MVRNN, ChildSumTreeLSTM
+from cavs.models import LSTM, MVRNN, ChildSumTreeLSTM, LatticeLSTM
 
 WITHOUT = tuple(p for p in PASSES if p != "remember_pulls")
 NAMES = (
@@ -85,12 +85,33 @@ def test_an_id_is_computed_once_until_a_parameter_changes() -> None:
     label = np.zeros(3, np.int32)
     for word in ([3, -1, 3], [3, 1, -1], [1, 3, -1]):
         infer(model, graphs, {"word": np.array(word, np.int32), "label": label})
-    parts = len(executor.remembering(executor.compiler.in_mode(False))[1])
-    assert sorted(computed) == sorted([[-1, 3]] * parts + [[1]] * parts)
+    leaf, inner = [[3], [1]], [[-1, 3], [1]]  # each part computes what its own rows have
+    assert sorted(computed) == sorted(leaf + inner)
     parameter = next(iter(model.parameters()))
     parameter.data[0] += 1
     infer(model, graphs, {"word": np.array([1, 1, 1], np.int32), "label": label})
-    assert computed[2 * parts :] == [[1]] * parts
+    assert computed[4:] == [[1], [1]]
+
+
+def test_a_part_without_rows_computes_nothing() -> None:
+    """A lattice has no words without a character before them."""
+    char, word = (cavs.InputGraph(*x) for x in (([[]], ["char"]), ([[], [0]], ["char", "word"])))
+    model = cavs.compile(LatticeLSTM(9, 9, 4, 5, 3))
+    executor = model._executor
+    assert isinstance(executor, NativeExecutor)
+    inputs = {"character": np.array([2, 3], np.int32), "word": np.array([7], np.int32)}
+    infer(model, cavs.batch([char, word]), {**inputs, "label": np.zeros(2, np.int32)})
+    known = {
+        str(memory.part.base): np.flatnonzero(memory._rows.known).tolist()
+        for memory, _ in executor.remembering(executor.compiler.in_mode(False))[1]
+        if memory._rows is not None
+    }
+    assert known == {
+        "leaf:char": [2, 3],
+        "inner:char": [],
+        "leaf:word": [],
+        "inner:word": [7],
+    }
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")

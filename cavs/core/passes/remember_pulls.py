@@ -19,7 +19,7 @@ from typing import Any
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Internal, Node, ancestors, without_reshapes
 from cavs.core.lowering.zeros import NO_ROWS, RowIds, Zeros
-from cavs.core.ops._def import Shape, SpaceKind, Unique
+from cavs.core.ops._def import Shape, SpaceKind, Typed, Unique
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.loss import EMBEDDING
 from cavs.core.ops.shape import reshape
@@ -49,6 +49,7 @@ class Remembered:
 
     Attributes:
         pull: name of the pull.
+        base: the rows whose ids are looked up.
         count: ids are below this; the results for "no input" (-1) stand in row `count`.
         keys: names of the results among the inputs of the rest.
         shapes: shapes of a row of each.
@@ -57,6 +58,7 @@ class Remembered:
     """
 
     pull: str
+    base: SpaceKind | Typed
     count: int
     keys: tuple[Result, ...]
     shapes: tuple[Shape, ...]
@@ -192,6 +194,7 @@ def _part(space: Unique, nodes: list[Node]) -> Remembered:
     params = {id(n.attrs["parameter"]): n.attrs["parameter"] for n in order if n.op is PARAM}
     return Remembered(
         pull=space.pulls[0],
+        base=space.base,
         count=min(counts),
         keys=keys,
         shapes=tuple(n.shape for n in nodes),

@@ -81,10 +81,12 @@ def plan_parts(
         part = memory.part
         known = ids.get(part.pull)
         # Row `count` belongs to "no input".
-        there = numbers_of(graphs, executor.compiler.trace.types, part.keys[0].rows.base)
+        there = numbers_of(graphs, executor.compiler.trace.types, part.base)
         rows = np.arange(min(part.count + 1, len(there)))
         if known is not None:
-            rows = np.unique(np.where(known < 0, part.count, known))
+            trace = executor.compiler.trace
+            own = values_at(graphs, trace.types, known, trace.inputs[part.pull].rows, part.base)
+            rows = np.unique(np.where(own < 0, part.count, own))
         given = dict.fromkeys(program.inputs, rows[:MOST_AT_ONCE])
         at_once = vertices(min(len(rows), MOST_AT_ONCE))
         yield memory.bytes(rows), _plan(executor, [program], at_once, given)

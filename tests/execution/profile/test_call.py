@@ -56,7 +56,7 @@ def test_the_process_grows_by_what_is_predicted(
     model: str, threads: str, dtype: str, mode: str
 ) -> None:
     predicted, taken = growth(model, threads, dtype, mode)
-    assert predicted > 200e6
+    assert predicted > 150e6
     assert 0.9 < taken / predicted < 1.1, (predicted, taken)
 
 
@@ -96,7 +96,9 @@ def test_outputs_cotangents_and_gradients_are_counted() -> None:
     assert model.memory(GRAPHS, word=word) == found.total
     rest = found.arena + found.packed
     assert found.total == rest + found.outputs + found.cotangents + found.gradients
-    assert found.packed == 0  # with so few rows weights are read as they are
+    one = cavs.batch([cavs.InputGraph([[]])])
+    assert model._memory(one, True, {}).packed == 0  # for one row weights are read as they are
+    assert found.packed > 0
     many = cavs.batch(cavs.unbatch(GRAPHS) * 20)
     assert model._memory(many, True, {}).packed > 0
     unknown = memory(model)
