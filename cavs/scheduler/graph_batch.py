@@ -1,5 +1,6 @@
 """`GraphBatch`: the graphs of one minibatch, laid end to end, and split into parts again."""
 
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -12,9 +13,12 @@ from cavs._native import core
 from cavs.errors import DTypeError, GraphError, InputError, ShapeError
 from cavs.scheduler.conversions import as_array
 from cavs.scheduler.input_graph import InputGraph, Ints, Structure, Types
-from cavs.scheduler.schedule import IntArray, Policy, Schedule, make_schedule
+from cavs.scheduler.schedule import IntArray, Policy, Schedule, check_policy, make_schedule
 
 _T = TypeVar("_T")
+
+_MOST_OWN = 16
+"""How many schedules of policies of the user's a batch keeps."""
 
 _COUNTS = {"vertex": "num_vertices", "edge": "num_edges", "graph": "num_graphs"}
 
@@ -29,7 +33,7 @@ class GraphBatch(Structure):
     ``torch.tensor(graphs.ptr)`` copies one. The other arrays are made anew at each access.
     """
 
-    __slots__ = ("_keys", "_schedules")
+    __slots__ = ("_keys", "_own_schedules", "_schedules")
 
     def __init__(self, graphs: Iterable[InputGraph], keys: Ints | None = None) -> None:
         if isinstance(graphs, InputGraph):  # a single graph makes a batch of one
@@ -82,6 +86,7 @@ class GraphBatch(Structure):
         self._native = native
         self._keys = keys
         self._schedules: dict[Any, Any] = {}
+        self._own_schedules: dict[Any, tuple[Callable[[], Any], Schedule]] = {}
 
     @property
     def native(self) -> Any:
@@ -136,16 +141,29 @@ class GraphBatch(Structure):
         graph and vertices on a cycle, or a vertex of a type that the function does not have;
         `InputError` for a policy that does not exist, or that names no type with ready vertices.
         """
-        if types is None and callable(policy):
-            policy = "depth"  # what programs without types do under any
-        # A policy of the user's may have no hash. It is kept too, so that its number stays its own.
-        key = (policy if isinstance(policy, str) else id(policy), types)
-        found: tuple[object, Schedule] | None = self._schedules.get(key)
-        if found is None:
-            made = (policy, make_schedule(self._native, policy, types))
-            found = self._schedules.setdefault(key, made)  # another thread may be first
-        assert found is not None
-        return found[1]
+        if types is not None and callable(policy):
+            return self._own_schedule(policy, types)
+        if not isinstance(policy, str):
+            check_policy(policy)
+            policy = "depth"  # what programs without types do under any of the user's
+        known: str = policy
+        return self.kept((known, types), lambda: make_schedule(self._native, known, types))
+
+    def _own_schedule(self, policy: Policy, types: tuple[Any, ...]) -> Schedule:
+        """The schedule of a policy of the user's, which may have no hash: it is found by its number
+        for as long as it is there. Later ones take the place of those whose policies are gone."""
+        own = self._own_schedules
+        key = id(policy), types
+        found = own.get(key)
+        if found is not None and found[0]() is policy:
+            return found[1]
+        schedule = make_schedule(self._native, policy, types)
+        for other, (holder, _) in list(own.items()):  # another thread may be here
+            if holder() is None:
+                own.pop(other, None)
+        while len(own) >= _MOST_OWN:
+            own.pop(next(iter(list(own)), None), None)
+        return own.setdefault(key, (_holder(policy), schedule))[1]
 
     def kept(self, key: object, make: Callable[[], _T]) -> _T:
         """What `make` gave for this key the first time; facts of the batch are worked out once."""
@@ -307,6 +325,14 @@ def copy_keys(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     first = np.searchsorted(numbers[order], numbers[order])
     keys[order] += (np.arange(len(numbers)) - first) << 32
     return keys
+
+
+def _holder(policy: Policy) -> Callable[[], Any]:
+    """A function that gives the policy, or None once it is gone."""
+    try:
+        return weakref.ref(policy)
+    except TypeError:  # a class with __slots__ may not allow it
+        return lambda: policy
 
 
 def check_children(batch: GraphBatch, most: int) -> None:
