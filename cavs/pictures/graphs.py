@@ -25,11 +25,13 @@ class Turns(NamedTuple):
         of_vertex: the number of each vertex's turn, from 0.
         names: what each turn is called.
         title: of the picture.
+        types: those of the function, as it was given them; () without one.
     """
 
     of_vertex: list[int]
     names: list[str]
     title: str = ""
+    types: tuple[str, ...] = ()
 
 
 def graphs_picture(graphs: GraphBatch, turns: Turns, labels: Sequence[str] | None) -> Picture:
@@ -40,13 +42,15 @@ def graphs_picture(graphs: GraphBatch, turns: Turns, labels: Sequence[str] | Non
     to a child that runs later, or in the same turn, has no line: nothing reads it.
     """
     top = len(turns.names) - 1
-    types = None if graphs.types is None else [str(name) for name in graphs.types]
-    keys = type_keys(sorted(set(types or ())))
+    types = _types_by_name(graphs, turns.types)
+    there = set(types)
+    keys = type_keys(turns.types or sorted(there))
     apart = are_told_apart(keys)
+    graph_of = graphs.graph_of_vertex
     plain = COLOURS[SpaceKind.VERTEX]
     picture = Picture(turns.title, arrows=False)
     picture.rows = {top - turn: name for turn, name in enumerate(turns.names)}
-    picture.keys = list(keys.values())
+    picture.keys = [key for name, key in keys.items() if name in there]
     names = _numbers(graphs) if labels is None else list(labels)
     ptr = graphs.child_ptr.tolist()
     lists = [graphs.children[a:b].tolist() for a, b in pairwise(ptr)]
@@ -59,6 +63,7 @@ def graphs_picture(graphs: GraphBatch, turns: Turns, labels: Sequence[str] | Non
             keys[kind].colour if kind is not None else plain,
             not lists[vertex],
             keys[kind].outline if kind is not None else "",
+            int(graph_of[vertex]),
         )
         picture.lines += [
             (f"v{vertex}", f"v{child}")
@@ -68,6 +73,11 @@ def graphs_picture(graphs: GraphBatch, turns: Turns, labels: Sequence[str] | Non
     below = [child for _, child in picture.lines]
     picture.tree = len(set(below)) == len(below)
     return picture
+
+
+def _types_by_name(graphs: GraphBatch, names: Sequence[str]) -> list[str]:
+    """The type of each vertex, which graphs may give by its number among `names`."""
+    return [names[x] if isinstance(x, int) and names else str(x) for x in graphs.types or ()]
 
 
 def _numbers(graphs: GraphBatch) -> list[str]:
@@ -138,7 +148,8 @@ def batch_turns(
     vertices = "1 vertex" if count == 1 else f"{count:,} vertices"
     batches = counted(schedule.num_batches, "batch")
     title = f"{vertices} in {batches}, {counted(schedule.num_steps, 'step')}, by policy {policy}"
-    return Turns(turns[schedule.vertex_row].tolist(), names, title)
+    types = () if trace is None else trace.types
+    return Turns(turns[schedule.vertex_row].tolist(), names, title, types)
 
 
 def _number_of_batch(schedule: Schedule) -> Array:

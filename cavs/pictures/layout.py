@@ -29,6 +29,7 @@ class Layout:
         self._picture = picture
         self.points: set[str] = set()
         self.sizes = {name: _size(box) for name, box in picture.boxes.items()}
+        self._groups = {name: box.group for name, box in picture.boxes.items()}
         count = 1 + max((box.row for box in picture.boxes.values()), default=-1)
         self._rows: list[list[str]] = [[] for _ in range(count)]
         for name, box in picture.boxes.items():
@@ -59,6 +60,7 @@ class Layout:
                 if point not in self.points:
                     self.points.add(point)
                     self.sizes[point] = (_WIDTH_OF_LINE, 0.0)
+                    self._groups[point] = boxes[above].group
                     self._rows[row].append(point)
                 lines[last, point] = None
                 last = point
@@ -71,7 +73,8 @@ class Layout:
         for sweep in range(_SWEEPS):
             place = {n: i - len(row) / 2 for row in self._rows for i, n in enumerate(row)}
             for row in self._rows[:: 1 if sweep % 2 else -1]:
-                row.sort(key=lambda name: _mean([place[n] for n in neighbours[name]], place[name]))
+                means = {n: _mean([place[x] for x in neighbours[n]], place[n]) for n in row}
+                row.sort(key=lambda name: (self._groups[name], means[name]))
                 place.update({name: i - len(row) / 2 for i, name in enumerate(row)})
 
     def _places(self) -> dict[str, float]:

@@ -38,6 +38,7 @@ class Box:
         colour: the colour that fills it, as ``#rrggbb``.
         rounded: whether it is an ellipse, in place of a rectangle.
         outline: the colour of its border; empty for the usual thin one.
+        group: boxes of a group stand together, groups in order.
     """
 
     label: str
@@ -45,6 +46,7 @@ class Box:
     colour: str
     rounded: bool = False
     outline: str = ""
+    group: int = 0
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typed_schedules import Case, cases
 
 import cavs
 from cavs.errors import CavsRuntimeError, GraphError, InputError, ShapeError
+from cavs.pictures.layout import Layout
 from cavs.pictures.picture import Picture
 
 C, W = "char", "word"
@@ -194,6 +195,25 @@ def test_types_may_be_numbers() -> None:
     picture = cavs.draw(graph, policy="bound")
     assert turns(picture) == {"0": "step 0, batch 0: 2", "1": "step 1, batch 1: 0"}
     assert [key.label for key in picture.keys] == ["0", "2"]
+
+
+def test_types_have_the_colours_of_the_function(model: cavs.Model) -> None:
+    function = {key.label: key.outline for key in cavs.draw(model).keys}
+    words = cavs.InputGraph([[], [0]], types=[C, W])
+    for graph in (words, cavs.InputGraph([[], [0]], types=[0, 1])):
+        found = {key.label: key.outline for key in cavs.draw(graph, model=model).keys}
+        assert found == {C: function[C], W: function[W]}
+    chars = cavs.draw(cavs.InputGraph([[]], types=[C]), model=model).keys
+    assert [key.label for key in chars] == [C]
+
+
+def test_graphs_stand_side_by_side() -> None:
+    boxes = cavs.draw([SECOND, FIRST, SECOND]).boxes
+    layout = Layout(cavs.draw([SECOND, FIRST, SECOND]))
+    for name, box in boxes.items():
+        for other, another in boxes.items():
+            if box.row == another.row and box.group < another.group:
+                assert layout.x[name] < layout.x[other]
 
 
 def test_a_model_without_types_runs_levels() -> None:
