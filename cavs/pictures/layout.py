@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from itertools import pairwise
 
 from cavs.pictures.picture import Box, Picture
@@ -68,14 +69,36 @@ class Layout:
         return list(lines)
 
     def _order(self) -> None:
-        """Moves boxes and points to the middle of their neighbours so that fewer lines cross."""
-        neighbours = self._neighbours()
+        """Moves boxes and points to the middle of their neighbours, from above to below those above
+        them and back those below them, so that fewer lines cross; keeps the order of the fewest."""
+        above, below = self._neighbours(below=False), self._neighbours(above=False)
+        fewest, best = None, self._rows
         for sweep in range(_SWEEPS):
             place = {n: i - len(row) / 2 for row in self._rows for i, n in enumerate(row)}
-            for row in self._rows[:: 1 if sweep % 2 else -1]:
+            neighbours, step = (below, -1) if sweep % 2 else (above, 1)
+            for row in self._rows[::step]:
                 means = {n: _mean([place[x] for x in neighbours[n]], place[n]) for n in row}
                 row.sort(key=lambda name: (self._groups[name], means[name]))
                 place.update({name: i - len(row) / 2 for i, name in enumerate(row)})
+            count = self._crossings()
+            if fewest is None or count < fewest:
+                fewest, best = count, [list(row) for row in self._rows]
+        self._rows = best
+
+    def _crossings(self) -> int:
+        """How many pairs of lines between the same two rows cross."""
+        place = {name: (r, i) for r, row in enumerate(self._rows) for i, name in enumerate(row)}
+        ends: dict[int, list[tuple[int, int]]] = {}
+        for above, below in self.lines:
+            row, i = place[above]
+            ends.setdefault(row, []).append((i, place[below][1]))
+        count = 0
+        for pairs in ends.values():
+            seen: list[int] = []
+            for _, below_place in sorted(pairs):
+                count += len(seen) - bisect_right(seen, below_place)
+                insort(seen, below_place)
+        return count
 
     def _places(self) -> dict[str, float]:
         """The middle of each box: near its neighbours, in the order of its row, without overlap."""
@@ -95,11 +118,12 @@ class Layout:
                     x[name] = place
         return x
 
-    def _neighbours(self, above: bool = True) -> dict[str, list[str]]:
-        """Maps each box to those that lines join it with, below it, and with `above` above it."""
+    def _neighbours(self, above: bool = True, below: bool = True) -> dict[str, list[str]]:
+        """Maps each box to those that lines join it with, above and below it."""
         found: dict[str, list[str]] = {name: [] for name in self.sizes}
         for upper, lower in self.lines:
-            found[upper].append(lower)
+            if below:
+                found[upper].append(lower)
             if above:
                 found[lower].append(upper)
         return found

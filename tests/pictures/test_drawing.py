@@ -337,3 +337,11 @@ def test_graphviz_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CavsRuntimeError, match=r"^\[draw\] expected Graphviz, whose program `dot`"):
         cavs.draw(FIRST).save(tmp_path / "a.pdf")
+
+
+def test_lines_of_a_small_function_do_not_cross() -> None:
+    layout = Layout(cavs.draw(cavs.models.LSTM(10, 3, 4, 5)))
+    lines = [(layout.y[a], layout.x[a], layout.x[b]) for a, b in layout.lines]
+    for row, left, right in lines:
+        crossing = [x for x in lines if x[0] == row and (x[1] - left) * (x[2] - right) < 0]
+        assert not crossing
