@@ -93,7 +93,9 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         *(*_BASE, "_missing", "_seed", "core", "scheduler", "execution", "tensor", "options"),
         *("compiled", "summary", "model"),
     ),
-    "pictures": (*(*_BASE, "_files", "_arrays", "core.ops", "core", "scheduler", "model"),),
+    "pictures": (
+        *(*_BASE, "_files", "_arrays", "core.ops", "core", "scheduler", "model", "program"),
+    ),
     "readout": (*_BASE, "device", "scheduler", "tensor"),
     "torch": (
         "device",

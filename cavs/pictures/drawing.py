@@ -9,8 +9,10 @@ from cavs._arguments import instance, items, shown
 from cavs.core.ops._def import EdgeList
 from cavs.core.type_order import TypeOrder
 from cavs.core.vertex import VertexFunction
+from cavs.core.vertex_program import VertexProgram
 from cavs.errors import InputError, ShapeError
 from cavs.model import Model
+from cavs.program import Program
 from cavs.scheduler import GraphBatch, InputGraph, Policy, batch
 
 if TYPE_CHECKING:
@@ -88,9 +90,10 @@ def _batch(what: Any) -> GraphBatch:
     if isinstance(what, InputGraph):
         return batch([what])
     if not isinstance(what, (list, tuple)) or not all(isinstance(x, InputGraph) for x in what):
+        several = isinstance(what, (Program, VertexProgram))
         raise InputError(
             f"[draw] expected a vertex function, a compiled one, or graphs, got {shown(what)}; "
-            "pass one of these"
+            + ("draw its functions one by one" if several else "pass one of these")
         )
     return batch(what)
 

@@ -294,6 +294,13 @@ NOT = r"^\[draw\] expected a vertex function, a compiled one, or graphs, got "
         (3, {}, InputError, NOT + "3; pass"),
         ([FIRST, 3], {}, InputError, NOT),
         (lattice, {}, InputError, NOT),
+        (cavs.VertexProgram({"a": Push()}), {}, InputError, NOT + ".*; draw its functions one by"),
+        (
+            cavs.compile(cavs.VertexProgram({"a": Push()})),
+            {},
+            InputError,
+            NOT + ".*; draw its functions one by one$",
+        ),
         (lattice(), {"labels": ["a"]}, InputError, "expected labels with graphs alone, got it"),
         (lattice(), {"policy": "depth"}, InputError, "expected policy with graphs alone, got it"),
         (FIRST, {"labels": ["a"]}, ShapeError, "a label for each of the 5 vertices, got 1; give"),
