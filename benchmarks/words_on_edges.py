@@ -16,6 +16,7 @@ import cavs
 from cavs import nn, ops
 from cavs.data import Dataset, Lattice
 from cavs.errors import InputError
+from cavs.models import LatticeLSTM
 from cavs.models._shared import WordClassifier
 
 
@@ -100,6 +101,19 @@ class WordsOnEdges(WordClassifier):
         h = ops.sigmoid(o) * ops.tanh(c)
         v.scatter(h=h, c=c)
         return h
+
+
+def sharing_layers(function: LatticeLSTM) -> WordsOnEdges:
+    """The same function as `function`, of the same layers: its two types have one embedding."""
+    char: Any
+    word: Any
+    char, word = function.functions().values()
+    sizes = (*char.embedding.weight.shape, char.hidden_size, char.classifier.weight.shape[0])
+    made = WordsOnEdges(*sizes)
+    made.embedding, made.classifier = char.embedding, char.classifier
+    made.w, made.u, made.w_word, made.u_word = char.w, char.u, word.w, word.u
+    made.w_link, made.u_link = char.w_link, char.u_link
+    return made
 
 
 def weights_on_edges(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,6 +43,7 @@ from cavs.execution.settings import set_flush_denormals as set_flush_denormals
 from cavs.execution.settings import set_matmul_precision as set_matmul_precision
 from cavs.execution.settings import set_num_threads as set_num_threads
 from cavs.model import Model as Model
+from cavs.pictures import draw as draw
 from cavs.policy import learn_policy as learn_policy
 from cavs.program import Program as Program
 from cavs.program import compile as compile

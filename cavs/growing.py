@@ -243,7 +243,7 @@ class Growing:
                 if rows is None or rows.of_graphs or rows.of_edges != of_edges:
                     raise InputError(
                         f"[unfold] expected {'edges' if of_edges else 'inputs'} of a Growth among "
-                        f"{self._names_of(of_edges)}, got {shown(name)}; leave it out, or rename it"
+                        f"{self._names_of(of_edges)}, got {shown(name)}; {_where_else(rows)}"
                     )
         for name, spec in self._known.items():
             rows = self._rows[name]
@@ -359,3 +359,14 @@ class Growing:
         }
         inputs = {**self._inputs_of(whole), **self._graph_inputs}
         return whole.graphs, inputs, outputs, whole.vertices
+
+
+def _where_else(rows: Rows | None) -> str:
+    """What to do about an input that was given in the wrong place."""
+    if rows is None:
+        return "leave it out, or rename it"
+    if rows.of_graphs:
+        return "it is one of graphs: give it once, in graph_inputs of cavs.unfold"
+    return f"it is one of {'edges' if rows.of_edges else 'vertices'}: give it in " + (
+        "edges of the Growth" if rows.of_edges else "inputs of the Growth"
+    )

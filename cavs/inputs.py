@@ -11,7 +11,7 @@ import numpy as np
 from cavs._arguments import conversion, printed, shown
 from cavs._arrays import Array, InputForms, NativeDType, NativeSpace, first_outside, foreign_array
 from cavs.core.ir import Name, Node, ancestors
-from cavs.core.ops._def import Rows, Typed, Unique
+from cavs.core.ops._def import EdgeList, Rows, Typed, Unique
 from cavs.core.trace import Trace, select_outputs
 from cavs.core.traced_vertex import InputSpec
 from cavs.core.tracing import SourceLine
@@ -240,9 +240,12 @@ class InputChecker:
         """What to do about an array with rows for vertices, or edges, of all types."""
         assert self._types is not None
         assert isinstance(spec.rows, Typed)
+        (name, *others) = spec.rows.members
+        if isinstance(name, EdgeList) and not others:
+            ends = (self._types.as_given(graphs, x) for x in name if x is not None)
+            return f"pass the rows of these edges, x[graphs.edges({', '.join(map(repr, ends))})]"
         if spec.space == "edge":
             return "leave out the rows of other edges"
-        (name, *others) = spec.rows.members
         if others:
             return "leave out the rows of vertices of other types"
         given = self._types.as_given(graphs, str(name))

@@ -93,6 +93,9 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         *(*_BASE, "_missing", "_seed", "core", "scheduler", "execution", "tensor", "options"),
         *("compiled", "summary", "model"),
     ),
+    "pictures": (
+        *(*_BASE, "_files", "_arrays", "core.ops", "core", "scheduler", "model", "program"),
+    ),
     "readout": (*_BASE, "device", "scheduler", "tensor"),
     "torch": (
         "device",
@@ -134,12 +137,11 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
             "_files",
             "_startup",
             "core.ops",
-            "core",
             "execution",
             "data",
             "models",
         ),
-        *("training", "bench"),
+        *("scheduler", "pictures", "training", "bench"),
     ),
 }
 # The extension is imported in one place.

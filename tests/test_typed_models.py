@@ -226,12 +226,13 @@ def test_functions_that_do_not_fit_are_refused() -> None:
     refused(
         {"a": Plain(s=3)},
         rf"\[scatter\] expected state 's', gathered at \S*{line} .*, among the states that a type "
-        r"scatters, got \['h'\]",
+        r"scatters, got \['h'\]; scatter it too$",
         TraceError,
     )
     refused(
         {"a": Plain(of="b", c=3), "b": Plain(), "c": Other()},
-        rf"state 'c', gathered at \S*{line} .*, among the states that type 'b' scatters",
+        rf"state 'c', gathered at \S*{line} .*, among the states that type 'b' scatters, "
+        r"got \['h'\]; scatter it too, or gather it of 'c'$",
         TraceError,
     )
     refused(
@@ -265,7 +266,9 @@ def test_edges_of_several_lists_are_not_combined() -> None:
             v.push(y=(a.h * b.h).sum())
 
     with pytest.raises(
-        TraceError, match=r"same rows, got edge:a<a, edge:a, at .*reduce values per"
+        TraceError,
+        match=r"same rows, got edge:a<a, edge:a, at .*reduce values per child over the children "
+        r"first, each by itself, or gather and pull them for children of one type, by of=$",
     ):
         cavs.compile(cavs.TypedFunction({"a": Mixed()}))
 

@@ -223,8 +223,17 @@ def test_what_edges_lack_is_named_and_what_is_not_asked_for_need_not_be_given() 
     with pytest.raises(ShapeError, match=r"shape \(1,\) for 'w', got \(2,\); .* each new edge"):
         cavs.unfold(model, roots, lambda frontier: wrong, num_graphs=1)
     beside = Growth([[0]], {"x": [1.0], "w": np.ones(1)})
-    with pytest.raises(InputError, match=r"inputs of a Growth among \['x'\], got 'w'"):
+    with pytest.raises(
+        InputError, match=r"inputs of a Growth among \['x'\], got 'w'; it is .*edges"
+    ):
         cavs.unfold(model, roots, lambda frontier: beside, num_graphs=1)
+    beside = Growth([[0]], edges={"w": np.ones(1), "x": [1.0]})
+    match = r"edges of a Growth among \['w'\], got 'x'; it is one of vertices: give it in inputs"
+    with pytest.raises(InputError, match=match):
+        cavs.unfold(model, roots, lambda frontier: beside, num_graphs=1)
+    unknown = Growth([[0]], {"x": [1.0], "y": [1.0]})
+    with pytest.raises(InputError, match=r"got 'y'; leave it out, or rename it"):
+        cavs.unfold(model, roots, lambda frontier: unknown, num_graphs=1)
     grown = cavs.unfold(model, roots, expand, num_graphs=1, outputs=["total", "each"])
     assert grown.outputs["each"].tolist() == [2, 2]
 
@@ -245,7 +254,7 @@ def test_inputs_of_graphs_are_given_once() -> None:
     model = cavs.compile(Coin())
     by_graph = {"p": np.full((1, 1), 0.5, np.float32)}
     beside = Growth([[]], {"p": by_graph["p"]}, [0])
-    with pytest.raises(InputError, match=r"inputs of a Growth among \[\], got 'p'"):
+    with pytest.raises(InputError, match=r"among \[\], got 'p'; it is .*, in graph_inputs"):
         cavs.unfold(model, beside, lambda _: None, num_graphs=1, graph_inputs=by_graph)
     other = {**by_graph, "q": by_graph["p"]}
     roots = Growth([[]], graph=[0])

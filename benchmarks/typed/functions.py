@@ -10,6 +10,7 @@ from typing import Any
 
 import cavs
 from cavs import nn, ops
+from cavs.models import LatticeLSTM
 
 
 def lstm(gates: Any, c: Any) -> tuple[Any, Any]:
@@ -79,53 +80,13 @@ def tree(
 # Lattices
 
 
-class Char(cavs.VertexFunction):
-    """A place of a lattice LSTM, from the one before it and the words that end here (Zhang & Yang
-    2018, section 3.3)."""
-
-    def __init__(self, embedding: nn.Embedding, size: int, hidden: int, classes: int) -> None:
-        self.hidden, self.embedding = hidden, embedding
-        self.w = nn.Linear(size, 4 * hidden)
-        self.u = nn.Linear(hidden, 4 * hidden, bias=False)
-        self.w_link = nn.Linear(size, hidden)
-        self.u_link = nn.Linear(hidden, hidden, bias=False)
-        self.classifier = nn.Linear(hidden, classes)
-
-    def forward(self, v: cavs.Vertex) -> None:
-        x = self.embedding(v.pull("character", dtype="int32"))
-        before = v.gather(0, of="char", h=self.hidden, c=self.hidden)
-        words = v.gather(of="word", c=self.hidden)
-        i, f, o, g = ops.split(self.w(x) + self.u(before.h), 4)
-        i, g = ops.sigmoid(i), ops.tanh(g)
-        weight = ops.exp(ops.sigmoid(self.w_link(x) + self.u_link(words.c)))
-        total, own = weight.sum(), ops.exp(i)
-        with_words = (own * g + (weight * words.c).sum()) / (own + total)
-        c = ops.where(total, with_words, ops.sigmoid(f) * before.c + i * g)
-        h = ops.sigmoid(o) * ops.tanh(c)
-        v.scatter(h=h, c=c)
-        push_loss(v, self.classifier, h)
-
-
-class Word(cavs.VertexFunction):
-    """A word of the lattice, from the place where it begins."""
-
-    def __init__(self, embedding: nn.Embedding, size: int, hidden: int) -> None:
-        self.hidden, self.embedding = hidden, embedding
-        self.w = nn.Linear(size, 3 * hidden)
-        self.u = nn.Linear(hidden, 3 * hidden, bias=False)
-
-    def forward(self, v: cavs.Vertex) -> None:
-        x = self.embedding(v.pull("word", dtype="int32"))
-        begin = v.gather(0, of="char", h=self.hidden, c=self.hidden)
-        i, f, g = ops.split(self.w(x) + self.u(begin.h), 3)
-        v.scatter(c=ops.sigmoid(f) * begin.c + ops.sigmoid(i) * ops.tanh(g))
-
-
-def lattice(vocab_size: int, classes: int, size: int = 50, hidden: int = 200) -> cavs.TypedFunction:
-    """A lattice LSTM with words as vertices."""
-    embedding = nn.Embedding(vocab_size, size)
-    char = Char(embedding, size, hidden, classes)
-    return cavs.TypedFunction({"char": char, "word": Word(embedding, size, hidden)})
+def lattice(vocab_size: int, classes: int, size: int = 50, hidden: int = 200) -> LatticeLSTM:
+    """A lattice LSTM with words as vertices. One embedding holds characters and words, as in
+    the peers."""
+    made = LatticeLSTM(vocab_size, 1, size, hidden, classes)
+    functions: dict[str, Any] = made.functions()
+    functions["word"].embedding = functions["char"].embedding
+    return made
 
 
 # Sentences

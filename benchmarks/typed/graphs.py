@@ -15,6 +15,7 @@ from pathlib import Path
 
 import cavs
 from cavs import data
+from cavs.data.trees import with_shapes
 
 
 class Builder:
@@ -59,14 +60,7 @@ def by_coin(tree: data.LabelledTree, names: Sequence[str], coin: random.Random) 
 
 def by_shape(tree: data.LabelledTree) -> cavs.InputGraph:
     """Leaves, and phrases by where the heavier child stands."""
-    children = children_of(tree.graph)
-    sizes: list[int] = []
-    types: list[str] = []
-    for below in children:
-        sizes.append(1 + sum(sizes[k] for k in below))
-        heavy = bool(below) and sizes[below[0]] >= sizes[below[-1]]
-        types.append(("left" if heavy else "right") if below else "leaf")
-    return cavs.InputGraph(children, types=types)
+    return with_shapes(tree.graph)
 
 
 def leaf_and_inner(tree: data.LabelledTree) -> cavs.InputGraph:

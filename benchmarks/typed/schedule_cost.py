@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from words_on_edges import sharing_layers
 
 import cavs
 from typed import corpora, functions, untyped
@@ -36,7 +37,7 @@ def models(folder: Path, samples: int) -> Iterator[tuple[str, Whole, dict[int, f
     yield "tagger with characters", Whole(tagger, taggers.typed), GOALS
     yield "attention", Whole(functions.attention(**pairs.sizes), pairs.typed), ATTENTION_GOALS
     yield "tree without types", Whole(untyped.EveryCell(tree), trees.plain), {}
-    yield "lattice without types", Whole(untyped.WordsOnEdges(lattice), lattices.plain), {}
+    yield "lattice without types", Whole(sharing_layers(lattice), lattices.plain), {}
 
 
 def parts(

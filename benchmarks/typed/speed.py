@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from words_on_edges import sharing_layers
 
 import cavs
 from typed import corpora, functions, untyped
@@ -109,7 +110,7 @@ def lattices(folder: Path, turns: Turns, quick: bool) -> Iterator[Row]:
     for size, goal in sizes.items():
         contenders = {
             TYPES: Whole(function, corpus.typed),
-            OTHER["lattice"]: Whole(untyped.WordsOnEdges(function), corpus.plain),
+            OTHER["lattice"]: Whole(sharing_layers(function), corpus.plain),
         }
         goals = {"train": goal}
         yield from compare("lattice LSTM", contenders, size, len(corpus.typed), turns, goals)

@@ -30,41 +30,6 @@ class EveryCell(cavs.VertexFunction):
         push_loss(v, self.leaf.classifier, h)
 
 
-class WordsOnEdges(cavs.VertexFunction):
-    """A lattice LSTM with words on edges.
-
-    Inputs: ``character``, ``label``: int32 per vertex; ``word``: int32 per edge; ``kind``: per
-    edge, 1 for a word and 0 for the edge from the place before.
-    """
-
-    def __init__(self, function: cavs.TypedFunction) -> None:
-        char, word = function.functions().values()
-        self.hidden, self.embedding = char.hidden, char.embedding
-        self.w, self.u, self.w_link, self.u_link = char.w, char.u, char.w_link, char.u_link
-        self.w_word, self.u_word, self.classifier = word.w, word.u, char.classifier
-
-    def forward(self, v: cavs.Vertex) -> None:
-        x = self.embedding(v.pull("character", dtype="int32"))
-        x_word = self.embedding(v.pull_edge("word", dtype="int32"))
-        is_word = v.pull_edge("kind")
-        children = v.gather(h=self.hidden, c=self.hidden)
-        from_before = 1 - is_word
-        h_before = (from_before * children.h).sum()
-        c_before = (from_before * children.c).sum()
-        i, f, o, g = ops.split(self.w(x) + self.u(h_before), 4)
-        i, g = ops.sigmoid(i), ops.tanh(g)
-        iw, fw, gw = ops.split(self.w_word(x_word) + self.u_word(children.h), 3)
-        c_word = ops.sigmoid(fw) * children.c + ops.sigmoid(iw) * ops.tanh(gw)
-        link = ops.sigmoid(self.w_link(x) + self.u_link(c_word))
-        weight = is_word * ops.exp(link)
-        own = ops.exp(i)
-        with_words = (own * g + (weight * c_word).sum()) / (own + weight.sum())
-        c = ops.where(is_word.sum(), with_words, ops.sigmoid(f) * c_before + i * g)
-        h = ops.sigmoid(o) * ops.tanh(c)
-        v.scatter(h=h, c=c)
-        push_loss(v, self.classifier, h)
-
-
 class Letters(cavs.VertexFunction):
     """Rare words one way; a chain is a word."""
 

@@ -1,40 +1,52 @@
-"""``cavs draw``: pictures of a vertex function, and of a tree with its levels."""
+"""``cavs draw``: pictures of a vertex function, or of a tree or graph by levels or batches."""
 
 from __future__ import annotations
 
 import argparse
-import shutil
-import subprocess
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cavs._files import write_atomically
-from cavs.cli._dot import to_dot
+import cavs
 from cavs.cli._options import integer
-from cavs.cli._picture import function_picture, tree_picture
-from cavs.cli._svg import to_svg
+from cavs.cli._trees import texts_of, tree_picture
 from cavs.data import LabelledTree, parse_listops, parse_tree
-from cavs.errors import CavsRuntimeError, InputError
+from cavs.data.trees import with_shapes
+from cavs.errors import InputError
 from cavs.models import CLASSIFIERS as MODELS
-from cavs.models import LatticeLSTM
+from cavs.models import CharacterTagger, LatticeLSTM, Seq2Seq
+from cavs.pictures.picture import SUFFIXES, Picture, checked_file
+from cavs.scheduler.schedule import POLICIES
 from cavs.training._fields import is_text
+from cavs.training.tasks.tree_models import SHAPED
 
-SUFFIXES = (".svg", ".dot", ".gv", ".png", ".pdf")
+_CLASSES, _WORDS, _CHARACTERS = 5, 100, 30
+#: Models with sizes of their own, from the sizes of embeddings and of states.
+OTHERS: dict[str, Callable[[int, int], cavs.VertexFunction]] = {
+    "tagger": lambda e, h: CharacterTagger(_WORDS, _CHARACTERS, e, 30, 50, h, _CLASSES),
+    "seq2seq": lambda e, h: Seq2Seq(_WORDS, e, h),
+}
 
 
 def add_parser(commands: Any) -> None:
     """Adds the command."""
     parser = commands.add_parser(
         "draw",
-        help="picture of a vertex function, or of a tree with its levels",
-        description="Draws the vertex function of a model, or a tree with the levels that its "
-        "vertices are computed in, as SVG, as text for Graphviz (.dot), or, where Graphviz is "
-        "installed, as .png or .pdf.",
+        help="picture of a vertex function, or of a tree or graph with its levels or batches",
+        description="Draws the vertex function of a model, or a tree or graph with the levels or "
+        "batches that its vertices are computed in, as SVG, as text for Graphviz (.dot), or, where "
+        "Graphviz is installed, as .png or .pdf.",
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("model", nargs="?", choices=tuple(MODELS))
+    what.add_argument("model", nargs="?", choices=(*MODELS, *OTHERS))
     what.add_argument(
         "--tree", metavar="TREE", help='such as "(3 (2 so) (3 good))" or "[MAX 2 [MIN 4 7 ] ]"'
+    )
+    what.add_argument(
+        "--graph",
+        metavar="LISTS",
+        help='the children of each vertex, such as "[[], [0], [1], [0], [2, 3]]"',
     )
     parser.add_argument(
         "-o",
@@ -42,6 +54,17 @@ def add_parser(commands: Any) -> None:
         type=Path,
         metavar="FILE",
         help=f"{', '.join(SUFFIXES)} (default: dot on standard output)",
+    )
+    parser.add_argument(
+        "--types",
+        metavar="TYPES",
+        help=f"types of vertices: `shape` for a tree, or for {' or '.join(SHAPED)}; for a graph a "
+        "name for each vertex, such as char,char,char,word,char",
+    )
+    parser.add_argument(
+        "--policy",
+        choices=POLICIES,
+        help="draw the batches by this policy; of a tree or graph with types (default: levels)",
     )
     parser.add_argument(
         "--embedding-size", type=integer(1), default=300, metavar="N", help="(default: 300)"
@@ -55,26 +78,69 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Writes the picture."""
     output: Path | None = options.output
-    if output is not None and output.suffix not in SUFFIXES:
+    if output is not None:
+        checked_file(output)
+    if options.policy is not None and (options.types is None or options.model is not None):
         raise InputError(
-            f"[draw] expected a file that ends in {', '.join(SUFFIXES)}, got {output}; rename it"
+            "[draw] expected --policy with a --tree or --graph that has --types, got it without; "
+            "give both, or leave it out"
         )
-    if options.tree is not None:
-        picture = tree_picture(_read_tree(options.tree))
-    else:
-        make: Any = MODELS[options.model]
-        words = ("num_characters", "num_words") if make is LatticeLSTM else ("vocab_size",)
-        sizes = {"embedding_size": options.embedding_size, "hidden_size": options.hidden_size}
-        picture = function_picture(make(**dict.fromkeys(words, 100), **sizes, num_classes=5))
+    picture = _structure(options) if options.model is None else cavs.draw(_make(options))
     if output is None:
-        print(to_dot(picture), end="")
-    elif output.suffix == ".svg":
-        write_atomically(output, to_svg(picture).encode())
-    elif output.suffix in (".dot", ".gv"):
-        write_atomically(output, to_dot(picture).encode())
+        print(picture.dot(), end="")
     else:
-        _render(to_dot(picture), output)
+        picture.save(output)
     return 0
+
+
+def _make(options: argparse.Namespace) -> cavs.VertexFunction:
+    name = options.model
+    if options.types is not None and (name not in SHAPED or options.types != "shape"):
+        raise InputError(
+            f"[draw] expected --types shape, of {' or '.join(SHAPED)}, got {options.types!r} of "
+            f"{name}; name one of these, or leave it out"
+        )
+    if name in OTHERS:
+        return OTHERS[name](options.embedding_size, options.hidden_size)
+    make: Any = (MODELS if options.types is None else SHAPED)[name]
+    words = ("num_characters", "num_words") if make is LatticeLSTM else ("vocab_size",)
+    sizes = {"embedding_size": options.embedding_size, "hidden_size": options.hidden_size}
+    function: cavs.VertexFunction = make(
+        **dict.fromkeys(words, _WORDS), **sizes, num_classes=_CLASSES
+    )
+    return function
+
+
+def _structure(options: argparse.Namespace) -> Picture:
+    """The picture of a tree or graph."""
+    if options.graph is not None:
+        types = None if options.types is None else options.types.split(",")
+        return cavs.draw(
+            cavs.InputGraph(_read_lists(options.graph), types=types), policy=options.policy
+        )
+    tree = _read_tree(options.tree)
+    if options.types is None:
+        return tree_picture(tree)
+    if options.types != "shape":
+        raise InputError(
+            f"[draw] expected --types shape with --tree, got {options.types!r}; types of your own "
+            "go with --graph"
+        )
+    return cavs.draw(with_shapes(tree.graph), policy=options.policy, labels=texts_of(tree))
+
+
+def _read_lists(text: str) -> Any:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    whole = isinstance(found, list) and all(isinstance(x, list) for x in found)
+    if not whole or not all(type(k) is int for children in found for k in children):
+        raise InputError(
+            f"[draw] expected a list of the children of each vertex as --graph, got {text!r}; "
+            "write it as in [[], [0], [0, 1]]"
+        )
+    return found
 
 
 def _read_tree(text: str) -> LabelledTree:
@@ -83,21 +149,3 @@ def _read_tree(text: str) -> LabelledTree:
     if text.lstrip().startswith("["):
         return parse_listops(text, source="--tree")
     return parse_tree(text, allow_unlabelled=True, allow_holes=True, source="--tree")
-
-
-def _render(text: str, output: Path) -> None:
-    program = shutil.which("dot")
-    if program is None:
-        raise CavsRuntimeError(
-            f"[draw] expected Graphviz, whose program `dot` makes {output.suffix} files, got "
-            "none; install the system's package graphviz, or write .svg, which needs nothing"
-        )
-    command = [program, f"-T{output.suffix[1:]}"]
-    done = subprocess.run(command, input=text.encode(), capture_output=True, check=False)
-    if done.returncode:
-        reason = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        raise CavsRuntimeError(
-            f"[draw] {output}: expected Graphviz to draw it, got {reason[0]!r}; write .svg, which "
-            "needs no Graphviz"
-        )
-    write_atomically(output, done.stdout)

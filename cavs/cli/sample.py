@@ -13,12 +13,12 @@ import numpy as np
 import cavs
 from cavs._files import write_atomically
 from cavs.cli._checkpoints import Use, add_checkpoint
-from cavs.cli._dot import to_dot
 from cavs.cli._options import add_device, add_options, add_threads, integer
-from cavs.cli._picture import forest_picture
-from cavs.cli._svg import to_svg
+from cavs.cli._trees import forest_picture
 from cavs.data import LabelledTree, format_listops
 from cavs.errors import InputError
+from cavs.pictures.dot import to_dot
+from cavs.pictures.svg import to_svg
 from cavs.training.config import MOST_SEED
 from cavs.training.tasks import Samples
 

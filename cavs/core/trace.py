@@ -160,9 +160,11 @@ def _states_of_types(traced: Mapping[str, Vertex]) -> dict[str, list[Node]]:
             scattered = (traced[of]._scatters or {}) if of is not None else found
             if name not in scattered:
                 whose = "a type scatters" if of is None else f"type {of!r} scatters"
+                others = [x for x, other in traced.items() if name in (other._scatters or {})]
+                instead = f", or gather it of {' or '.join(map(repr, others))}" if others else ""
                 raise TraceError(
                     f"[scatter] expected state {name!r}, gathered at {gathered.where}, among the "
-                    f"states that {whose}, got {sorted(scattered)}; scatter it too"
+                    f"states that {whose}, got {sorted(scattered)}; scatter it too{instead}"
                 )
             if found[name][0].shape != gathered.shape:
                 raise ShapeError(

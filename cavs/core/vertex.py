@@ -306,6 +306,8 @@ def check_function(component: str, expected: str, given: Any) -> None:
     kind, instead = type(given).__name__, "derive its class from cavs.VertexFunction"
     if isinstance(given, type) and issubclass(given, VertexFunction):
         kind, instead = f"the class {given.__name__}", f"make one of it: {given.__name__}(...)"
+    elif isinstance(given, Mapping):
+        instead = "make a cavs.TypedFunction of it, or a cavs.VertexProgram"
     elif isinstance(getattr(given, "function", None), VertexFunction):
         instead = "pass its function"
     elif any(base.__module__.partition(".")[0] == "torch" for base in type(given).__mro__):

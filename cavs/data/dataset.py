@@ -24,6 +24,7 @@ from cavs.data._repr import Printed, listed_inputs
 from cavs.data.graph_rows import GraphRows, Of, Space, rows_by_name
 from cavs.errors import InputError, ShapeError
 from cavs.scheduler import GraphBatch, GraphStore, InputGraph
+from cavs.scheduler.type_rows import types_there
 
 _VERTICES, _EDGES = GraphRows("vertex"), GraphRows("edge")
 
@@ -92,11 +93,16 @@ class Dataset(Printed):
     def _add(self, name: str, of: GraphRows, values: Array) -> None:
         rows = int(self._ptr(of)[-1])
         if values.ndim == 0 or values.shape[:1] != (rows,):
+            there = "" if of.types is None or rows else f", or correct of: {self._types_there()}"
             raise ShapeError(
                 f"[data] expected one row per {of} of the {len(self)} graphs ({rows} rows) for "
                 f"the {of.space} input {name!r}, got shape {values.shape}; give a row for each"
+                f"{there}"
             )
         self._fields[name] = _Field(of, values)
+
+    def _types_there(self) -> str:
+        return types_there([x for graph in self.graphs for x in graph.types or ()])
 
     def _ptr(self, rows: GraphRows) -> npt.NDArray[np.int64]:
         """int64 [len(self) + 1]: the first of these rows of each graph, and behind the last."""

@@ -195,11 +195,11 @@ def tree_dataset(
         kept = np.full_like(flat, -1)
         kept[roots] = flat[roots]
         flat = kept
-    graphs = [tree.graph if types == "none" else _with_types(tree.graph) for tree in trees]
+    graphs = [tree.graph if types == "none" else with_shapes(tree.graph) for tree in trees]
     return Dataset(graphs, vertex={"word": words, "label": flat})
 
 
-def _with_types(graph: InputGraph) -> InputGraph:
+def with_shapes(graph: InputGraph) -> InputGraph:
     """The tree, whose vertices stand behind their children, with types by its shape."""
     below: list[int] = []  # vertices of each subtree; a hole has none
     types: list[str] = []

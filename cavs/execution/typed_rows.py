@@ -27,16 +27,17 @@ def lists_of(edges: Space) -> list[EdgeList]:
 def rows_of(graphs: GraphBatch, names: Sequence[str], rows: Typed) -> Array:
     """The numbers of the vertices, or edges, that have these rows, ascending; `names`: the types of
     the function."""
-    types = np.array(names_of_types(graphs, names), dtype=object)
+    of_vertices = names_of_types(graphs, names)
     if rows.kind is not SpaceKind.EDGE:
-        return np.flatnonzero([name in rows.members for name in types.tolist()])
-    parents = np.repeat(types, np.diff(graphs.child_ptr)).tolist()
-    children = types[graphs.children].tolist() if graphs.num_edges else []
-
-    def has(parent: str, child: str) -> bool:
-        return any(x.parents == parent and x.children in (None, child) for x in rows.lists)
-
-    return np.flatnonzero([has(a, b) for a, b in zip(parents, children, strict=True)])
+        return np.flatnonzero([name in rows.members for name in of_vertices])
+    types = np.array(of_vertices, dtype=str)
+    parents = np.repeat(types, np.diff(graphs.child_ptr))
+    children = types[graphs.children]
+    found = np.zeros(graphs.num_edges, np.bool_)
+    for x in rows.lists:
+        mine = parents == x.parents
+        found |= mine if x.children is None else mine & (children == x.children)
+    return np.flatnonzero(found)
 
 
 def numbers_of(graphs: GraphBatch, names: Sequence[str], rows: Rows) -> Array:

@@ -1,20 +1,25 @@
 """`GraphBatch`: the graphs of one minibatch, laid end to end, and split into parts again."""
 
-from collections.abc import Callable, Iterable, Sequence
+import weakref
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from cavs._arguments import choice, instance, integer, items, shown
+from cavs._arguments import choice, instance, items
 from cavs._native import core
 from cavs.errors import DTypeError, GraphError, InputError, ShapeError
 from cavs.scheduler.conversions import as_array
 from cavs.scheduler.input_graph import InputGraph, Ints, Structure, Types
-from cavs.scheduler.schedule import IntArray, Policy, Schedule, make_schedule
+from cavs.scheduler.schedule import IntArray, Policy, Schedule, check_policy, make_schedule
+from cavs.scheduler.type_rows import OneOrMore, is_of, types_there
 
 _T = TypeVar("_T")
+
+_MOST_OWN = 16
+"""How many schedules of policies of the user's a batch keeps."""
 
 _COUNTS = {"vertex": "num_vertices", "edge": "num_edges", "graph": "num_graphs"}
 
@@ -29,7 +34,7 @@ class GraphBatch(Structure):
     ``torch.tensor(graphs.ptr)`` copies one. The other arrays are made anew at each access.
     """
 
-    __slots__ = ("_keys", "_schedules")
+    __slots__ = ("_keys", "_own_schedules", "_schedules")
 
     def __init__(self, graphs: Iterable[InputGraph], keys: Ints | None = None) -> None:
         if isinstance(graphs, InputGraph):  # a single graph makes a batch of one
@@ -82,6 +87,7 @@ class GraphBatch(Structure):
         self._native = native
         self._keys = keys
         self._schedules: dict[Any, Any] = {}
+        self._own_schedules: dict[Any, tuple[Callable[[], Any], Schedule]] = {}
 
     @property
     def native(self) -> Any:
@@ -136,16 +142,29 @@ class GraphBatch(Structure):
         graph and vertices on a cycle, or a vertex of a type that the function does not have;
         `InputError` for a policy that does not exist, or that names no type with ready vertices.
         """
-        if types is None and callable(policy):
-            policy = "depth"  # what programs without types do under any
-        # A policy of the user's may have no hash. It is kept too, so that its number stays its own.
-        key = (policy if isinstance(policy, str) else id(policy), types)
-        found: tuple[object, Schedule] | None = self._schedules.get(key)
-        if found is None:
-            made = (policy, make_schedule(self._native, policy, types))
-            found = self._schedules.setdefault(key, made)  # another thread may be first
-        assert found is not None
-        return found[1]
+        if types is not None and callable(policy):
+            return self._own_schedule(policy, types)
+        if not isinstance(policy, str):
+            check_policy(policy)
+            policy = "depth"  # what programs without types do under any of the user's
+        known: str = policy
+        return self.kept((known, types), lambda: make_schedule(self._native, known, types))
+
+    def _own_schedule(self, policy: Policy, types: tuple[Any, ...]) -> Schedule:
+        """The schedule of a policy of the user's, which may have no hash: it is found by its number
+        for as long as it is there. Later ones take the place of those whose policies are gone."""
+        own = self._own_schedules
+        key = id(policy), types
+        found = own.get(key)
+        if found is not None and found[0]() is policy:
+            return found[1]
+        schedule = make_schedule(self._native, policy, types)
+        for other, (holder, _) in list(own.items()):  # another thread may be here
+            if holder() is None:
+                own.pop(other, None)
+        while len(own) >= _MOST_OWN:
+            own.pop(next(iter(list(own)), None), None)
+        return own.setdefault(key, (_holder(policy), schedule))[1]
 
     def kept(self, key: object, make: Callable[[], _T]) -> _T:
         """What `make` gave for this key the first time; facts of the batch are worked out once."""
@@ -154,32 +173,24 @@ class GraphBatch(Structure):
             found = self._schedules.setdefault(key, make())
         return found
 
-    def vertices(self, type: str | int | Sequence[str | int]) -> IntArray:
+    def vertices(self, type: OneOrMore) -> IntArray:
         """The numbers of the vertices of a type, or of several, as graphs give them, ascending;
         int32. Rows of their inputs and outputs stand in this order.
 
         Raises `GraphError` where the graphs have no types, or have them as names and a number is
         asked for, or the other way round; `InputError` for what is neither.
         """
-        given: list[Any] = list(type) if isinstance(type, (list, tuple)) else [type]
-        wanted = [x if isinstance(x, str) else integer("graph", "type", x, least=0) for x in given]
-        types = self.types
-        if types is None and self.num_vertices:
-            raise GraphError(
-                "[graph] expected graphs with types, got some without; give them, as in "
-                "InputGraph(children, types=[...])"
-            )
-        for each in wanted:
-            other = next(
-                (x for x in types or () if isinstance(x, str) != isinstance(each, str)), None
-            )
-            if other is not None:
-                raise GraphError(
-                    f"[graph] expected a type as the graphs give it, such as {other!r}, got "
-                    f"{shown(each)}; ask by a {'name' if isinstance(other, str) else 'number'}, "
-                    "and give graphs of one batch types of one kind"
-                )
-        return np.flatnonzero([x in wanted for x in types or ()]).astype(np.int32)
+        return np.flatnonzero(is_of(self.types, self.num_vertices, type)).astype(np.int32)
+
+    def edges(self, parents: OneOrMore, children: OneOrMore | None = None) -> IntArray:
+        """The numbers of the edges from vertices of a type, or of several, to children of a type,
+        or of several, or None of any, ascending; int32. Rows of what ``pull_edge(..., of=...)``
+        pulls stand in this order. Raises as :meth:`vertices` does."""
+        types, count = self.types, self.num_vertices
+        found = np.repeat(is_of(types, count, parents), np.diff(self.child_ptr))
+        if children is not None:
+            found &= is_of(types, count, children)[self.children]
+        return np.flatnonzero(found).astype(np.int32)
 
     def reverse(self) -> "GraphBatch":
         """Return the batch with children and parents exchanged; numbers and keys stay, holes go.
@@ -249,9 +260,7 @@ def batch(graphs: Iterable[InputGraph], keys: Ints | None = None) -> GraphBatch:
     return GraphBatch(graphs, keys)
 
 
-def unbatch(
-    batch: GraphBatch, values: Any = None, of: str | int | Sequence[str | int] | None = None
-) -> list[Any]:
+def unbatch(batch: GraphBatch, values: Any = None, of: OneOrMore | None = None) -> list[Any]:
     """Split `values` over the vertices of `batch` into one part for each graph.
 
     `values` has the batch's vertices as its first dimension, or with `of` those of a type or of
@@ -277,7 +286,7 @@ def rows_by_graph(
     batch: GraphBatch,
     where: str,
     shape: tuple[int, ...],
-    of: str | int | Sequence[str | int] | None = None,
+    of: OneOrMore | None = None,
 ) -> IntArray:
     """The first of each graph's rows in an array of this shape, which has a row for each vertex, or
     for each of the types `of`; int32 [num_graphs + 1]. Raises `ShapeError` if it has not; `where`
@@ -289,10 +298,14 @@ def rows_by_graph(
         count, each = len(vertices), f"vertex of type {' or '.join(map(repr, names))}"
         ptr = np.searchsorted(vertices, ptr).astype(np.int32)
     if shape[:1] != (count,):
+        remedy = "pass an output of these graphs"
+        if of is None and batch.types is not None:
+            remedy += ", or name its types by of="
+        elif of is not None and not count:
+            remedy += f", and in of= types that are there: {types_there(batch.types)}"
         raise ShapeError(
             f"[{where}] expected a row for each {each} of the batch ({count} rows), got shape "
-            f"{shape}; pass an output of these graphs"
-            + ("" if of is not None or batch.types is None else ", or name its types by of=")
+            f"{shape}; {remedy}"
         )
     return ptr
 
@@ -307,6 +320,14 @@ def copy_keys(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     first = np.searchsorted(numbers[order], numbers[order])
     keys[order] += (np.arange(len(numbers)) - first) << 32
     return keys
+
+
+def _holder(policy: Policy) -> Callable[[], Any]:
+    """A function that gives the policy, or None once it is gone."""
+    try:
+        return weakref.ref(policy)
+    except TypeError:  # a class with __slots__ may not allow it
+        return lambda: policy
 
 
 def check_children(batch: GraphBatch, most: int) -> None:

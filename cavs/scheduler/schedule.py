@@ -1,5 +1,6 @@
 """The content of a schedule, and the policies by which it is made."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
@@ -79,8 +80,10 @@ class Schedule(Protocol):
 
 
 def check_policy(policy: Any, component: str = "schedule") -> Any:
-    """Return the policy, by its own name; raises `InputError` where there is none."""
+    """Return the policy, by its own name; raises `InputError` where there is none, or where it is a
+    function that does not take the ready vertices as its one argument."""
     if callable(policy):
+        _check_arguments(policy)
         return policy
     if is_among(policy, _ALIASES):
         return _ALIASES[policy]
@@ -96,6 +99,23 @@ def check_policy(policy: Any, component: str = "schedule") -> Any:
 def _native_order(types: tuple[Any, ...]) -> Any:
     """Read once: each call of a model over a new batch makes a schedule."""
     return core.TypeOrder(types)
+
+
+def _check_arguments(policy: Callable[..., Any]) -> None:
+    """Raises `InputError` where a function cannot be called with one argument. It is asked of this
+    before it is called: a TypeError of the call may be one that it raised itself."""
+    try:
+        # What a decorator makes takes other arguments than what it wraps.
+        signature = inspect.signature(policy, follow_wrapped=False)
+    except (TypeError, ValueError):  # of some that are built in nothing is known
+        return
+    try:
+        signature.bind({})
+    except TypeError:
+        raise InputError(
+            "[policy] expected a function of one argument, the number of ready vertices by type, "
+            f"got one of {signature}; give it one, as in def policy(ready)"
+        ) from None
 
 
 def make_schedule(batch: Any, policy: str | Policy, types: tuple[Any, ...] | None) -> Schedule:

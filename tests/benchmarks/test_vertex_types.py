@@ -46,6 +46,7 @@ def contenders(folder: Path, name: str) -> tuple[Any, Any]:
     """Ours and the one without types, of the same parameters."""
     from typed import corpora, functions, untyped
     from typed.contenders import FourPrograms, Whole
+    from words_on_edges import sharing_layers
 
     corpus: Any
     function: Any
@@ -56,7 +57,7 @@ def contenders(folder: Path, name: str) -> tuple[Any, Any]:
     if name == "lattice":
         corpus = corpora.lattices(folder, 12)
         function = functions.lattice(**corpus.sizes, size=6, hidden=5)
-        return Whole(function, corpus.typed), Whole(untyped.WordsOnEdges(function), corpus.plain)
+        return Whole(function, corpus.typed), Whole(sharing_layers(function), corpus.plain)
     corpus = corpora.tagger(folder, 12)
     function = functions.tagger(**corpus.sizes, size=6, letters=4, hidden=5)
     return Whole(function, corpus.typed), FourPrograms(function, corpus)

@@ -1,21 +1,13 @@
 """Pictures: dot that is well formed, and pictures by Graphviz where it is installed."""
 
-import re
 import shutil
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
+from svg_boxes import assert_apart, assert_lines_pass_between, boxes, names_and_edges, texts
 
 from cavs.cli import main
 from cavs.cli.draw import MODELS
-
-
-def names_and_edges(text: str) -> tuple[set[str], set[tuple[str, str]]]:
-    name = r'(\w+|"[^"]*")'
-    nodes = set(re.findall(rf"^  {name} \[", text, re.MULTILINE))
-    nodes |= set(re.findall(rf"rank=same; {name} \[", text))
-    return nodes, set(re.findall(rf"^  {name} -> {name}", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize("model", list(MODELS))
@@ -101,27 +93,6 @@ def test_graphviz_draws(arguments: list[str], tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-SVG = "{http://www.w3.org/2000/svg}"
-
-
-def boxes(path: Path) -> list[tuple[float, float, float, float]]:
-    """Left, right, top and bottom of each box."""
-    found = []
-    root = ElementTree.parse(path).getroot()
-    for shape in root.iter(f"{SVG}rect"):
-        if "rx" in shape.attrib:
-            x, y, w, h = (float(shape.attrib[k]) for k in ("x", "y", "width", "height"))
-            found.append((x, x + w, y, y + h))
-    for shape in root.iter(f"{SVG}ellipse"):
-        x, y, rx, ry = (float(shape.attrib[k]) for k in ("cx", "cy", "rx", "ry"))
-        found.append((x - rx, x + rx, y - ry, y + ry))
-    width, height = float(root.attrib["width"]), float(root.attrib["height"])
-    assert all(
-        left >= 0 and right <= width and bottom <= height for left, right, _, bottom in found
-    )
-    return found
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -137,7 +108,79 @@ def test_svg_needs_nothing_and_boxes_do_not_overlap(arguments: list[str], tmp_pa
     assert main(["draw", *arguments, "-o", str(path)]) == 0
     placed = boxes(path)
     assert placed
-    for i, (left, right, top, bottom) in enumerate(placed):
-        for other_left, other_right, other_top, other_bottom in placed[:i]:
-            beside = right <= other_left or other_right <= left
-            assert beside or bottom <= other_top or other_bottom <= top
+    assert_apart(placed)
+    assert_lines_pass_between(path, placed)
+
+
+def test_a_tree_with_types_is_drawn_by_batches(tmp_path: Path) -> None:
+    path = tmp_path / "tree.svg"
+    tree = "(3 (2 (2 a) (1 (2 fine) (2 day))) (3 (2 x) (2 y)))"
+    assert main(["draw", "--tree", tree, "--types", "shape", "-o", str(path)]) == 0
+    assert {"leaf", "left", "right", "level 3", "fine"} <= set(texts(path))
+    wanted = ["--types", "shape", "--policy", "bound", "-o", str(path)]
+    assert main(["draw", "--tree", tree, *wanted]) == 0
+    found = texts(path)
+    assert "9 vertices in 4 batches, 4 steps, by policy bound" in found
+    assert {"step 0, batch 0: leaf", "step 3, batch 3: left"} <= set(found)
+    assert_apart(boxes(path))
+
+
+def test_a_graph_with_types_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    graph = ["draw", "--graph", "[[], [0], [1], [0], [2, 3]]"]
+    assert main(graph) == 0
+    nodes, edges = names_and_edges(capsys.readouterr().out)
+    lines = {edge for edge in edges if edge[0].startswith("v")}
+    assert lines == {("v1", "v0"), ("v2", "v1"), ("v3", "v0"), ("v4", "v2"), ("v4", "v3")}
+    assert {"row0", "row3"} <= nodes
+    assert main([*graph, "--types", "char,char,char,word,char", "--policy", "bound"]) == 0
+    text = capsys.readouterr().out
+    assert "5 vertices in 5 batches" in text
+    assert ">char<" in text
+    assert ">word<" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "types"),
+    [
+        (["tree-lstm", "--types", "shape"], ["leaf", "left", "right"]),
+        (["nary-tree-lstm", "--types", "shape"], ["leaf", "left", "right"]),
+        (["lattice-lstm"], ["char", "word"]),
+        (["tagger"], ["word", "before", "tag"]),
+        (["seq2seq"], ["encoder", "decoder"]),
+    ],
+    ids=str,
+)
+def test_functions_of_types(arguments: list[str], types: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "a.svg"
+    assert main(["draw", *arguments, "-o", str(path)]) == 0
+    assert set(types) <= set(texts(path))
+    assert_apart(boxes(path))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--tree", "(3 a)", "--policy", "bound"], "--policy with a --tree or --graph that has"),
+        (["lstm", "--policy", "bound"], "--policy with a --tree or --graph that has --types"),
+        (["lstm", "--types", "shape"], "--types shape, of tree-lstm or nary-tree-lstm, got 'sha"),
+        (["tree-lstm", "--types", "size"], "--types shape, of tree-lstm or nary-tree-lstm, got"),
+        (["--tree", "(3 a)", "--types", "size"], "--types shape with --tree, got 'size'; types"),
+        (["--graph", "[[], [0"], "a list of the children of each vertex as --graph, got '[[], "),
+        (["--graph", "[[0.5]]"], "a list of the children of each vertex as --graph, got '[[0.5"),
+        (["--graph", "[[true]]"], "a list of the children of each vertex as --graph, got '[[tru"),
+        (["--graph", "[" * 9999], "a list of the children of each vertex as --graph, got"),
+        (["--graph", "[[1], [0]]"], "no vertex to be its own descendant, got vertices 0 -> 1"),
+        (
+            ["--graph", "[[], []]", "--types", "a"],
+            "2 elements in types (one for each vertex), got",
+        ),
+    ],
+    ids=str,
+)
+def test_wrong_types_and_graphs(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["draw", *arguments]) == 1
+    error = capsys.readouterr().err
+    assert f"expected {said}" in error
+    assert error.count("\n") == 1

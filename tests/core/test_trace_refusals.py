@@ -358,6 +358,14 @@ def test_a_model_in_place_of_a_function_is_refused() -> None:
         cavs.compile(model)
 
 
+def test_a_dictionary_in_place_of_a_function_is_refused() -> None:
+    wrong: Any = {"up": cavs.VertexFunction()}
+    with pytest.raises(
+        TraceError, match=r"got dict; make a cavs\.TypedFunction of it, or a cavs\."
+    ):
+        cavs.compile(wrong)
+
+
 def test_a_module_of_pytorch_in_place_of_a_function_is_refused() -> None:
     torch = pytest.importorskip("torch")
     with pytest.raises(TraceError, match=r"got PyTorch's Linear; write .*cavs\.torch\.Layer"):

@@ -179,3 +179,19 @@ def test_graphs_without_types_and_samples_of_another_length_are_refused() -> Non
         ShapeError, match=r"expected 2 rows, one per vertex of type 'char'.*sample 1"
     ):
         Dataset.from_samples(samples, of={"x": C})
+
+
+@pytest.mark.parametrize(
+    ("space", "of", "rows"),
+    [("vertex", "wrd", "vertex of type 'wrd'"), ("edge", (C, "wrd"), "edge from 'char' to 'wrd'")],
+)
+def test_a_type_that_no_graph_has_is_named_beside_those_there(
+    space: str, of: Any, rows: str
+) -> None:
+    match = (
+        rf"^\[data\] expected one row per {rows} of the 4 graphs \(0 rows\) .*; give a row for "
+        r"each, or correct of: they have types 'char', 'word'$"
+    )
+    given: Any = {space: {"x": np.zeros(3)}}
+    with pytest.raises(ShapeError, match=match):
+        Dataset(GRAPHS, of={"x": of}, **given)

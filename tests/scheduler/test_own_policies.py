@@ -1,6 +1,8 @@
 """Policies that are functions of the user's: what they are asked, and what they may answer."""
 
-from collections.abc import Mapping
+import functools
+import weakref
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +30,7 @@ from typed_schedules import (
 )
 
 from cavs.errors import InputError
-from cavs.scheduler import Policy, batch
+from cavs.scheduler import Policy, batch, check_policy
 
 
 @given(case=cases(), picks=st.lists(st.integers(0, len(NAMES) - 1), min_size=1))
@@ -80,6 +82,77 @@ def test_an_error_of_a_policy_comes_through() -> None:
         made(LATTICES, fails, LATTICE_ORDER)
 
 
+def no_argument() -> str:
+    return "char"
+
+
+def two_arguments(ready: Mapping[str, int], last: str) -> str:
+    return last
+
+
+def keyword_only(*, ready: Mapping[str, int]) -> str:
+    return max(ready)
+
+
+class Method:
+    def choose(self, ready: Mapping[str, int], last: str) -> str:
+        return last
+
+
+@pytest.mark.parametrize(
+    ("wrong", "shown"),
+    [
+        (no_argument, r"\(\)"),
+        (two_arguments, r"\(ready: .*, last: str\)"),
+        (keyword_only, r"\(\*, ready: "),
+        (Method().choose, r"\(ready: .*, last: str\)"),
+        (Method, r"\(\)"),
+        (lambda a, b, c=0: a, r"\(a, b, c=0\)"),
+    ],
+)
+def test_a_policy_of_other_arguments_is_refused(wrong: Any, shown: str) -> None:
+    text = (
+        r"^\[policy\] expected a function of one argument, the number of ready vertices by type, "
+        rf"got one of {shown}.*; give it one, as in def policy\(ready\)$"
+    )
+    with pytest.raises(InputError, match=text):
+        made(batch([lattice(2)]), wrong, LATTICE_ORDER)
+    with pytest.raises(InputError, match=text):
+        check_policy(wrong, "compile")
+
+
+def with_last(function: Callable[..., str]) -> Callable[..., str]:
+    """A decorator that gives the second argument."""
+
+    @functools.wraps(function)
+    def policy(ready: Mapping[str, int]) -> str:
+        return function(ready, max(ready))
+
+    return policy
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        max,
+        with_last(two_arguments),
+        functools.partial(two_arguments, last="char"),
+        lambda ready, *rest, other=3, **more: max(ready),
+        lambda *given: max(given[0]),
+    ],
+)
+def test_functions_that_take_one_argument_are_policies(policy: Any) -> None:
+    assert letters(made(batch([lattice(2)]), policy, LATTICE_ORDER)) == "cc"
+
+
+def test_a_type_error_of_a_policy_comes_through() -> None:
+    def fails(ready: Mapping[str, int]) -> str:
+        return no_argument(ready)  # type: ignore[call-arg]
+
+    with pytest.raises(TypeError, match=r"^no_argument\(\) takes 0 positional arguments but 1 was"):
+        made(LATTICES, fails, LATTICE_ORDER)
+
+
 def test_a_policy_that_failed_is_asked_again() -> None:
     answers = iter(["verb"])
 
@@ -104,6 +177,48 @@ def test_a_policy_may_be_an_object_without_a_hash() -> None:
     policy = Last()
     assert letters(made(batch([lattice(3, ((0, 2),))]), policy, LATTICE_ORDER)) == "cwcc"
     assert policy.asked == 4
+
+
+def test_policies_that_are_gone_leave_nothing_with_the_batch() -> None:
+    graphs = batch([lattice(2)])
+    gone = []
+    for _ in range(50):  # a new one each time, as a lambda in a call is
+        policy = functools.partial(max)
+        made(graphs, policy, LATTICE_ORDER)
+        gone.append(weakref.ref(policy))
+        del policy
+    assert not any(each() for each in gone)
+    assert len(graphs._own_schedules) == 1
+
+
+class Held:
+    """A policy to which no weak reference can be made."""
+
+    __slots__ = ("count",)
+
+    def __init__(self, count: list[int]) -> None:
+        self.count = count
+        count[0] += 1
+
+    def __call__(self, ready: Mapping[str, int]) -> str:
+        return max(ready)
+
+    def __del__(self) -> None:
+        self.count[0] -= 1
+
+
+def test_of_policies_that_are_not_let_go_the_last_are_kept() -> None:
+    graphs, count = batch([lattice(2)]), [0]
+    for _ in range(50):
+        last = Held(count)
+        schedule = made(graphs, last, LATTICE_ORDER)
+    assert count[0] == 16
+    assert made(graphs, last, LATTICE_ORDER) is schedule
+    alive = [functools.partial(max) for _ in range(50)]
+    schedules = [made(graphs, each, LATTICE_ORDER) for each in alive]
+    assert count[0] == 1
+    assert made(graphs, alive[-1], LATTICE_ORDER) is schedules[-1]
+    assert_same(made(graphs, alive[0], LATTICE_ORDER), schedules[0], 3)
 
 
 def test_an_unknown_policy_is_refused() -> None:

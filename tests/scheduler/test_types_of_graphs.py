@@ -422,3 +422,75 @@ def test_an_index_method_that_shortens_the_types_does_no_harm() -> None:
     types: list[Any] = [Shrinking() for _ in range(3)]
     with pytest.raises(GraphError, match=r"expected 3 elements in types .*, got 1"):
         InputGraph(CHILDREN, types=types)
+
+
+# Edges by type
+
+
+LATTICE = InputGraph([[], [0], [1], [0], [2, 3]], types=["char", "char", "char", "word", "char"])
+
+
+def test_the_edges_between_types() -> None:
+    graphs = batch([LATTICE, InputGraph([]), LATTICE])
+    assert graphs.edges("char", "word").tolist() == [4, 9]
+    assert graphs.edges("word", "char").tolist() == [2, 7]
+    assert graphs.edges("char", "char").tolist() == [0, 1, 3, 5, 6, 8]
+    assert graphs.edges("char").tolist() == [0, 1, 3, 4, 5, 6, 8, 9]
+    assert graphs.edges(["char", "word"], ["word"]).tolist() == [4, 9]
+    assert graphs.edges("place").shape == graphs.edges("char", "place").shape == (0,)
+    assert graphs.edges("char").dtype == np.int32
+
+
+def test_the_edges_of_numbered_types_skip_holes() -> None:
+    graphs = batch([InputGraph([[], [-1, 0], [1, -1, 0]], types=[0, 1, 1])])
+    assert graphs.edges(1, 0).tolist() == [0, 2]
+    assert graphs.edges(1, 1).tolist() == [1]
+
+
+def test_a_pull_of_edges_takes_their_rows() -> None:
+    class Char(cavs.VertexFunction):
+        def forward(self, v: cavs.Vertex) -> None:
+            x = v.pull_edge("x", of="word") * v.gather(of="word", h=()).h
+            v.scatter(h=v.gather(0, of="char", h=()).h + 1)
+            v.push(y=x.sum())
+
+    class Word(cavs.VertexFunction):
+        def forward(self, v: cavs.Vertex) -> None:
+            v.scatter(h=v.gather(0, of="char", h=()).h + 1)
+
+    model = cavs.compile(cavs.TypedFunction({"char": Char(), "word": Word()}))
+    graphs = batch([LATTICE, LATTICE])
+    x = np.arange(10, dtype=np.float32)
+    found = model(graphs, x=x[graphs.edges("char", "word")])["y"].numpy()
+    assert found.tolist() == [0, 0, 0, 4 * 2, 0, 0, 0, 9 * 2]
+    match = (
+        r"a row per edge of type 'char<word', for 'x', got shape \(10,\); pass the rows of these "
+        r"edges, x\[graphs\.edges\('char', 'word'\)\]$"
+    )
+    with pytest.raises(CavsError, match=match):
+        model(graphs, x=x)
+    numbered = InputGraph(LATTICE.children, types=[0, 0, 0, 1, 0])
+    with pytest.raises(CavsError, match=r"x\[graphs\.edges\(0, 1\)\]$"):
+        model(numbered, x=x[:5])
+
+
+@pytest.mark.parametrize("ends", [("word", 0), (0, "word"), (0,), (1, None)])
+def test_edges_are_asked_for_as_types_are_given(ends: Any) -> None:
+    with pytest.raises(GraphError, match="expected a type as the graphs give it, such as 'char'"):
+        batch([LATTICE]).edges(*ends)
+    with pytest.raises(InputError, match="expected an integer type >= 0, got None"):
+        batch([LATTICE]).edges(None)  # type: ignore[arg-type]
+    with pytest.raises(GraphError, match="expected graphs with types, got some without"):
+        batch([PLAIN]).edges(*ends)
+
+
+def test_a_wrong_type_of_values_is_told_what_types_there_are() -> None:
+    graphs = batch([LATTICE])
+    match = (
+        r"each vertex of type 'chr' of the batch \(0 rows\), got shape \(4,\); pass an output of "
+        r"these graphs, and in of= types that are there: they have types 'char', 'word'$"
+    )
+    with pytest.raises(CavsError, match=r"^\[unbatch\].*" + match):
+        unbatch(graphs, np.zeros(4), of="chr")
+    with pytest.raises(CavsError, match=r"^\[readout\].*" + match):
+        cavs.readout(graphs, np.zeros(4, np.float32), of="chr")  # type: ignore[arg-type]

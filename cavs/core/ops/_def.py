@@ -177,7 +177,10 @@ def join_spaces(spaces: Sequence[Space]) -> Space:
         raise _differing(spaces, "combine values of the same ids only")
     finest = max(named, key=_fineness)
     if any(space != finest and _fineness(space) == _fineness(finest) for space in named):
-        raise _differing(spaces, "reduce values per child over the children first, each by itself")
+        remedy = "reduce values per child over the children first, each by itself"
+        if any(isinstance(x, Typed) and x.kind is SpaceKind.EDGE for x in named):
+            remedy += ", or gather and pull them for children of one type, by of="
+        raise _differing(spaces, remedy)
     return finest
 
 

@@ -1,0 +1,3 @@
+"""Pictures of vertex functions and graphs, as SVG or for Graphviz."""
+
+from cavs.pictures.drawing import draw as draw
