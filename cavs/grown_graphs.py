@@ -66,6 +66,19 @@ def graphs_of_vertices(given: Any, count: int) -> Array | None:
     return graph
 
 
+def forgotten_vertices(given: Any) -> Array | None:
+    """int64 [vertices]: the numbers of those to forget, None for none."""
+    if given is None or (type(given) in (tuple, list) and not given):
+        return None
+    found = integers_of("forget", given)
+    if found.ndim != 1:
+        raise ShapeError(
+            f"[unfold] expected numbers of vertices to forget, got shape {found.shape}; give them "
+            "in a list"
+        )
+    return found
+
+
 @dataclass(frozen=True)
 class Unfolded:
     """The grown graphs, with their inputs and outputs.
@@ -76,7 +89,8 @@ class Unfolded:
             has some, are there by name.
         inputs: the inputs of all vertices, edges and graphs, as a call of the model over `graphs`
             takes them.
-        outputs: the outputs of all vertices and edges, in the same order, as a call gives them.
+        outputs: the outputs of all vertices and edges, in the same order, as a call gives them;
+            those that were to be kept.
         vertices: (vertices,) the numbers that they had in `Frontier.vertices`.
         seed, step: the state from which random operations drew, in all levels.
     """

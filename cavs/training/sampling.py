@@ -186,7 +186,8 @@ def _grow_text(
             return None
         word = draw(frontier)
         goes_on = word != end
-        return cavs.Growth(frontier.vertices[goes_on], vertices(word[goes_on], first=0.0))
+        last = frontier.vertices
+        return cavs.Growth(last[goes_on], vertices(word[goes_on], first=0.0), forget=last)
 
     grown = cavs.unfold(
         model,
@@ -195,6 +196,7 @@ def _grow_text(
         num_graphs=count,
         graph_inputs=graph_inputs,
         outputs=["logits"],
+        keep=(),
         max_levels=max_words + 1,
     )
     words = cavs.unbatch(grown.graphs, grown.inputs["word"])
@@ -267,6 +269,7 @@ def decode_trees(
                 "above": np.repeat(chosen, counts).astype(np.int32),
                 "slot": slots.astype(np.int32),
             },
+            forget=frontier.vertices,
         )
 
     none = np.full(len(z), -1, np.int32)
@@ -278,6 +281,7 @@ def decode_trees(
         num_graphs=len(z),
         graph_inputs={"z": z},
         outputs=["logits"],
+        keep=(),
         max_levels=max_depth,
         max_vertices=max_vertices,
     )
