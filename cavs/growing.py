@@ -18,6 +18,7 @@ from cavs.errors import DTypeError, GraphError, InputError, ShapeError
 from cavs.execution.growth import GrowthRules, NativeGrowth, native_reads
 from cavs.execution.native import NativeExecutor
 from cavs.grown_graphs import (
+    Mark,
     Whole,
     forgotten_vertices,
     graphs_of_vertices,
@@ -108,6 +109,7 @@ class Growing:
     Attributes:
         names: the types of the function; none in one without types.
         random: the state from which random operations draw.
+        marks: of the parameters that the model reads.
     """
 
     def __init__(
@@ -127,6 +129,7 @@ class Growing:
         self._graph_inputs, self._keep = graph_inputs, keep
         self.names = tuple(trace.types)
         self.random = model._draw()
+        self.marks = tuple(map(Mark.of, model._compiler.params))
         self._specs: dict[Name, InputSpec] = model.inputs
         self._known = known
         self._rows = {name: Rows(spec.rows, self.names) for name, spec in known.items()}
@@ -253,7 +256,8 @@ class Growing:
                 if rows is None or rows.of_graphs or rows.of_edges != of_edges:
                     raise InputError(
                         f"[unfold] expected {'edges' if of_edges else 'inputs'} of a Growth among "
-                        f"{self._names_of(of_edges)}, got {shown(name)}; leave it out, or rename it"
+                        f"{self._names_of(of_edges)}, got {shown(name)}; "
+                        f"{'leave it out, or rename it' if rows is None else rows.given_in}"
                     )
         for name, spec in self._known.items():
             rows = self._rows[name]

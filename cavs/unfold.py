@@ -14,8 +14,8 @@ from cavs.device.taking import host_array
 from cavs.errors import GraphError, InputError, ShapeError
 from cavs.growing import Growing
 from cavs.growing import Growth as Growth
+from cavs.grown_graphs import Origin, graph_keys
 from cavs.grown_graphs import Unfolded as Unfolded
-from cavs.grown_graphs import graph_keys
 from cavs.grown_rows import name_of
 from cavs.model import Model
 
@@ -132,7 +132,7 @@ def unfold(
             "keep some of those that expand gets"
         )
     growing = Growing(
-        asked,
+        asked._as_grown(),
         model.inputs,
         graph_keys(keys, num_graphs),
         _graph_rows(graph_inputs, num_graphs),
@@ -155,8 +155,10 @@ def unfold(
         if growth is not None:
             instance("unfold", "what expand gives", growth, Growth, "a cavs.Growth, or None,")
         level += 1
-    random = growing.random
-    return Unfolded(*growing.finish(), random.seed, random.step)
+    graphs, inputs, pushed, vertices = growing.finish()
+    seed, step, _ = growing.random
+    origin = Origin(model.function, growing.marks, graphs, seed, step)
+    return Unfolded(graphs, inputs, pushed, vertices, seed, step, origin)
 
 
 def _graph_rows(given: Mapping[str, Any] | None, num_graphs: int) -> dict[str, Array]:
