@@ -225,3 +225,22 @@ def test_outputs_that_are_not_kept_are_seen_and_let_go() -> None:
             cavs.unfold(model, roots, watched, num_graphs=2, keep=wrong)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"outputs to keep among \['n'\], got \['h'\]; keep some"):
         cavs.unfold(model, roots, watched, num_graphs=2, outputs=["n"], keep=["h"])
+
+
+@pytest.mark.gpu
+def test_a_gpu_forgets_the_same() -> None:
+    """And a replay there draws the same, and sees that parameters have changed."""
+    model, found = compiled(Node(), device="cuda"), []
+    for forget in (False, True):
+        model.set_random_state({"seed": 3, "step": 1})
+        roots, expand = beams(40, 4, forget)
+        found.append(cavs.unfold(model, roots, expand, num_graphs=2))
+    plain, forgot = found
+    again = model.replay(forgot)
+    for name, y in plain.outputs.items():
+        np.testing.assert_array_equal(y, forgot.outputs[name], err_msg=name)
+        np.testing.assert_array_equal(y, again[name].numpy(), err_msg=name)
+    again["h"].sum().backward()
+    cavs.optim.SGD(model.parameters(), lr=0.1).step()
+    with pytest.raises(InputError, match="got other values of cell.weight"):
+        model.replay(forgot)
