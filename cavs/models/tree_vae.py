@@ -1,5 +1,5 @@
 """Recursive variational autoencoder of trees: a Tree-LSTM up, a latent normal at the root, and an
-LSTM down that generates structure and symbols."""
+LSTM down that generates structure and symbols; leaves and phrases are vertices of a type each."""
 
 from __future__ import annotations
 
@@ -167,7 +167,8 @@ class TreeVAE(cavs.VertexProgram):
     root's state; p(z) = Normal(0, 1).
 
     The production of a vertex is its symbol and its number of children, so that a decoded
-    production tells which vertices come next.
+    production tells how many vertices come next; which of them are phrases is said beside it. Both
+    functions have the types ``leaf`` and ``phrase``; roots are phrases.
     """
 
     def __init__(
