@@ -18,7 +18,9 @@ from cavs.errors import DTypeError, GraphError, InputError, ShapeError
 from cavs.execution.growth import GrowthRules, NativeGrowth, native_reads
 from cavs.execution.native import NativeExecutor
 from cavs.grown_graphs import (
+    Mark,
     Whole,
+    forgotten_vertices,
     graphs_of_vertices,
     integers_of,
     lists_of_children,
@@ -45,6 +47,9 @@ class Growth:
             dictionary; for functions of types alone (:class:`cavs.TypedFunction`).
         edges: the inputs that edges pull, arrays with a row for each child, vertex by vertex,
             without holes; in a function of types for the children that are pulled for.
+        forget: numbers of vertices from which no later vertex gathers; the new ones still may. The
+            memory of their states is used again, so that it does not grow with the graphs where all
+            but some are forgotten. They stay in the grown graphs, with inputs and outputs.
     """
 
     children: Any
@@ -52,6 +57,7 @@ class Growth:
     graph: Any = None
     types: Any = field(default=None, kw_only=True)
     edges: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    forget: Any = field(default=(), kw_only=True)
 
     def opens(self) -> bool:
         """Whether there are vertices to open; raises where that cannot be told."""
@@ -103,6 +109,7 @@ class Growing:
     Attributes:
         names: the types of the function; none in one without types.
         random: the state from which random operations draw.
+        marks: of the parameters that the model reads.
     """
 
     def __init__(
@@ -112,14 +119,17 @@ class Growing:
         keys: Array,
         graph_inputs: dict[str, Array],
         max_vertices: int,
+        keep: frozenset[Name] | None,
     ) -> None:
-        """`model` computes the outputs that are asked for; `known`: the inputs of all outputs; the
-        others are as in :func:`cavs.unfold`."""
+        """`model` computes the outputs that are asked for; `known`: the inputs of all outputs;
+        `keep`: outputs to keep of all vertices, None for all; the others are as in
+        :func:`cavs.unfold`."""
         trace = model._compiler.trace
         self._model, self._keys = model, keys
-        self._graph_inputs = graph_inputs
+        self._graph_inputs, self._keep = graph_inputs, keep
         self.names = tuple(trace.types)
         self.random = model._draw()
+        self.marks = tuple(map(Mark.of, model._compiler.params))
         self._specs: dict[Name, InputSpec] = model.inputs
         self._known = known
         self._rows = {name: Rows(spec.rows, self.names) for name, spec in known.items()}
@@ -191,7 +201,8 @@ class Growing:
         codes = codes_of(growth.types, count, self.names)
         numbers = None if codes is None or self._number is None else self._number[codes]
         first = self._structure.num_vertices
-        graph = self._structure.open(ptr, children, numbers, graphs)
+        forget = forgotten_vertices(growth.forget)
+        graph = self._structure.open(ptr, children, numbers, graphs, forget)
         vertices = np.arange(first, first + count)
         if codes is not None:
             self._types.append(codes)
@@ -222,6 +233,8 @@ class Growing:
             outputs = self._native.compute({**given, **self._by_graph})
         pushed = {name: host_array(y, "unfold") for name, y in outputs.items()}
         for name, rows in pushed.items():
+            if self._keep is not None and name not in self._keep:
+                continue
             self._hold(self._outputs, name, self._pushed[name], fresh, rows)
         return given, pushed
 
@@ -243,7 +256,8 @@ class Growing:
                 if rows is None or rows.of_graphs or rows.of_edges != of_edges:
                     raise InputError(
                         f"[unfold] expected {'edges' if of_edges else 'inputs'} of a Growth among "
-                        f"{self._names_of(of_edges)}, got {shown(name)}; {_where_else(rows)}"
+                        f"{self._names_of(of_edges)}, got {shown(name)}; "
+                        f"{'leave it out, or rename it' if rows is None else rows.given_in}"
                     )
         for name, spec in self._known.items():
             rows = self._rows[name]
@@ -359,14 +373,3 @@ class Growing:
         }
         inputs = {**self._inputs_of(whole), **self._graph_inputs}
         return whole.graphs, inputs, outputs, whole.vertices
-
-
-def _where_else(rows: Rows | None) -> str:
-    """What to do about an input that was given in the wrong place."""
-    if rows is None:
-        return "leave it out, or rename it"
-    if rows.of_graphs:
-        return "it is one of graphs: give it once, in graph_inputs of cavs.unfold"
-    return f"it is one of {'edges' if rows.of_edges else 'vertices'}: give it in " + (
-        "edges of the Growth" if rows.of_edges else "inputs of the Growth"
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from cavs._arguments import shown
 from cavs._arrays import Array, foreign_array
-from cavs.errors import DTypeError, GraphError, ShapeError
+from cavs.errors import DTypeError, GraphError, InputError, ShapeError
 from cavs.scheduler import GraphBatch
 
 
@@ -66,6 +66,97 @@ def graphs_of_vertices(given: Any, count: int) -> Array | None:
     return graph
 
 
+def forgotten_vertices(given: Any) -> Array | None:
+    """int64 [vertices]: the numbers of those to forget, None for none."""
+    if given is None or (type(given) in (tuple, list) and not given):
+        return None
+    found = integers_of("forget", given)
+    if found.ndim != 1:
+        raise ShapeError(
+            f"[unfold] expected numbers of vertices to forget, got shape {found.shape}; give them "
+            "in a list"
+        )
+    return found
+
+
+_SAMPLED = 1024  # numbers of a parameter
+
+
+class Mark(NamedTuple):
+    """What tells whether a parameter still has its values.
+
+    Attributes:
+        parameter: itself.
+        version: of its values; negative: not known.
+        sample: some of the values, evenly spread; None of values on a device.
+    """
+
+    parameter: Any
+    version: int
+    sample: Array | None
+
+    @classmethod
+    def of(cls, parameter: Any) -> Mark:
+        values, version = parameter.read()
+        if not isinstance(values, np.ndarray):
+            return cls(parameter, version, None)
+        flat = values.reshape(-1)
+        return cls(parameter, version, flat[:: max(1, flat.size // _SAMPLED)].copy())
+
+    def holds(self) -> bool:
+        """False where the values are others. A version changes also where somebody who might have
+        written has not, so values on the host are looked at."""
+        now = Mark.of(self.parameter)
+        if self.version == now.version >= 0:
+            return True
+        if self.sample is None or now.sample is None:
+            return min(self.version, now.version) < 0
+        return bool(np.array_equal(self.sample, now.sample, equal_nan=True))
+
+
+class Origin(NamedTuple):
+    """What graphs grew from: their function, the marks of its parameters, and what the growth
+    gave."""
+
+    function: Any
+    marks: tuple[Mark, ...]
+    graphs: GraphBatch
+    seed: int
+    step: int
+
+    def check(self, function: Any, grown: Unfolded) -> None:
+        """Raises InputError where a replay would not draw what the growth drew."""
+        graphs = grown.graphs
+        if function is not self.function:
+            raise InputError(
+                "[replay] expected a model of the function that grew the graphs, got one of "
+                "another; call replay of the model that unfold was called with"
+            )
+        if (grown.seed, grown.step) != (self.seed, self.step):
+            raise InputError(
+                f"[replay] expected the growth's seed {self.seed} and step {self.step}, got "
+                f"{grown.seed} and {grown.step}; pass what cavs.unfold gave as it is"
+            )
+        if graphs is not self.graphs and not np.array_equal(graphs.keys, self.graphs.keys):
+            raise InputError(
+                "[replay] expected the keys that the graphs grew with, got others; pass what "
+                "cavs.unfold gave as it is"
+            )
+        if graphs is not self.graphs and graphs != self.graphs:
+            raise InputError(
+                "[replay] expected the graphs that grew, got others; pass what cavs.unfold gave as "
+                "it is"
+            )
+        for mark in self.marks:
+            if not mark.holds():
+                names = [n for n, p in function.named_parameters() if p is mark.parameter]
+                raise InputError(
+                    "[replay] expected the parameters that grew the graphs, got other values of "
+                    f"{names[0] if names else 'a parameter'}; replay before the optimizer's step, "
+                    "or grow anew"
+                )
+
+
 @dataclass(frozen=True)
 class Unfolded:
     """The grown graphs, with their inputs and outputs.
@@ -76,9 +167,11 @@ class Unfolded:
             has some, are there by name.
         inputs: the inputs of all vertices, edges and graphs, as a call of the model over `graphs`
             takes them.
-        outputs: the outputs of all vertices and edges, in the same order, as a call gives them.
+        outputs: the outputs of all vertices and edges, in the same order, as a call gives them;
+            those that were to be kept.
         vertices: (vertices,) the numbers that they had in `Frontier.vertices`.
         seed, step: the state from which random operations drew, in all levels.
+        origin: tells a replay whether all is as it was; None in a copy.
     """
 
     graphs: GraphBatch
@@ -87,6 +180,10 @@ class Unfolded:
     vertices: Array
     seed: int = 0
     step: int = 0
+    origin: Origin | None = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "origin": None}  # a copy would have copies of the parameters
 
     @property
     def types(self) -> list[str] | list[int] | None:

@@ -101,6 +101,13 @@ class Rows:
         found: Array = self._there[parents, children] if self.of_edges else self._there[types]
         return found
 
+    @property
+    def given_in(self) -> str:
+        """Where a growth has such an input, as advice."""
+        if self.of_graphs:
+            return "give it in graph_inputs of unfold"
+        return f"give it in {'edges' if self.of_edges else 'inputs'} of the Growth"
+
     def __str__(self) -> str:
         """Which they are, in words, behind "for each"."""
         if self.of_graphs:

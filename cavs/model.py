@@ -195,10 +195,23 @@ class Model(Inspectable):
             types,
         )
         self._parts: dict[tuple[str, ...], Model] = {}
+        self._grown: Model | None = None
         self._executor = self._make_executor()
         self._steps: NativeSteps | None = None
         if isinstance(self._executor, NativeExecutor):
             self._steps = NativeSteps(self._executor)
+
+    def _as_grown(self) -> Model:
+        """The model whose calls compute a vertex as growth does, to the bit: leaves are not told
+        apart, whose values could be rounded otherwise, and draws depend on values."""
+        if self._grown is None:
+            part = Model.__new__(type(self))
+            vars(part).update(vars(self))
+            part._compiler = self._compiler.growing()
+            part._begin(self._checker.children_read)
+            self._grown = part
+        self._grown.training = self.training
+        return self._grown
 
     def _call(self, graphs: Any, inputs: dict[Name, Any]) -> dict[Name, Tensor]:
         """A call with inputs of any name."""
@@ -398,9 +411,8 @@ class Model(Inspectable):
             out = model.replay(grown)
             (-(reward(grown) * out["log_p"])).sum().backward()
 
-        The model's own random state stays as it is. With other parameters than those that grew the
-        graphs, the draws of a uniform or normal number are the same, and what follows from them may
-        not be.
+        The model's own random state stays as it is. The parameters must be those that grew the
+        graphs: with others, what was sampled could not be drawn again.
 
         Args:
             grown: what the same function grew.
@@ -410,12 +422,15 @@ class Model(Inspectable):
             The outputs by name, as of a call over ``grown.graphs``.
 
         Raises:
-            InputError: no grown graphs; and the errors of a call.
+            InputError: no grown graphs, those of another function, or with other graphs, keys, seed
+                or step than they grew with; parameters have changed; and the errors of a call.
         """
         instance("replay", "grown", grown, Unfolded, "what cavs.unfold gave")
+        if grown.origin is not None:
+            grown.origin.check(self.function, grown)
         asked = self._asked(outputs)
         inputs: dict[Name, Any] = dict(grown.inputs)
         if asked is not self:
             inputs = self._checker.needed(inputs, asked._checker)
-        random = RandomState(grown.seed, grown.step, self.training)
+        random, asked = RandomState(grown.seed, grown.step, self.training), asked._as_grown()
         return asked._forward(asked._prepare(grown.graphs, inputs), random)

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arguments import instance, integer, mapping, printed, shown
+from cavs._arguments import instance, integer, items, mapping, printed, shown
 from cavs._arrays import Array
 from cavs.device.taking import host_array
 from cavs.errors import GraphError, InputError, ShapeError
 from cavs.growing import Growing
 from cavs.growing import Growth as Growth
+from cavs.grown_graphs import Origin, graph_keys
 from cavs.grown_graphs import Unfolded as Unfolded
-from cavs.grown_graphs import graph_keys
 from cavs.grown_rows import name_of
 from cavs.model import Model
 
@@ -76,6 +76,7 @@ def unfold(
     graph_inputs: Mapping[str, Any] | None = None,
     keys: Any = None,
     outputs: Iterable[str] | None = None,
+    keep: Iterable[str] | None = None,
     max_levels: int = 100,
     max_vertices: int = 10_000,
 ) -> Unfolded:
@@ -98,6 +99,8 @@ def unfold(
         keys: (num_graphs,) the key that each graph's random numbers are drawn by; None: its number.
         outputs: names of the pushes that `expand` gets; None: all. What they do not depend on need
             not be given.
+        keep: names of the outputs that the result has for all vertices; None: all that `expand`
+            gets. Others are let go after each level.
         max_levels: levels that a graph may have.
         max_vertices: vertices that a graph may have.
 
@@ -121,12 +124,20 @@ def unfold(
     max_levels = integer("unfold", "max_levels", max_levels, 0)
     max_vertices = integer("unfold", "max_vertices", max_vertices, 0)
     asked = model._asked(outputs)
+    kept = None if keep is None else frozenset(items("unfold", "keep", keep, str, "names"))
+    pushes = asked._compiler.trace.function.pushes
+    if kept is not None and not kept <= pushes.keys():
+        raise InputError(
+            f"[unfold] expected outputs to keep among {list(pushes)}, got {shown(sorted(kept))}; "
+            "keep some of those that expand gets"
+        )
     growing = Growing(
-        asked,
+        asked._as_grown(),
         model.inputs,
         graph_keys(keys, num_graphs),
         _graph_rows(graph_inputs, num_graphs),
         max_vertices,
+        kept,
     )
     growth: Growth | None = instance("unfold", "roots", roots, Growth, "a cavs.Growth")
     level = 0
@@ -144,8 +155,10 @@ def unfold(
         if growth is not None:
             instance("unfold", "what expand gives", growth, Growth, "a cavs.Growth, or None,")
         level += 1
-    random = growing.random
-    return Unfolded(*growing.finish(), random.seed, random.step)
+    graphs, inputs, pushed, vertices = growing.finish()
+    seed, step, _ = growing.random
+    origin = Origin(model.function, growing.marks, graphs, seed, step)
+    return Unfolded(graphs, inputs, pushed, vertices, seed, step, origin)
 
 
 def _graph_rows(given: Mapping[str, Any] | None, num_graphs: int) -> dict[str, Array]:

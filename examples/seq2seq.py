@@ -120,18 +120,21 @@ def decode(
             rows = np.flatnonzero(frontier.graph == graph)
             log_p = [wrote[row] for row in rows if row in wrote]
             new += opened(graph, frontier.vertices[rows].tolist(), log_p)
-        return growth(new)
+        # Strings go on from the new vertices: nothing gathers from the last ones any more.
+        return growth(new, forget=frontier.vertices[frontier.rows("decoder")])
 
     roots = growth([([], source[0], "encoder") for source in sources], np.arange(len(sources)))
     cavs.unfold(model, roots, expand, num_graphs=len(sources), outputs=["log_p"])
     return beams
 
 
-def growth(vertices: list[tuple[list[int], int, str]], graph: Any = None) -> cavs.Growth:
+def growth(
+    vertices: list[tuple[list[int], int, str]], graph: Any = None, forget: Any = ()
+) -> cavs.Growth:
     """New vertices by the children, the token and the type of each."""
     token = np.array([token for _, token, _ in vertices], np.int32)
     children, types = [c for c, _, _ in vertices], [t for _, _, t in vertices]
-    return cavs.Growth(children, {"token": token}, graph, types=types)
+    return cavs.Growth(children, {"token": token}, graph, types=types, forget=forget)
 
 
 def backwards(digits: list[int]) -> list[int]:

@@ -166,7 +166,7 @@ def _trees(**options: Any) -> Trained:
     vocabulary = production_vocabulary(TREES)
     program = cavs.compile(models.TreeVAE(len(vocabulary), 5, 4, 6, 3), **options)
     bound = TreeBound(ExpressionSource(kl_steps=0), vocabulary)
-    batch, inputs = production_dataset(TREES, vocabulary).batch([0, 3, 5])
+    batch, inputs = production_dataset(TREES, vocabulary, num_slots=5).batch([0, 3, 5])
     return Trained(program, lambda: bound.loss(program, batch, inputs)[0])
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +63,29 @@ def test_a_replay_draws_the_same(executor: str, training: bool) -> None:
         np.testing.assert_array_equal(y, grown.outputs[name][:5])
 
 
+def test_leaves_are_rounded_as_they_grew() -> None:
+    """A leaf's values are not made once from parameters alone, which rounds otherwise."""
+
+    class Score(cavs.VertexFunction):
+        def __init__(self) -> None:
+            self.cell, self.score = nn.Linear(18, 16), nn.Linear(16, 1)
+
+        def forward(self, v: cavs.Vertex) -> None:
+            h = ops.tanh(self.cell(v.gather(0, h=18).h))
+            v.scatter(h=ops.concat([ops.bernoulli(h * h), h[0:2]]))
+            v.push(score=self.score(h), bit=ops.bernoulli(ops.sigmoid(self.score(h))))
+
+    model = cavs.compile(Score(), seed=1)
+    for seed in range(20):
+        nn.init.manual_seed(seed)
+        for parameter in model.parameters():
+            nn.init.normal_(parameter)
+        grown = chains(model, 3, 4)
+        for names in (None, ["score"], ["bit"]):
+            for name, y in model.replay(grown, outputs=names).items():
+                np.testing.assert_array_equal(y.data, grown.outputs[name], err_msg=name)
+
+
 def test_both_executors_grow_the_same() -> None:
     nn.init.manual_seed(0)
     function = Bits()
@@ -117,8 +142,123 @@ def test_reinforce_is_a_loss_on_a_replay() -> None:
     assert np.abs(expected).max() > 5 * error.max()
 
 
+WIDTH = 24
+
+
+class Reader(cavs.VertexFunction):
+    """Draws for itself, and for each edge to either type."""
+
+    def __init__(self, own: str, other: str) -> None:
+        self.own, self.other = own, other
+        self.cell, self.drop = nn.Linear(WIDTH, WIDTH), nn.Dropout(0.3)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        same = v.gather(of=self.own, h=WIDTH)
+        others = v.gather(of=self.other, h=WIDTH)
+        weight = v.pull_edge("weight", of=self.other)
+        seen = ops.bernoulli(ops.sigmoid(weight * others.h))
+        h = same.h.sum() + (seen * others.h).sum() + v.pull("x")
+        h = self.drop(ops.tanh(self.cell(h))) + 0.1 * v.normal(WIDTH)
+        bit = ops.bernoulli(ops.sigmoid(h))
+        v.scatter(h=h - bit)
+        v.push(bit=bit, kept=h, noise=v.uniform(WIDTH), word=ops.categorical(h))
+        v.push(**{f"seen_by_{self.own}": seen})
+
+
+class Grown:
+    """Random graphs of both types, level by level."""
+
+    def __init__(self, seed: int, graphs: int, levels: int, width: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.levels, self.width = levels, width
+        self.members: list[list[int]] = [[] for _ in range(graphs)]
+        self.types: list[int] = []
+
+    def next(self) -> Growth:
+        rng, count = self.rng, len(self.members) * self.width
+        graph = np.arange(count) % len(self.members)
+        types, children = rng.integers(0, 2, count), []
+        for g in graph.tolist():
+            there = self.members[g]
+            chosen = rng.permutation(there)[: int(rng.integers(0, 4))]
+            children.append([int(c) for c in chosen])
+        first = len(self.types)
+        self.types += types.tolist()
+        edges = [self.types[c] != types[v] for v, own in enumerate(children) for c in own]
+        for v, g in enumerate(graph.tolist()):
+            self.members[g].append(first + v)
+        x = rng.normal(size=count).astype(np.float32)
+        weight = rng.normal(size=int(np.sum(edges))).astype(np.float32)
+        return Growth(children, {"x": x}, graph, types=types, edges={"weight": weight})
+
+    def __call__(self, frontier: cavs.Frontier) -> Growth | None:
+        return self.next() if frontier.level < self.levels - 1 else None
+
+
+def count_differences(growths: int, draws: int, training: bool) -> tuple[int, int]:
+    """Draws of so many growths, at least so many of all, and how many of them a replay draws
+    otherwise."""
+    nn.init.manual_seed(1)
+    function = cavs.TypedFunction({"a": Reader("a", "b"), "b": Reader("b", "a")})
+    model = cavs.compile(function, seed=11).train(training)
+    made = wrong = 0
+    for number in range(growths):
+        width = -(-draws // (growths * 2 * 6 * 3 * WIDTH))  # edges left out
+        grower = Grown(number, 2, 6, width)
+        keys = [number, 10**12 + number]
+        grown = cavs.unfold(model, grower.next(), grower, num_graphs=2, keys=keys)
+        for name, y in model.replay(grown).items():
+            made += y.data.size // (WIDTH if name == "word" else 1)
+            wrong += int((y.data != grown.outputs[name]).sum())
+    return made, wrong
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_no_draw_of_typed_growths_with_edges_differs(training: bool) -> None:
+    made, wrong = count_differences(20, 200_000, training)
+    assert made >= 200_000
+    assert wrong == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("training", [False, True])
+def test_no_draw_of_ten_million_differs(training: bool) -> None:
+    made, wrong = count_differences(1_000, 10**7, training)
+    assert made >= 10**7
+    assert wrong == 0
+
+
 def test_what_is_no_growth_is_refused() -> None:
     model = cavs.compile(Bits())
     anything: Any = chains(model, 1, 2).graphs
     with pytest.raises(InputError, match=r"expected what cavs.unfold gave as grown, got"):
         model.replay(anything)
+
+
+def test_a_replay_with_anything_else_is_refused() -> None:
+    nn.init.manual_seed(0)
+    model = cavs.compile(Bits(), seed=2)
+    optimizer = cavs.optim.SGD(model.parameters(), lr=0.1)
+    grown = chains(model, 2, 3)
+    keyed = cavs.GraphBatch.from_csr([0, 3, 6], [0, 0, 1, 2, 2, 3, 4], [0, 1, 0, 1], [4, 5])
+    for changes, match in (
+        ({"graphs": keyed}, r"\[replay\] expected the keys that the graphs grew with, got others"),
+        ({"graphs": chains(model, 2, 4).graphs}, r"expected the graphs that grew, got others; pas"),
+        ({"seed": 3}, r"expected the growth's seed 2 and step 0, got 3 and 0; pass what"),
+        ({"step": 9}, r"expected the growth's seed 2 and step 0, got 2 and 9"),
+    ):
+        with pytest.raises(InputError, match=match):
+            model.replay(replace(grown, **changes))
+    with pytest.raises(InputError, match="of the function that grew the graphs, got one of anoth"):
+        cavs.compile(Bits()).replay(grown)
+    held = model.function.cell.weight.data  # seen, and not changed
+    out = model.replay(grown)
+    del held
+    cavs.compile(model.function).replay(grown)
+    out["log_p"].sum().backward()
+    optimizer.step()
+    for given in (grown, replace(grown, outputs={})):
+        with pytest.raises(InputError, match=r"got other values of cell.weight; replay before"):
+            model.replay(given)
+    assert len(model.replay(copy.deepcopy(grown))["bit"].data) == 6  # a copy is not looked at
+    model.replay(chains(model, 2, 3))

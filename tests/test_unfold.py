@@ -228,7 +228,7 @@ def test_what_edges_lack_is_named_and_what_is_not_asked_for_need_not_be_given() 
     ):
         cavs.unfold(model, roots, lambda frontier: beside, num_graphs=1)
     beside = Growth([[0]], edges={"w": np.ones(1), "x": [1.0]})
-    match = r"edges of a Growth among \['w'\], got 'x'; it is one of vertices: give it in inputs"
+    match = r"edges of a Growth among \['w'\], got 'x'; give it in inputs"
     with pytest.raises(InputError, match=match):
         cavs.unfold(model, roots, lambda frontier: beside, num_graphs=1)
     unknown = Growth([[0]], {"x": [1.0], "y": [1.0]})

@@ -243,6 +243,51 @@ def test_what_cannot_grow_is_named(
         cavs.unfold(model, ROOTS, lambda frontier: growth, **given)
 
 
+class Weigh(cavs.VertexFunction):
+    """Weighs its children of one type."""
+
+    def __init__(self, of: str) -> None:
+        self.of = of
+
+    def forward(self, v: cavs.Vertex) -> None:
+        seen = v.gather(of=self.of, n=()).n * v.pull_edge("w", of=self.of) * v.pull_graph("by")
+        n = v.gather(n=()).n.sum() + seen.sum() + v.pull("x")
+        v.scatter(n=n)
+        v.push(n=n)
+
+
+W = np.ones(1, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("growth", "error", "match"),
+    [
+        (Growth([[1]], {"x": W}), InputError, r"'w' for each new edge of .*, got none; give it in"),
+        (Growth([[0]], {"x": W}, edges={"w": W}), ShapeError, r"shape \(0,\) for 'w', got \(1,\)"),
+        (Growth([[1]], {"x": W}, edges={"w": [1, 2]}), ShapeError, r"shape \(1,\) for 'w', got"),
+        (Growth([[1]], {"x": W, "w": W}), InputError, r"among \['x'\], got 'w'; give it in edges"),
+        (Growth([[1]], {}, edges={"x": W}), InputError, r"among \['w'\], got 'x'; give it in inp"),
+        (Growth([[1]], {"by": W}), InputError, r"got 'by'; give it in graph_inputs of unfold"),
+        (Growth([[1]], {"y": W}), InputError, r"among \['x'\], got 'y'; leave it out, or rename"),
+        (Growth([[1]], {"x": W}, edges=[W]), InputError, "a dictionary as edges of a Growth, got"),
+    ],
+)
+def test_what_edges_of_types_lack_is_named(
+    growth: Growth, error: type[Exception], match: str
+) -> None:
+    model = cavs.compile(cavs.TypedFunction({"a": Weigh("b"), "b": Weigh("a")}))
+    roots = Growth([[], []], {"x": np.ones(2, np.float32)}, [0, 0], types=["a", "b"])
+    levels = iter([replace(growth, types=["a"]), None])
+    with pytest.raises(error, match=match):
+        cavs.unfold(model, roots, lambda _: next(levels), num_graphs=1, graph_inputs={"by": [2.0]})
+
+
+def test_a_program_is_no_model() -> None:
+    program: Any = cavs.compile(cavs.VertexProgram({"a": cavs.models.TreeEncoder(3, 2, 4, 4)}))
+    with pytest.raises(InputError, match=r"a cavs.TypedFunction where .*, as model, got Program"):
+        cavs.unfold(program, Growth([[]]), lambda _: None, num_graphs=1)
+
+
 def test_an_input_is_given_for_all_vertices_or_for_none(model: cavs.Model) -> None:
     levels = iter([Growth([[0]], CHAR, types=["char"]), None])
     given: Rows = {"num_graphs": 2, "outputs": ["last"], "graph_inputs": GRAPH}

@@ -162,9 +162,12 @@ class Compiler:
     def growing(self) -> Compiler:
         """The same function for graphs that grow: new vertices are computed alone, and neither
         leaves nor distinct ids among them are told apart."""
+        if not set(_OF_WHOLE_BATCHES).intersection(self.passes):
+            return self
         if self._growing is None:
             made = copy(self)
             made.passes = tuple(name for name in self.passes if name not in _OF_WHOLE_BATCHES)
+            made._evaluation = None
             made._begin(self.trace)
             self._growing = made
         return self._growing

@@ -9,14 +9,14 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from cavs._arguments import instance
+from cavs._arguments import instance, integer
 from cavs._arrays import Array
 from cavs.data._text import quoted
 from cavs.data.dataset import Dataset
 from cavs.data.trees import LabelledTree, TreeBuilder, check_tree, check_trees
 from cavs.data.vocabulary import Vocabulary
 from cavs.errors import DataError, InputError
-from cavs.scheduler import GraphBatch
+from cavs.scheduler import GraphBatch, InputGraph
 
 
 def production(symbol: str | None, arity: int) -> str:
@@ -54,17 +54,29 @@ def arities(vocabulary: Vocabulary) -> npt.NDArray[np.int64]:
     return np.array(list(map(int, counts)), np.int64)
 
 
-def production_dataset(trees: Sequence[LabelledTree], vocabulary: Vocabulary) -> Dataset:
-    """Trees with the vertex inputs, int32: ``production``; ``slot``, the position among the
-    parent's children; ``above``, the parent's production; both -1 at the root.
+def production_dataset(
+    trees: Sequence[LabelledTree], vocabulary: Vocabulary, *, num_slots: int | None = None
+) -> Dataset:
+    """Trees of two types of vertices, ``leaf`` and ``phrase``, with the vertex inputs
+    ``production``, int32; ``slot``, int32, the position among the parent's children; ``above``,
+    int32, the parent's production; both -1 at the root; and for phrases ``phrases``, float32
+    (num_slots,): 1 for a child that is a phrase, 0 for a leaf, -1 for none.
+
+    Args:
+        trees: without holes.
+        vocabulary: the vocabulary of the productions.
+        num_slots: at least as many as a vertex has children; None: the most of the vocabulary.
 
     Raises:
-        DataError: the vocabulary lacks a production; names the tree.
+        DataError: the vocabulary lacks a production, or a vertex has more children than slots;
+            names the tree.
     """
     trees = check_trees(trees)
-    instance("data", "vocabulary", vocabulary, Vocabulary, "a Vocabulary")
+    most = int(arities(vocabulary).max(initial=1))
+    slots = most if num_slots is None else integer("data", "num_slots", num_slots, 1)
     known = {token: number for number, token in enumerate(vocabulary.to_list())}
-    columns: dict[str, list[Array]] = {"production": [], "slot": [], "above": []}
+    columns: dict[str, list[Array]] = {"production": [], "slot": [], "above": [], "phrases": []}
+    graphs = []
     for number, tree in enumerate(trees, 1):
         tokens = productions_of(tree)
         strange = [token for token in tokens if token not in known]
@@ -74,15 +86,39 @@ def production_dataset(trees: Sequence[LabelledTree], vocabulary: Vocabulary) ->
                 f"{quoted(strange[0])} (symbol and number of children); leave the tree out"
             )
         own = np.array([known[token] for token in tokens], np.int32)
-        slot, above = np.full(len(own), -1, np.int32), np.full(len(own), -1, np.int32)
-        for vertex, children in enumerate(tree.graph.children):
-            for position, child in enumerate(children):
-                slot[child], above[child] = position, own[vertex]
-        for name, values in (("production", own), ("slot", slot), ("above", above)):
-            columns[name].append(values)
-    none = np.zeros(0, np.int32)
-    arrays = {name: np.concatenate([none, *parts]) for name, parts in columns.items()}
-    return Dataset([tree.graph for tree in trees], vertex=arrays)
+        graphs.append(_typed(tree.graph))
+        slot, above, phrases = _places(tree.graph, own, max(slots, 1))
+        if phrases.shape[1] > slots:
+            raise DataError(
+                f"[data] tree {number}: expected at most {slots} children of a vertex, got "
+                f"{phrases.shape[1]}; raise num_slots, or leave the tree out"
+            )
+        values = {"production": own, "slot": slot, "above": above, "phrases": phrases}
+        for name, column in columns.items():
+            column.append(values[name])
+    none = {name: np.zeros(0, np.int32) for name in columns}
+    none["phrases"] = np.zeros((0, slots), np.float32)
+    arrays = {name: np.concatenate([none[name], *parts]) for name, parts in columns.items()}
+    return Dataset(graphs, vertex=arrays, of={"phrases": "phrase"})
+
+
+def _typed(graph: InputGraph) -> InputGraph:
+    """The graph with types: leaves, and all others."""
+    types = ["phrase" if n else "leaf" for n in np.diff(graph.child_ptr).tolist()]
+    return InputGraph.from_csr(graph.child_ptr, graph.child_index, types=types)
+
+
+def _places(graph: InputGraph, productions: Array, slots: int) -> tuple[Array, Array, Array]:
+    """The inputs ``slot``, ``above`` and ``phrases`` of a tree; the last has more columns than
+    `slots` where a vertex has more children."""
+    slot, above = np.full(len(productions), -1, np.int32), np.full(len(productions), -1, np.int32)
+    counts = np.diff(graph.child_ptr)
+    phrases = np.full((len(counts), max(slots, counts.max(initial=0))), -1, np.float32)
+    for vertex, children in enumerate(graph.children):
+        for position, child in enumerate(children):
+            slot[child], above[child] = position, productions[vertex]
+            phrases[vertex, position] = counts[child] > 0
+    return slot, above, phrases[counts > 0]
 
 
 def grown_trees(

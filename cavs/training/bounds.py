@@ -70,6 +70,8 @@ class LatentBound(Objective):
     draws = 1
     #: Whether the decoder runs from the root to the leaves.
     downwards = False
+    #: The type of the roots, from whose states z comes; None in an encoder without types.
+    root: str | None = None
 
     def __init__(self, kl_weight: float, kl_steps: int) -> None:
         self._weight, self._steps = kl_weight, kl_steps
@@ -86,7 +88,7 @@ class LatentBound(Objective):
         """q(z | graph) of each graph, from the encoder's state at the root."""
         function: Any = program.function
         h = program["encoder"](batch, **self.encoded(inputs))["h"]
-        mean, log_std = ops.split(function.posterior(cavs.readout(batch, h, "root")), 2)
+        mean, log_std = ops.split(function.posterior(cavs.readout(batch, h, "root", self.root)), 2)
         return Normal(mean, ops.exp(log_std))
 
     def parts(

@@ -64,14 +64,14 @@ class FunctionContract:
         pushes: maps each output that the task reads to its shape for a vertex.
         may_push: names of further outputs of built-in models.
         types: the types of a function of types.
-        pushed_by: the types that push the outputs.
+        pushed_by: the types that push the outputs, or those of each output by name.
     """
 
     pulls: Mapping[str, Pull]
     pushes: Mapping[str, Shape]
     may_push: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
-    pushed_by: tuple[str, ...] = ()
+    pushed_by: tuple[str, ...] | Mapping[str, tuple[str, ...]] = ()
 
     def check(self, traced: Trace, who: str, sizes: Mapping[str, Any]) -> None:
         """Raises InputError if a function pulls or pushes other values."""
@@ -106,10 +106,11 @@ class FunctionContract:
                 f"reads, got {', '.join(found)}; push these"
             )
         for name, wanted in self.pushes.items():
-            if _types(found[name].space) != set(self.pushed_by):
+            by = self.pushed_by[name] if isinstance(self.pushed_by, Mapping) else self.pushed_by
+            if _types(found[name].space) != set(by):
                 raise InputError(
                     f"[model] {who}: expected {name!r} pushed in "
-                    f"{' and '.join(map(repr, self.pushed_by))} alone, got it in "
+                    f"{' and '.join(map(repr, by))} alone, got it in "
                     f"{', '.join(sorted(map(repr, _types(found[name].space))))}; push it so"
                 )
             # An output that is an input too has the shape of the input.
@@ -153,22 +154,35 @@ class Contract:
         """
         if "" in self.functions:
             functions: Mapping[str, Any] = {"": function}
-            types = self.functions[""].types
-            if types:
-                self._check_names(function, user, types, "types")
-            elif isinstance(function, cavs.TypedFunction):
-                raise InputError(
-                    f"[model] {user}: expected a vertex function without types, as the task's "
-                    "graphs have none, got a cavs.TypedFunction; derive from cavs.VertexFunction"
-                )
         else:
             functions = self._check_names(function, user, self.functions, "vertex functions")
         check_attributes(function, user, self.attributes)
         for name, contract in self.functions.items():
             who = f"{user}, {name}" if name else str(user)
+            self._check_types(functions[name], contract.types, who)
             with user.said_of("forward to be traced"):
                 traced = trace(functions[name])
             contract.check(traced, who, sizes)
+
+    @staticmethod
+    def _check_types(function: Any, types: tuple[str, ...], who: str) -> None:
+        """Raises InputError if a function has other types."""
+        typed = isinstance(function, cavs.TypedFunction)
+        if typed and not types:
+            raise InputError(
+                f"[model] {who}: expected a vertex function without types, as the task's "
+                "graphs have none, got a cavs.TypedFunction; derive from cavs.VertexFunction"
+            )
+        if types and not typed:
+            raise InputError(
+                f"[model] {who}: expected a cavs.TypedFunction of {', '.join(types)}, got a "
+                f"{type(function).__name__}; derive from cavs.TypedFunction"
+            )
+        if types and function.functions().keys() != set(types):
+            raise InputError(
+                f"[model] {who}: expected the types {', '.join(types)}, got "
+                f"{', '.join(function.functions())}; call them so"
+            )
 
     def _check_names(
         self, function: Any, user: UserModel, wanted: Iterable[str], what: str

@@ -57,7 +57,8 @@ def write_sentences(
     The graphs grow (:func:`cavs.unfold`) as :func:`cavs.data.seq2seq_dataset` makes them. After
     each word the `beam` likeliest hypotheses of a sentence are kept, ended ones among them, until
     all of these have ended; with 1 that is greedy decoding. Scores are log-probabilities, which are
-    not divided by lengths.
+    not divided by lengths. What is not gathered from any more is forgotten, so the memory of states
+    is that of the encoders and of the hypotheses that live, however long they get.
 
     Args:
         model: the compiled function, which pushes ``logits``.
@@ -90,6 +91,7 @@ def write_sentences(
             search,
             num_graphs=len(sources),
             outputs=["logits"],
+            keep=(),
             max_levels=max(map(len, search.sources)) + max(search.most) + 1,
             max_vertices=max(map(len, search.sources)) + beam * max(search.most),
         )
@@ -129,7 +131,8 @@ class _Search:
 
     def roots(self) -> cavs.Growth:
         """The first vertices: each encoder reads its first word."""
-        return _growth([_Vertex(g, "encoder", [], ids[0]) for g, ids in enumerate(self.sources)])
+        new = [_Vertex(g, "encoder", [], ids[0]) for g, ids in enumerate(self.sources)]
+        return _growth(new, ())
 
     def __call__(self, frontier: cavs.Frontier) -> cavs.Growth:
         reading, writing = frontier.rows("encoder"), frontier.rows("decoder")
@@ -139,9 +142,13 @@ class _Search:
         graph, vertices = frontier.graph[writing], frontier.vertices[writing]
         graphs, first = np.unique(graph, return_index=True)
         last = np.searchsorted(graph, graphs, side="right")
+        over = vertices.tolist()  # hypotheses go on from new vertices, or are dead ends
         for g, a, b in zip(graphs.tolist(), first, last, strict=True):
-            new += self._after_writing(g, vertices[a:b].tolist(), ids[a:b], scores[a:b])
-        return _growth(sorted(new, key=lambda vertex: vertex.graph))  # a graph's stand together
+            found = self._after_writing(g, vertices[a:b].tolist(), ids[a:b], scores[a:b])
+            over += () if found else self._read[g]
+            new += found
+        new.sort(key=lambda vertex: vertex.graph)  # a graph's stand together
+        return _growth(new, over)
 
     def _after_reading(self, graph: int, vertex: int) -> _Vertex:
         """What follows a vertex of an encoder: the next word, or the first vertex that writes."""
@@ -181,12 +188,13 @@ class _Search:
         return Written([str(word) for word in words], found.score, ended)
 
 
-def _growth(new: Sequence[_Vertex]) -> cavs.Growth:
+def _growth(new: Sequence[_Vertex], over: Sequence[int]) -> cavs.Growth:
     return cavs.Growth(
         [vertex.children for vertex in new],
         {"word": np.array([vertex.word for vertex in new], np.int32)},
         np.array([vertex.graph for vertex in new], np.int64),
         types=[vertex.type for vertex in new],
+        forget=over,
     )
 
 

@@ -100,9 +100,10 @@ def parse_with_scores(
                 [b, *stacks[g, t : t + 2]] if reduce else [b]
                 for g, b, t, reduce in zip(graph, below, top, reduces, strict=True)
             ]
+            reduced = [v for c in children if len(c) > 1 for v in c[1:]]
             word = np.where(reduces, -1, ids[np.where(reduces, 0, begins[graph] + read[graph])])
             read[graph[~reduces]] += 1
-            return cavs.Growth(children, inputs(graph, word.astype(np.int32)))
+            return cavs.Growth(children, inputs(graph, word.astype(np.int32)), forget=reduced)
 
         everyone = np.arange(count)
         grown = cavs.unfold(
@@ -111,6 +112,7 @@ def parse_with_scores(
             act,
             num_graphs=count,
             outputs=["logits"],
+            keep=(),
             max_levels=2 * int(lengths.max()),
             max_vertices=2 * int(lengths.max()),
         )

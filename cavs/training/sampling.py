@@ -186,7 +186,8 @@ def _grow_text(
             return None
         word = draw(frontier)
         goes_on = word != end
-        return cavs.Growth(frontier.vertices[goes_on], vertices(word[goes_on], first=0.0))
+        last = frontier.vertices
+        return cavs.Growth(last[goes_on], vertices(word[goes_on], first=0.0), forget=last)
 
     grown = cavs.unfold(
         model,
@@ -195,6 +196,7 @@ def _grow_text(
         num_graphs=count,
         graph_inputs=graph_inputs,
         outputs=["logits"],
+        keep=(),
         max_levels=max_words + 1,
     )
     words = cavs.unbatch(grown.graphs, grown.inputs["word"])
@@ -246,42 +248,89 @@ def decode_trees(
         instance("decode_trees", "generator", generator, cavs.Generator, "a cavs.Generator")
     if len(z) == 0:
         return []
-    opens, sizes = arities(vocabulary), np.ones(len(z), np.int64)
-    said: list[Array] = []
-
-    def open_children(frontier: cavs.Frontier) -> cavs.Growth | None:
-        graph = frontier.graph
-        place = None if generator is None else _places(graph)
-        chosen = _choose(frontier.outputs["logits"], generator, graph, place)
-        said.append(chosen)
-        if frontier.level + 1 == max_depth:
-            return None
-        counts = opens[chosen]
-        more = np.bincount(frontier.graph, counts, len(z)).astype(np.int64)
-        counts[(sizes + more > max_vertices)[frontier.graph]] = 0
-        sizes[:] = np.minimum(sizes + more, max_vertices + 1)
-        slots = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        return cavs.Growth(
-            np.repeat(frontier.vertices, counts),
-            {
-                "above": np.repeat(chosen, counts).astype(np.int32),
-                "slot": slots.astype(np.int32),
-            },
-        )
-
-    none = np.full(len(z), -1, np.int32)
-    roots = cavs.Growth([[]] * len(z), {"above": none, "slot": none}, np.arange(len(z)))
+    search = _GrownTrees(arities(vocabulary), len(z), max_depth, max_vertices, generator)
     grown = cavs.unfold(
         decoder,
-        roots,
-        open_children,
+        search.roots(),
+        search,
         num_graphs=len(z),
         graph_inputs={"z": z},
-        outputs=["logits"],
+        outputs=["logits", "phrase_logits"],
+        keep=(),
         max_levels=max_depth,
         max_vertices=max_vertices,
     )
-    return grown_trees(grown.graphs, np.concatenate(said)[grown.vertices], vocabulary)
+    return grown_trees(grown.graphs, np.concatenate(search.said)[grown.vertices], vocabulary)
+
+
+class _GrownTrees:
+    """Opens the children that vertices say, with their types.
+
+    Attributes:
+        said: the productions of the vertices, level by level.
+    """
+
+    def __init__(
+        self,
+        opens: Array,
+        count: int,
+        max_depth: int,
+        max_vertices: int,
+        generator: cavs.Generator | None,
+    ) -> None:
+        """`opens`: how many children each production has; `count`: of trees."""
+        self._opens, self._generator = opens, generator
+        self._sizes = np.ones(count, np.int64)
+        self._max_depth, self._max_vertices = max_depth, max_vertices
+        self.said: list[Array] = []
+
+    def roots(self) -> cavs.Growth:
+        none = np.full(len(self._sizes), -1, np.int32)
+        inputs = {"above": none, "slot": none}
+        graph = np.arange(len(none))
+        return cavs.Growth([[]] * len(none), inputs, graph, types=["phrase"] * len(none))
+
+    def __call__(self, frontier: cavs.Frontier) -> cavs.Growth | None:
+        graph, rows = frontier.graph, frontier.rows("phrase")
+        place = None if self._generator is None else _places(graph)
+        is_phrase = np.isin(np.arange(len(graph)), rows)
+        # A leaf has a production without children, a phrase one with some.
+        fits = (self._opens > 0) == is_phrase[:, np.newaxis]
+        logits = np.where(fits, frontier.outputs["logits"], -np.inf)
+        chosen = _choose(logits, self._generator, graph, place)
+        self.said.append(chosen)
+        if frontier.level + 1 == self._max_depth:
+            return None
+        counts = self._opens[chosen]
+        counts[(self._grow(graph, counts) > self._max_vertices)[graph]] = 0
+        slots = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        phrases = np.zeros((len(graph), frontier.outputs["phrase_logits"].shape[1]), bool)
+        phrases[rows] = self._phrases(frontier, rows, place)
+        parents = np.repeat(np.arange(len(graph)), counts)
+        return cavs.Growth(
+            frontier.vertices[parents],
+            {"above": chosen[parents].astype(np.int32), "slot": slots.astype(np.int32)},
+            types=np.where(phrases[parents, slots], "phrase", "leaf"),
+            forget=frontier.vertices,
+        )
+
+    def _grow(self, graph: Array, counts: Array) -> Array:
+        """How many vertices each tree has with all children; a tree that has too many stays so."""
+        wanted = self._sizes + np.bincount(graph, counts, len(self._sizes)).astype(np.int64)
+        self._sizes = np.minimum(wanted, self._max_vertices + 1)
+        return wanted
+
+    def _phrases(self, frontier: cavs.Frontier, rows: Array, place: Array | None) -> Array:
+        """Which children are phrases: (rows, slots), by the likelier, or drawn."""
+        logits = frontier.outputs["phrase_logits"]
+        if self._generator is None or place is None:
+            likelier: Array = logits > 0
+            return likelier
+        drawn = self._generator.uniform(
+            logits.shape, "float64", frontier.graph[rows], place[rows]
+        ).data
+        found: Array = drawn < 1 / (1 + np.exp(-logits.astype(np.float64)))
+        return found
 
 
 def _places(graph: Array) -> Array:

@@ -56,12 +56,14 @@ GrowthRules read_rules(const py::object& order, const py::object& reads, bool ex
 
 NewVertices read_vertices(const Integers& ptr, const Integers& children,
                           const std::optional<Integers>& types,
-                          const std::optional<Integers>& graphs) {
+                          const std::optional<Integers>& graphs,
+                          const std::optional<Integers>& forget) {
   NewVertices vertices;
   vertices.ptr = copied(ptr);
   vertices.children = copied(children);
   if (types) vertices.types = copied(*types);
   if (graphs) vertices.graphs = copied(*graphs);
+  if (forget) vertices.forget = copied(*forget);
   return vertices;
 }
 
@@ -88,10 +90,11 @@ class PyGrowth {
 
   py::array_t<int32_t> open(const Integers& ptr, const Integers& children,
                             const std::optional<Integers>& types,
-                            const std::optional<Integers>& graphs) {
+                            const std::optional<Integers>& graphs,
+                            const std::optional<Integers>& forget) {
     const Turn turn(this);
     const int64_t first = growth_.graphs().num_vertices();
-    growth_.open(read_vertices(ptr, children, types, graphs));
+    growth_.open(read_vertices(ptr, children, types, graphs, forget));
     return numbers(growth_.graphs().graph(), first);
   }
 
@@ -112,6 +115,7 @@ class PyGrowth {
   }
 
   const GrownGraphs& graphs() const { return growth_.graphs(); }
+  int64_t state_bytes() const { return growth_.state_bytes(); }
 
  private:
   // Refuses a second Python thread while the first runs without the interpreter's lock.
@@ -151,15 +155,18 @@ void bind_structure(Class& of, const Get& graphs) {
       .def_property_readonly(
           "children",
           [graphs](const typename Class::type& self) { return numbers(graphs(self).children()); })
-      .def_property_readonly("slots", [graphs](const typename Class::type& self) {
-        return numbers(graphs(self).slots());
+      .def_property_readonly(
+          "slots",
+          [graphs](const typename Class::type& self) { return numbers(graphs(self).slots()); })
+      .def_property_readonly("state_room", [graphs](const typename Class::type& self) {
+        return graphs(self).states().room();
       });
 }
 
 constexpr const char* kOpen =
     "Opens vertices and gives the graph of each: offsets, the numbers of their children (-1: a "
     "hole), the number of each one's type, and its graph; without graphs, those of the first "
-    "children.";
+    "children. `forget`: vertices that no later level gathers from.";
 
 }  // namespace
 
@@ -178,12 +185,14 @@ void bind_growth(py::module_& m) {
       .def(
           "open",
           [](GrownGraphs& self, const Integers& ptr, const Integers& children,
-             const std::optional<Integers>& types, const std::optional<Integers>& given) {
+             const std::optional<Integers>& types, const std::optional<Integers>& given,
+             const std::optional<Integers>& forget) {
             const int64_t first = self.num_vertices();
-            self.open(read_vertices(ptr, children, types, given));
+            self.open(read_vertices(ptr, children, types, given, forget));
             return numbers(self.graph(), first);
           },
-          py::arg("ptr"), py::arg("children"), py::arg("types"), py::arg("graphs"), kOpen);
+          py::arg("ptr"), py::arg("children"), py::arg("types"), py::arg("graphs"),
+          py::arg("forget") = py::none(), kOpen);
   bind_structure(graphs, [](const GrownGraphs& self) -> const GrownGraphs& { return self; });
   py::class_<PyGrowth> growth(m, "Growth");
   growth
@@ -196,9 +205,10 @@ void bind_growth(py::module_& m) {
            py::arg("versions") = std::vector<int64_t>(),
            "Graphs that grow, of a program that was made with `hold_states`; see GrownGraphs.")
       .def("open", &PyGrowth::open, py::arg("ptr"), py::arg("children"), py::arg("types"),
-           py::arg("graphs"), kOpen)
+           py::arg("graphs"), py::arg("forget") = py::none(), kOpen)
       .def("run", &PyGrowth::run, py::arg("inputs"), py::arg("num_threads").none(true) = py::none(),
            "The outputs of the vertices that were opened last.");
+  growth.def_property_readonly("state_bytes", &PyGrowth::state_bytes, "Of the states held.");
   bind_structure(growth, [](const PyGrowth& self) -> const GrownGraphs& { return self.graphs(); });
 }
 

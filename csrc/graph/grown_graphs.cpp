@@ -60,6 +60,24 @@ void GrownGraphs::check_children(const NewVertices& vertices) const {
                "[unfold] expected children among the ", num_vertices(),
                " vertices that are there, got ", child, "; name vertices of earlier levels");
   }
+  for (const int32_t vertex : vertices.forget) {
+    CAVS_CHECK(vertex >= 0 && vertex < num_vertices(), ErrorKind::kGraph,
+               "[unfold] expected vertices to forget among the ", num_vertices(),
+               " that are there, got ", vertex, "; name vertices of earlier levels");
+  }
+}
+
+void GrownGraphs::check_remembered(const NewVertices& vertices,
+                                   const std::vector<int32_t>& graphs) const {
+  for (int64_t v = 0; v < vertices.size(); ++v) {
+    for (int32_t e = vertices.ptr[v]; e < vertices.ptr[v + 1]; ++e) {
+      const int32_t child = vertices.children[e];
+      CAVS_CHECK(child < 0 || states_.holds(child), ErrorKind::kGraph, "[unfold] graph ", graphs[v],
+                 ", vertex ", num_vertices() + v,
+                 ": expected children that were not forgotten, got vertex ", child,
+                 "; forget it when no later vertex gathers from it");
+    }
+  }
 }
 
 std::vector<int32_t> GrownGraphs::graphs_of(const NewVertices& vertices) const {
@@ -182,13 +200,12 @@ void GrownGraphs::number_rows(Level* level, Schedule* schedule) {
                      [&](int32_t a, int32_t b) { return types[a] < types[b]; });
   }
   schedule->vertex_row.resize(order.size());
-  depth_.resize(static_cast<size_t>(num_vertices()));
+  moves_states_ = states_.extend(level->first, order);
   for (int64_t row = 0; row < count; ++row) {
     const int32_t v = order[row];
     schedule->vertex_row[v] = static_cast<int32_t>(row);
     schedule->graph.push_back(graph_[level->first + v]);
     schedule->local.push_back(level->local[v]);
-    depth_[level->first + v] = static_cast<int32_t>(num_vertices() - row);
   }
   const size_t num_types = schedule->typed ? schedule->order.count() : 1;
   int64_t row = 0;
@@ -214,7 +231,6 @@ void GrownGraphs::list_edges(const Level& level, const TypeOrder::Edges* list,
                              Schedule* schedule) const {
   EdgeRows& edges = schedule->edges.emplace_back();
   const bool any = list == nullptr || list->children < 0;
-  const auto total = static_cast<int32_t>(num_vertices());
   edges.ptr.push_back(0);
   for (int64_t row = 0; row < schedule->num_vertices; ++row) {
     const int64_t v = level.first + schedule->vertex_order[row];
@@ -226,7 +242,7 @@ void GrownGraphs::list_edges(const Level& level, const TypeOrder::Edges* list,
       const int32_t slot = any ? slots_[e] : place;
       edges.num_slots = std::max(edges.num_slots, int64_t{slot} + 1);
       edges.order.push_back(static_cast<int32_t>(e - level.first_edge));
-      edges.child.push_back(total - depth_[child]);
+      edges.child.push_back(static_cast<int32_t>(states_.row(child)));
       edges.slots.push_back(slot);
       edges.local.push_back(level.edge_local[e - level.first_edge]);
       ++place;
@@ -241,6 +257,7 @@ Schedule GrownGraphs::open(const NewVertices& vertices) {
   check_children(vertices);
   const std::vector<int32_t> graphs = graphs_of(vertices);
   check_graphs(vertices, graphs);
+  check_remembered(vertices, graphs);
   check_slots(vertices, graphs);
   check_reads(vertices, graphs);
   check_sizes(graphs);
@@ -253,13 +270,15 @@ Schedule GrownGraphs::open(const NewVertices& vertices) {
   schedule.typed = rules_.order.has_value();
   if (schedule.typed) schedule.order = *rules_.order;
   number_rows(&level, &schedule);
-  if (!schedule.typed) {
+  if (schedule.typed) {
+    for (const TypeOrder::Edges& list : schedule.order.lists) list_edges(level, &list, &schedule);
+  } else {
     list_edges(level, nullptr, &schedule);
     schedule.level_ptr = {0, static_cast<int32_t>(schedule.num_vertices)};
     schedule.level_edge_ptr = {0, static_cast<int32_t>(schedule.num_edges)};
-    return schedule;
   }
-  for (const TypeOrder::Edges& list : schedule.order.lists) list_edges(level, &list, &schedule);
+  // This level still gathers from them: their rows are not used before the next one is opened.
+  for (const int32_t vertex : vertices.forget) states_.forget(vertex);
   return schedule;
 }
 

@@ -7,6 +7,7 @@
 
 #include "graph/batching.h"
 #include "graph/schedule.h"
+#include "graph/state_rows.h"
 
 namespace cavs {
 
@@ -16,6 +17,7 @@ struct NewVertices {
   std::vector<int32_t> ptr;       // [vertex + 1] CSR: its children,
   std::vector<int32_t> children;  //   numbers of vertices of earlier levels, or -1 for a hole
   std::vector<int32_t> graphs;    // empty: those of the first children
+  std::vector<int32_t> forget;    // vertices of earlier levels that no later level gathers from
 
   int64_t size() const { return static_cast<int64_t>(ptr.size()) - 1; }
 };
@@ -32,7 +34,7 @@ struct GrowthRules {
 // Vertices are numbered as they are opened, through all graphs. In memory their states stand from
 // the last level to the first, so that the new rows of a level are rows 0, 1, ... of arrays that
 // grow at their beginning: the schedule of a level numbers its new vertices so, and their children
-// are rows behind.
+// are rows behind. Their structure is kept; rows of states of what is forgotten are given back.
 class GrownGraphs {
  public:
   GrownGraphs(int64_t num_graphs, GrowthRules rules);
@@ -43,6 +45,9 @@ class GrownGraphs {
 
   int64_t num_graphs() const { return static_cast<int64_t>(sizes_.size()); }
   int64_t num_vertices() const { return static_cast<int64_t>(graph_.size()); }
+  const StateRows& states() const { return states_; }
+  // Whether the level that was opened last moves the states that were there; see StateRows::extend.
+  bool moves_states() const { return moves_states_; }
 
   // [vertex] by number.
   const std::vector<int32_t>& graph() const { return graph_; }
@@ -55,6 +60,7 @@ class GrownGraphs {
 
   void check_form(const NewVertices& vertices) const;
   void check_children(const NewVertices& vertices) const;
+  void check_remembered(const NewVertices& vertices, const std::vector<int32_t>& graphs) const;
   std::vector<int32_t> graphs_of(const NewVertices& vertices) const;
   void check_graphs(const NewVertices& vertices, const std::vector<int32_t>& graphs) const;
   void check_slots(const NewVertices& vertices, const std::vector<int32_t>& graphs) const;
@@ -67,7 +73,8 @@ class GrownGraphs {
   const GrowthRules rules_;
   std::vector<int32_t> sizes_, edges_;  // [graph] vertices and edges so far
   std::vector<int32_t> graph_, types_, ptr_ = {0}, children_, slots_;
-  std::vector<int32_t> depth_;  // [vertex] 1 + rows of its level behind it and of earlier levels
+  StateRows states_;
+  bool moves_states_ = false;
 };
 
 }  // namespace cavs

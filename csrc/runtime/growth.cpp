@@ -8,22 +8,15 @@
 
 namespace cavs {
 
-std::byte* HeldRows::extend(int64_t rows) {
-  const int64_t capacity = block_ ? (block_->bytes() - kAlignment) / row_bytes_ : 0;
-  if (rows_ + rows > capacity) {
-    const int64_t wanted = std::max<int64_t>({rows_ + rows, 2 * capacity, 64});
-    auto larger =
-        std::make_unique<Block>(allocator_, checked_bytes(wanted, row_bytes_, 1) + kAlignment);
-    const int64_t used = rows_ * row_bytes_;
-    if (used > 0) {
-      allocator_.copy(larger->data() + wanted * row_bytes_ - used,
-                      block_->data() + capacity * row_bytes_ - used, used);
-    }
-    block_ = std::move(larger);
+void HeldRows::move(int64_t room, const std::vector<StateRows::Move>& moves) {
+  auto other = std::make_unique<Block>(allocator_, checked_bytes(room, row_bytes_, 1) + kAlignment);
+  for (const StateRows::Move& move : moves) {  // places are counted from the end
+    if (row_bytes_ == 0) break;
+    allocator_.copy(other->data() + (room - move.to - move.count) * row_bytes_,
+                    end(room_) - (move.from + move.count) * row_bytes_, move.count * row_bytes_);
   }
-  rows_ += rows;
-  const int64_t room = (block_->bytes() - kAlignment) / row_bytes_;
-  return block_->data() + (room - rows_) * row_bytes_;
+  block_ = std::move(other);
+  room_ = room;
 }
 
 Growth::Growth(std::shared_ptr<const Executable> exe, GrowthRules rules,
@@ -53,6 +46,12 @@ int64_t Growth::rows(const Space& space) const {
   return RowCounts(exe_->program, *level_).of(space);
 }
 
+int64_t Growth::state_bytes() const {
+  int64_t bytes = 0;
+  for (const HeldRows& state : states_) bytes += state.bytes();
+  return bytes;
+}
+
 void Growth::check_open() const {
   CAVS_CHECK(level_.has_value() && !failed_, ErrorKind::kRuntime,
              "[growth] expected vertices to be opened first, got none, or an error before; call "
@@ -65,7 +64,9 @@ void Growth::run(ArrayLists arrays, int num_threads) {
   failed_ = true;
   for (size_t i = 0; i < states_.size(); ++i) {
     const ValueSpec& value = exe_->program.values[static_cast<size_t>(exe_->held_states[i])];
-    arrays.states.push_back({states_[i].extend(level_->num_vertices), 0, value.dtype});
+    const StateRows& rows = graphs_.states();
+    if (graphs_.moves_states()) states_[i].move(rows.room(), rows.moves());
+    arrays.states.push_back({states_[i].first(rows.size()), 0, value.dtype});
   }
   {
     Run run(exe_, *level_, graph_keys_, random_, false);

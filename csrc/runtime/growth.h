@@ -18,19 +18,24 @@
 namespace cavs {
 
 // The rows of a state that the caller of runs holds. They stand at the end of a block, so that new
-// rows are put before those that are there. Where there is no room, the block is doubled.
+// rows are put before those that are there.
 class HeldRows {
  public:
   HeldRows(Allocator& allocator, int64_t row_bytes)
       : allocator_(allocator), row_bytes_(row_bytes) {}
 
-  // Puts `rows` rows before the others, and gives the address of the first.
-  std::byte* extend(int64_t rows);
+  // Moves the rows that are there into a block of other room; see StateRows.
+  void move(int64_t room, const std::vector<StateRows::Move>& moves);
+  // The address of the first of `rows` rows.
+  std::byte* first(int64_t rows) const { return end(room_) - rows * row_bytes_; }
+  int64_t bytes() const { return block_ ? block_->bytes() : 0; }
 
  private:
+  std::byte* end(int64_t room) const { return block_->data() + room * row_bytes_; }
+
   Allocator& allocator_;
   const int64_t row_bytes_;
-  int64_t rows_ = 0;
+  int64_t room_ = 0;
   std::unique_ptr<Block> block_;
 };
 
@@ -42,6 +47,8 @@ class Growth {
 
   const GrownGraphs& graphs() const { return graphs_; }
   const Executable& executable() const { return *exe_; }
+  // Of the states that are held.
+  int64_t state_bytes() const;
 
   // Opens the vertices of a level; see GrownGraphs::open. To be followed by run().
   void open(const NewVertices& vertices);

@@ -135,7 +135,7 @@ def unfold_cases() -> Iterator[Case]:
         return cavs.Growth(frontier.vertices, {"word": word}) if frontier.level < 1 else None
 
     good = {"grown": once, "num_graphs": 2, "graph_inputs": {"z": z}, "keys": [5, 6]}
-    limits = {"max_levels": 5, "max_vertices": 5, "outputs": ["h"]}
+    limits = {"max_levels": 5, "max_vertices": 5, "outputs": ["h"], "keep": ["h"]}
     yield Case("unfold", grow, {"model": model, **good, **limits})
     first = {"children": [[], []], "inputs": {"word": word}, "graph": [0, 1]}
     yield Case("unfold: roots", lambda **given: grow(**given, **good), first)
@@ -145,13 +145,17 @@ def unfold_cases() -> Iterator[Case]:
     yield Case("unfold: inputs", one, {"word": word})
 
     def then(
-        children: Any = None, inputs: Any = None, graph: Any = None, growth: Any = None
+        children: Any = None,
+        inputs: Any = None,
+        graph: Any = None,
+        growth: Any = None,
+        forget: Any = (),
     ) -> Any:
-        given = cavs.Growth(children, inputs, graph) if growth is None else growth
+        given = cavs.Growth(children, inputs, graph, forget=forget) if growth is None else growth
         found = [given]
         return grow(**{**good, "grown": lambda frontier: found.pop() if found else None})
 
-    more = {"children": [[0], [1]], "inputs": {"word": word}, "graph": [0, 1]}
+    more = {"children": [[0], [1]], "inputs": {"word": word}, "graph": [0, 1], "forget": [0, 1]}
     yield Case("unfold: growth", then, more)
     yield Case("unfold: growth", then, {"growth": cavs.Growth([[0], [1]], {"word": word})})
     yield from _growth_with_types()

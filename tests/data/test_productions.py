@@ -22,7 +22,9 @@ def test_each_vertex_says_its_symbol_and_its_children() -> None:
     vocabulary = production_vocabulary([TREE])
     assert vocabulary.to_list() == ["0/0", "2/0", "4/0", "7/0", "MAX/3", "MIN/2"]
     assert arities(vocabulary).tolist() == [0, 0, 0, 0, 3, 2]
-    _, inputs = production_dataset([TREE], vocabulary)[0]
+    graph, inputs = production_dataset([TREE], vocabulary)[0]
+    assert graph.types == ["leaf", "leaf", "leaf", "phrase", "leaf", "phrase"]
+    assert inputs["phrases"].tolist() == [[0, 0, -1], [0, 1, 0]]
     tokens = vocabulary.decode(inputs["production"])
     assert tokens == ["2/0", "4/0", "7/0", "MIN/2", "0/0", "MAX/3"]
     assert inputs["slot"].tolist() == [0, 0, 1, 1, 2, -1]
@@ -35,6 +37,14 @@ def test_a_strange_production_is_named() -> None:
     other = parse_listops("[MAX 2 0 ]")
     with pytest.raises(DataError, match=r"tree 2: .* got 'MAX/2'"):
         production_dataset([TREE, other], vocabulary)
+
+
+def test_slots_are_as_many_as_are_asked_for() -> None:
+    vocabulary = production_vocabulary([TREE])
+    _, inputs = production_dataset([TREE, TREE], vocabulary, num_slots=4).batch([1])
+    assert inputs["phrases"].tolist() == [[0, 0, -1, -1], [0, 1, 0, -1]]
+    with pytest.raises(DataError, match=r"tree 1: expected at most 2 children .*, got 3; raise"):
+        production_dataset([TREE], vocabulary, num_slots=2)
 
 
 def grow_down(trees: list[cavs.data.LabelledTree]) -> tuple[cavs.GraphBatch, np.ndarray]:

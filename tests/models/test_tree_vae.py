@@ -26,15 +26,16 @@ from cavs.training.tasks.expressions import (
 
 TREES = generate_listops(30, ListOpsGenerator(1, max_depth=4))
 VOCABULARY = production_vocabulary(TREES)
-DATA = production_dataset(TREES, VOCABULARY)
+DATA = production_dataset(TREES, VOCABULARY, num_slots=5)
 SIZES = {"embedding_size": 4, "hidden_size": 6, "latent_size": 3}
 
 
 def make(dtype: str = "float64", scale: float = 1.0) -> cavs.Program:
     cavs.nn.init.manual_seed(9)
     vae = TreeVAE(len(VOCABULARY), 5, **SIZES)
-    vae.decoder.out.weight.data[...] *= scale
-    vae.decoder.w_z.weight.data[...] *= scale
+    for decoder in (vae.decoder.leaf, vae.decoder.phrase):
+        decoder.out.weight.data[...] *= scale
+        decoder.w_z.weight.data[...] *= scale
     return cavs.compile(vae, dtype=dtype, seed=3)
 
 
@@ -50,24 +51,27 @@ def test_the_encoder_equals_its_equations() -> None:
     program = make()
     p = {n: x.data for n, x in program["encoder"].named_parameters()}
     graphs, inputs = DATA.batch([3, 8])
-    given = {name: inputs[name] for name in ("production", "slot")}
-    out = program["encoder"](graphs, **given)["h"].data
-    begin = 0
+    out = program["encoder"](graphs, production=inputs["production"])["h"].data
+    begin, expected = 0, []
     for tree in (TREES[3], TREES[8]):
         h, c = {}, {}
         for v, children in enumerate(tree.graph.children):
-            x = row(p["embedding.weight"], inputs["production"][begin + v])
-            x = x + row(p["slot.weight"], inputs["slot"][begin + v])
-            total = sum((h[k] for k in children), np.zeros(6))
-            gates = p["w_iou.weight"] @ x + p["w_iou.bias"] + p["u_iou.weight"] @ total
-            i, o, u = np.split(gates, 3)
+            production = inputs["production"][begin + v]
+            if not children:
+                h[v] = np.tanh(p["leaf.h.weight"][production])
+                c[v] = p["leaf.c.weight"][production]
+                continue
+            x = p["phrase.w.weight"] @ p["phrase.embedding.weight"][production]
+            x = x + p["phrase.w.bias"]
+            parts = [p[f"phrase.u.{k}.weight"] @ h[child] for k, child in enumerate(children)]
+            i, o, u = np.split(x[:18] + sum(part[:18] for part in parts), 3)
             c[v] = sigmoid(i) * np.tanh(u)
-            for k in children:
-                f = sigmoid(p["w_f.weight"] @ x + p["w_f.bias"] + p["u_f.weight"] @ h[k])
-                c[v] = c[v] + f * c[k]
+            for part, child in zip(parts, children, strict=True):
+                c[v] = c[v] + sigmoid(x[18:] + part[18:]) * c[child]
             h[v] = sigmoid(o) * np.tanh(c[v])
-            np.testing.assert_allclose(out[begin + v], h[v], rtol=1e-9, atol=1e-12)
+            expected.append(h[v])
         begin += tree.num_vertices
+    np.testing.assert_allclose(out, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_the_decoder_equals_its_equations() -> None:
@@ -76,25 +80,39 @@ def test_the_decoder_equals_its_equations() -> None:
     graphs, inputs = DATA.batch([5, 2])
     z = np.random.default_rng(0).normal(size=(2, 3))
     out = program["decoder"](graphs.reverse(), z=z, **inputs)
-    begin = 0
+    begin, opens = 0, []
     for number, tree in enumerate((TREES[5], TREES[2])):
-        states = {}
-        parents = {k: v for v, children in enumerate(tree.graph.children) for k in children}
+        said, cells = {-1: np.zeros((5, 6))}, {-1: np.zeros(6)}
+        lists = tree.graph.children
+        parents = {k: v for v, children in enumerate(lists) for k in children}
+        losses, logits = out["loss"].data[begin:], out["logits"].data[begin:]
+        found = {}
         for v in reversed(range(tree.num_vertices)):
-            x = row(p["embedding.weight"], inputs["above"][begin + v])
-            x = x + row(p["slot.weight"], inputs["slot"][begin + v])
-            h, c = states.get(parents.get(v, -1), (np.zeros(6), np.zeros(6)))
-            gates = p["w.weight"] @ x + p["w.bias"] + p["w_z.weight"] @ z[number]
-            i, f, g, o = np.split(gates + p["u.weight"] @ h, 4)
-            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-            h = sigmoid(o) * np.tanh(c)
-            states[v] = h, c
-            logits = p["out.weight"] @ h + p["out.bias"]
-            np.testing.assert_allclose(out["logits"].data[begin + v], logits, rtol=1e-9)
-            log_p = logits - np.logaddexp.reduce(logits)
-            loss = -log_p[inputs["production"][begin + v]]
-            np.testing.assert_allclose(out["loss"].data[begin + v], loss, rtol=1e-9)
+            kind, parent = "phrase" if lists[v] else "leaf", parents.get(v, -1)
+            slot, production = inputs["slot"][begin + v], inputs["production"][begin + v]
+            x = row(p[f"{kind}.embedding.weight"], inputs["above"][begin + v])
+            gates = p[f"{kind}.w.weight"] @ x + p[f"{kind}.w.bias"]
+            gates = gates + p[f"{kind}.w_z.weight"] @ z[number]
+            gates = gates + p[f"{kind}.u.weight"] @ row(said[parent], slot)
+            if lists[v]:
+                i, f, g, o = np.split(gates, 4)
+                cells[v] = sigmoid(f) * cells[parent] + sigmoid(i) * np.tanh(g)
+                h = sigmoid(o) * np.tanh(cells[v])
+                to_children = p["phrase.down.weight"] @ h + p["phrase.down.bias"]
+                said[v] = np.tanh(to_children).reshape(5, 6)
+            else:
+                h = np.tanh(gates)
+            expected = p[f"{kind}.out.weight"] @ h + p[f"{kind}.out.bias"]
+            np.testing.assert_allclose(logits[v], expected, rtol=1e-9)
+            loss = np.logaddexp.reduce(expected) - expected[production]
+            if lists[v]:
+                found[v] = p["phrase.phrases.weight"] @ h + p["phrase.phrases.bias"]
+                for logit, child in zip(found[v], lists[v], strict=False):
+                    loss += np.logaddexp(0, -logit if lists[child] else logit)
+            np.testing.assert_allclose(losses[v], loss, rtol=1e-9)
+        opens += [found[v] for v in sorted(found)]
         begin += tree.num_vertices
+    np.testing.assert_allclose(out["phrase_logits"].data, opens, rtol=1e-9)
 
 
 def objective() -> TreeBound:
@@ -147,11 +165,16 @@ def test_decoding_says_what_the_decoder_says(seed: int | None) -> None:
     for number, tree in enumerate(trees):
         if tree is None:
             continue
-        data = production_dataset([tree], VOCABULARY)
+        data = production_dataset([tree], VOCABULARY, num_slots=5)
         graphs, inputs = data.batch([0])
-        logits = program["decoder"](graphs.reverse(), z=z[number : number + 1], **inputs)["logits"]
+        out = program["decoder"](graphs.reverse(), z=z[number : number + 1], **inputs)
         if seed is None:
-            np.testing.assert_array_equal(logits.data.argmax(axis=-1), inputs["production"])
+            is_phrase = opens[inputs["production"]] > 0
+            fits = (opens > 0) == is_phrase[:, None]
+            likeliest = np.where(fits, out["logits"].data, -np.inf).argmax(axis=-1)
+            np.testing.assert_array_equal(likeliest, inputs["production"])
+            said, right = out["phrase_logits"].data > 0, inputs["phrases"]
+            np.testing.assert_array_equal(said[right >= 0], right[right >= 0] > 0)
         np.testing.assert_array_equal(
             opens[inputs["production"]], [len(c) for c in tree.graph.children]
         )
@@ -169,7 +192,8 @@ def test_decoding_says_what_the_decoder_says(seed: int | None) -> None:
 
 def test_what_is_deeper_is_not_opened() -> None:
     program = make("float32")
-    program["decoder"].function.out.bias.data[opening()] = 50.0
+    phrase = program["decoder"].function.phrase
+    phrase.out.bias.data[opening()] = phrase.phrases.bias.data[...] = 50.0
     assert sample_trees(program, VOCABULARY, 4, max_depth=3) == [None] * 4
 
 

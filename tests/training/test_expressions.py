@@ -8,6 +8,7 @@ import pytest
 
 from cavs.cli import main
 from cavs.errors import InputError
+from cavs.models import TreeVAE
 from cavs.training import (
     ExpressionSource,
     ExpressionTask,
@@ -15,6 +16,7 @@ from cavs.training import (
     TrainingRun,
     load_checkpoint,
 )
+from cavs.training.embedding import embedding_parameters
 
 SIZES = {"embedding_size": 8, "hidden_size": 24, "latent_size": 4}
 
@@ -56,6 +58,56 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     assert resumed.test == whole.test
     for name, array in whole.model.state_dict().items():
         np.testing.assert_array_equal(resumed.model.state_dict()[name], array)
+
+
+def test_the_embedding_is_those_of_both_functions() -> None:
+    names = [name for name, _ in embedding_parameters(TreeVAE(3, 2, 4, 4, 2))]
+    assert names == [
+        "encoder.phrase.embedding.weight",
+        "decoder.leaf.embedding.weight",
+        "decoder.phrase.embedding.weight",
+    ]
+
+
+OWN = """
+import cavs
+from cavs.models import TreeVAE
+
+
+class Other(cavs.VertexProgram):
+    def __init__(self, latent_size, **sizes):
+        whole = TreeVAE(latent_size=latent_size, **sizes)
+        super().__init__({"encoder": self.encode(whole.encoder), "decoder": whole.decoder})
+        self.latent_size, self.posterior = latent_size, whole.posterior
+
+
+class Chars(Other):
+    def encode(self, encoder):
+        types = encoder.functions()
+        return cavs.TypedFunction({"word": types["leaf"], **types})
+
+
+class Plain(Other):
+    def encode(self, encoder):
+        return cavs.models.SentenceVAE(3, 3, 3, 3).encoder
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Chars", "Chars, encoder: expected the types leaf, phrase, got word, leaf, phrase; call"),
+        ("Plain", "Plain, encoder: expected a cavs.TypedFunction of leaf, phrase, got a "),
+    ],
+)
+def test_functions_of_a_users_program_have_the_types_of_the_task(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, message: str
+) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    small = ["--num-train", "30", "--max-depth", "3", "--epochs", "1", "--hidden-size", "4"]
+    given = ["--task", "expressions", *small, "--output", str(tmp_path / name)]
+    assert main(["train", f"{tmp_path / 'own.py'}:{name}", *given]) != 0
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

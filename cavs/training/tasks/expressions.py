@@ -23,7 +23,7 @@ from cavs.errors import InputError
 from cavs.models import TreeVAE
 from cavs.training._fields import shown
 from cavs.training.bounds import LatentBound
-from cavs.training.contract import ID, Contract, FunctionContract, Pull
+from cavs.training.contract import Contract, FunctionContract, Pull
 from cavs.training.metrics import finite_total, judging, placed
 from cavs.training.objective import Batches, Judged, ShouldStop
 from cavs.training.options import with_defaults
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
 
 _ARGUMENTS = 5
+_TYPES = ("leaf", "phrase")
 _SCORES = ("nats", "kl", "shapes", "trees", "graphs")
 _SEED = 1  # of the trees drawn from the prior
 
@@ -87,14 +88,14 @@ class TreeBound(LatentBound):
     number of children of these.
     """
 
-    downwards = True
+    downwards, root = True, "phrase"
 
     def __init__(self, source: ExpressionSource, vocabulary: Vocabulary) -> None:
         super().__init__(source.kl_weight, source.kl_steps)
         self._max_depth, self._vocabulary = source.max_depth, vocabulary
 
     def encoded(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: inputs[name] for name in ("production", "slot")}
+        return {"production": inputs["production"]}
 
     def evaluate(self, model: Any, batches: Batches, should_stop: ShouldStop) -> Judged:
         sums = dict.fromkeys(_SCORES, 0.0)
@@ -167,7 +168,7 @@ def _compare(
     symbols = [token.rpartition("/")[0] for token in vocabulary.to_list()]
     parts = zip(cavs.unbatch(batch), cavs.unbatch(batch, inputs["production"]), found, strict=True)
     for graph, productions, tree in parts:
-        if tree is None or tree.graph != graph:
+        if tree is None or tree.graph.children != graph.children:
             continue
         shapes += 1
         trees += list(tree.tokens) == [symbols[p] for p in productions.tolist()]
@@ -185,13 +186,28 @@ class ExpressionTask(SameInputs, Samples):
             TreeVAE,
             Contract(
                 {
-                    "encoder": FunctionContract({"production": ID, "slot": ID}, {"h": (None,)}),
+                    "encoder": FunctionContract(
+                        {"production": Pull(types=_TYPES)},
+                        {"h": (None,)},
+                        types=_TYPES,
+                        pushed_by=("phrase",),
+                    ),
                     "decoder": FunctionContract(
                         {
-                            **dict.fromkeys(("above", "slot", "production"), ID),
+                            **dict.fromkeys(("above", "slot", "production"), Pull(types=_TYPES)),
+                            "phrases": Pull("vertex", "float", ("num_slots",), ("phrase",)),
                             "z": Pull("graph", "float", ("latent_size",)),
                         },
-                        {"loss": (), "logits": ("num_productions",)},
+                        {
+                            "loss": (),
+                            "logits": ("num_productions",),
+                            "phrase_logits": ("num_slots",),
+                        },
+                        types=_TYPES,
+                        pushed_by={
+                            **dict.fromkeys(("loss", "logits"), _TYPES),
+                            "phrase_logits": ("phrase",),
+                        },
                     ),
                 },
                 LATENT_ATTRIBUTES,
@@ -246,7 +262,9 @@ class ExpressionTask(SameInputs, Samples):
         return TreeBound(self.source, self.words)
 
     def dataset(self, split: str) -> Dataset:
-        return production_dataset(self.split(split), self.words)
+        return production_dataset(
+            self.split(split), self.words, num_slots=self.arguments["num_slots"]
+        )
 
     def summary(self, best: Mapping[str, Any], test: Mapping[str, float]) -> str:
         depth, arity = shape_of(self.split("test"))
