@@ -1,6 +1,7 @@
 // Works out lifetimes: which values one segment confines, and how long all other values live.
 #include "runtime/layout.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "program/access.h"
@@ -8,6 +9,16 @@
 #include "runtime/executable.h"
 
 namespace cavs {
+
+void RowsInUse::add(const Space& rows, const Space& whole) {
+  if (std::find(parts.begin(), parts.end(), rows) != parts.end()) return;
+  if (parts.empty() || rows.members >= 0) {
+    parts.push_back(rows);
+  } else {
+    parts = {whole};
+  }
+}
+
 namespace {
 
 class LayoutBuilder {
@@ -20,7 +31,7 @@ class LayoutBuilder {
     layout_.first.assign(count, 0);
     layout_.last.assign(count, -1);
     layout_.confined.assign(count, -1);
-    for (const ValueSpec& value : program_.values) layout_.used.push_back(value.space);
+    for (const ValueSpec& value : program_.values) layout_.used.push_back({{value.space}});
     shared_.assign(count, false);
     segment_.assign(count, -1);
     keep_saved();
@@ -77,14 +88,14 @@ class LayoutBuilder {
     return {SpaceKind::kVertex, -1, program_.values[static_cast<size_t>(root)].space.members};
   }
 
-  // Leaves and inner vertices may write one value together. If backward reads the rows of only one
-  // of the two, only these rows are kept. To be called before note_use.
+  // Leaves and inner vertices, and several types, may write one value together. If backward reads
+  // the rows of only some of these, only these rows are kept. To be called before note_use.
   void note_rows(int id, const Space& rows) {
     const int root = exe_.roots[id].value;
     if (!from_forward(root) || program_.values[root].space.kind != SpaceKind::kVertex) return;
-    Space& used = layout_.used[static_cast<size_t>(root)];
-    const bool more = layout_.last[root] >= 0 && used != rows;
-    used = more ? program_.values[static_cast<size_t>(root)].space : rows;
+    RowsInUse& used = layout_.used[static_cast<size_t>(root)];
+    if (layout_.last[root] < 0) used.parts.clear();
+    used.add(rows, program_.values[static_cast<size_t>(root)].space);
   }
 
   bool from_forward(int id) const { return static_cast<size_t>(id) < exe_.first_value(); }

@@ -35,14 +35,21 @@ class ProgramSteps {
   std::vector<int> segments_;  // [step]
 };
 
+// The rows of a value for which there is memory: those of some spaces, and all between them.
+struct RowsInUse {
+  std::vector<Space> parts;
+
+  // Rows of these too. Without types these are then all rows of the value, which are `whole`.
+  void add(const Space& rows, const Space& whole);
+};
+
 struct Layout {
   // [value] steps. last < first: the value is not in the arena, or not used. In a forward program,
   // `last` of a value that backward reads is the number of steps.
   std::vector<int> first, last;
-  std::vector<Space> used;       // [value] rows in use: its own, or for a forward value the rows
-                                 // that backward reads
-  std::vector<int> confined;     // [value] the segment that holds its whole life, where each row is
-                                 // written and read only with rows of the same chunk; or -1
+  std::vector<RowsInUse> used;  // [value] its own, or for a forward value those that backward reads
+  std::vector<int> confined;    // [value] the segment that holds its whole life, where each row is
+                                // written and read only with rows of the same chunk; or -1
   std::vector<RowPlace> places;  // [value] in whose rows it stands
   std::vector<int> held_last;  // [value] last step for which its memory is held, also for values in
                                // its rows; -1 where it has no memory of its own

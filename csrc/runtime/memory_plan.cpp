@@ -17,7 +17,7 @@ void reserve(const Executable& exe, SweepPlan* plan) {
 void add_lifetime(const Executable& exe, const Layout& layout, const RowCounts& counts,
                   SweepPlan* plan) {
   const size_t id = plan->lifetimes.size();
-  const Space& used = layout.used[id];
+  const std::vector<Space>& used = layout.used[id].parts;
   plan->lifetimes.push_back({0, layout.first[id], layout.held_last[id], -1});
   plan->rows.push_back(counts.last(used) - counts.first(used));
   Lifetime& lifetime = plan->lifetimes.back();
@@ -32,7 +32,8 @@ void add_lifetime(const Executable& exe, const Layout& layout, const RowCounts& 
 // Bytes from where row 0 of a value would stand to the first row in use.
 int64_t skipped_bytes(const Executable& exe, const Layout& layout, const RowCounts& counts,
                       size_t id) {
-  return counts.first(layout.used[id]) * layout.places[id].ld * item_size(exe.forms[id].dtype);
+  return counts.first(layout.used[id].parts) * layout.places[id].ld *
+         item_size(exe.forms[id].dtype);
 }
 
 // A forward value keeps its place from the start until the last step that reads it or a value that

@@ -70,4 +70,20 @@ int64_t RowCounts::last(const Space& space) const {
   return space.kind == SpaceKind::kLeaf ? hull(space).inner : hull(space).last;
 }
 
+int64_t RowCounts::first(const std::vector<Space>& spaces) const {
+  int64_t found = -1;
+  for (const Space& space : spaces) {
+    if (used(space) > 0) found = found < 0 ? first(space) : std::min(found, first(space));
+  }
+  return std::max<int64_t>(found, 0);
+}
+
+int64_t RowCounts::last(const std::vector<Space>& spaces) const {
+  int64_t found = 0;
+  for (const Space& space : spaces) {
+    if (used(space) > 0) found = std::max(found, last(space));
+  }
+  return found;
+}
+
 }  // namespace cavs

@@ -31,6 +31,9 @@ struct RowCounts {
   // between them too.
   int64_t first(const Space& space) const;
   int64_t last(const Space& space) const;
+  // From the first to the last row in use of several spaces; 0 and 0 where they have none.
+  int64_t first(const std::vector<Space>& spaces) const;
+  int64_t last(const std::vector<Space>& spaces) const;
   int64_t used(const Space& space) const { return last(space) - first(space); }
   // Numbers of rows are below this.
   int64_t span(const Space& space) const { return space.members < 0 ? of(space) : last(space); }

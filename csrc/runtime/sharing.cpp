@@ -93,9 +93,11 @@ class Sharing {
       if (holder == id) continue;
       layout_.held_last[id] = -1;
       if (!in_arena(id)) continue;
-      Space& used = layout_.used[holder];
-      if (layout_.held_last[holder] < 0) used = layout_.used[id];
-      if (used != layout_.used[id]) used = program_.values[holder].space;
+      RowsInUse& used = layout_.used[holder];
+      if (layout_.held_last[holder] < 0) used.parts.clear();
+      for (const Space& rows : layout_.used[id].parts) {
+        used.add(rows, program_.values[holder].space);
+      }
       layout_.held_last[holder] = std::max(layout_.held_last[holder], layout_.last[id]);
     }
   }
@@ -179,8 +181,11 @@ class Sharing {
   }
 
   bool has_rows_of(int holder, int id) const {
-    const Space &have = layout_.used[holder], &want = program_.values[id].space;
-    return is_part(program_, want, have) && exe_.forms[holder].dtype == exe_.forms[id].dtype;
+    const std::vector<Space>& have = layout_.used[holder].parts;
+    const Space& want = program_.values[id].space;
+    return exe_.forms[holder].dtype == exe_.forms[id].dtype &&
+           std::any_of(have.begin(), have.end(),
+                       [&](const Space& part) { return is_part(program_, want, part); });
   }
 
   // Whether the instruction may write its elements of a row of `id` over those of the holder's row,
