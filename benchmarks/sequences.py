@@ -10,7 +10,8 @@ before the clock starts. Real words alone are counted, and have logits; W x is o
   the data (static unroll); buckets: minibatches of samples of like length, to the end of a bucket;
   packed: `torch.nn.utils.rnn.PackedSequence`.
 - "torch by hand" calls a cell step by step; states of samples that have ended are masked.
-- "compiled": the readout by torch.compile, and a loop by hand in blocks of 10 steps.
+- "compiled": the readout by torch.compile, and a loop by hand in blocks of a
+  few steps.
 - cavs pads too, with vertices of a type that computes nothing, or with vertices without word and
   label at which the cell runs on.
 
@@ -143,6 +144,7 @@ def each_process(options: argparse.Namespace, arguments: Sequence[str]) -> int:
             command += ["--threads", str(threads), "--output", str(output)]
             environment = os.environ | {
                 "OMP_NUM_THREADS": str(threads),
+                "KINETO_LOG_LEVEL": "99",  # the profiler is silent
                 # Nothing compiled earlier is found again: compilation is measured.
                 "TORCHINDUCTOR_CACHE_DIR": folder,
             }

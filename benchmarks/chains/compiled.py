@@ -1,39 +1,31 @@
 """`torch.compile` where it can be had in a minute.
 
-Inductor unrolls a loop into one C++ function, which takes minutes for the lengths of sentences, and
-`torch.nn.LSTM` it leaves as it is. So a loop by hand is compiled in blocks of a few steps, of
-static shapes; and the readout once for any number of words.
+It unrolls a loop, and compiles for minutes where that is as long as sentences (in this folder's
+parent ``python -m chains.compiled STEPS SAMPLES HIDDEN`` tries it); `torch.nn.LSTM` it leaves as it
+is. So a loop by hand is compiled in blocks of a few steps, of static shapes; and the readout once
+for any number of words.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import torch
 from peers.torch_sequences import readout, unroll
 
 Tensor = Any
-BLOCK = 10  # steps
+BLOCK = 5  # steps; it divides the ends of all buckets
 LIMIT = 60.0  # seconds
 _READOUT = "readout"
-Key = tuple[int, int, bool] | str
+Key = tuple[int, int] | str
 
 
-def fresh_cache(folder: Path) -> dict[str, str]:
-    """Variables with which nothing compiled earlier is found again."""
-    return {"TORCHINDUCTOR_CACHE_DIR": str(folder)}
-
-
-def blocks(steps: int) -> list[int]:
+def blocks(steps: int, block: int) -> list[int]:
     """The steps of each block."""
-    return [BLOCK] * (steps // BLOCK) + ([steps % BLOCK] if steps % BLOCK else [])
+    return [block] * (steps // block) + ([steps % block] if steps % block else [])
 
 
 class Compiled:
@@ -42,12 +34,10 @@ class Compiled:
     Args:
         hidden: size of the states.
         masked: whether states of ended samples are masked.
-        block: how a number of steps is cut.
+        block: steps of a block.
     """
 
-    def __init__(
-        self, hidden: int, masked: bool, block: Callable[[int], list[int]] = blocks
-    ) -> None:
+    def __init__(self, hidden: int, masked: bool, block: int = BLOCK) -> None:
         torch._dynamo.config.recompile_limit = 64
         self._hidden, self._masked, self._block = hidden, masked, block
         self._unroll = torch.compile(unroll, dynamic=False)
@@ -72,7 +62,7 @@ class Compiled:
         if self._masked and mask is None:
             mask = torch.ones(steps, count, 1, dtype=torch.bool)
         found, first = [], 0
-        for size in self._block(steps):
+        for size in blocks(steps, self._block):
             part = slice(first, first + size)
             masks = None if mask is None else mask[part]
             states, h, c = self._unroll(gates[part], masks, u, h, c)
@@ -80,16 +70,15 @@ class Compiled:
             first += size
         return torch.cat(found), h, c
 
-    def seconds(self, steps: Iterable[int], count: int, classes: int, loop: bool) -> float:
-        """Compiles what minibatches of these numbers of steps need, unless it was before; gives the
-        seconds that took: the first training step beyond the second."""
-        total = self._taken(_READOUT, lambda: self._run_readout(classes))
-        if loop:
-            sizes = {size for each in set(steps) for size in self._block(each)}
-            for size in sorted(sizes, reverse=True):
-                run = self._runner(size, count)
-                total += self._taken((size, count, self._masked), run)
-        return total
+    def loop_seconds(self, steps: Iterable[int], count: int) -> float:
+        """Compiles what loops of these numbers of steps need, over `count` samples, unless it was
+        before; gives the seconds that took: a first training step beyond a second."""
+        sizes = {size for each in set(steps) for size in blocks(each, self._block)}
+        return sum(self._taken((size, count), self._runner(size, count)) for size in sorted(sizes))
+
+    def readout_seconds(self, classes: int) -> float:
+        """The same for the readout."""
+        return self._taken(_READOUT, lambda: self._run_readout(classes))
 
     def _taken(self, key: Key, run: Callable[[], None]) -> float:
         if key not in self._seconds:
@@ -129,30 +118,12 @@ class Compiled:
         return run
 
 
-def whole_loop(steps: int, count: int, hidden: int, masked: bool, threads: int) -> float | None:
-    """Seconds to compile a loop of all steps at once; None: more than LIMIT."""
-    with tempfile.TemporaryDirectory(prefix="cavs-whole-") as folder:
-        environment = os.environ | fresh_cache(Path(folder))
-        command = [sys.executable, "-m", "chains.compiled", str(steps), str(count), str(hidden)]
-        command += [str(int(masked)), str(threads)]
-        own = Path(__file__).resolve().parents[1]
-        with subprocess.Popen(
-            command, cwd=own, env=environment, stdout=subprocess.PIPE, start_new_session=True
-        ) as child:
-            try:
-                out, _ = child.communicate(timeout=LIMIT)
-            except subprocess.TimeoutExpired:
-                os.killpg(child.pid, 9)  # and the compilers that it started
-                return None
-    return float(out) if child.returncode == 0 else None
-
-
 def main() -> None:
-    steps, count, hidden, masked, threads = map(int, sys.argv[1:])
-    torch.set_num_threads(threads)
-    each = Compiled(hidden, bool(masked), lambda steps: [steps])
-    run = each._runner(steps, count)
-    print(each._taken((steps, count, bool(masked)), run))
+    """Compiles a loop of all steps at once, and says how long that took."""
+    steps, count, hidden = map(int, sys.argv[1:])
+    torch.set_num_threads(1)
+    whole = Compiled(hidden, masked=True, block=steps)
+    print(f"{whole.loop_seconds([steps], count):.1f} s")
 
 
 if __name__ == "__main__":

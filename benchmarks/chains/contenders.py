@@ -33,11 +33,6 @@ def bucket(lengths: Array) -> int:
     return next((end for end in BUCKETS if end >= longest), longest)
 
 
-def in_blocks(lengths: Array) -> int:
-    """The longest sample, rounded up to whole blocks of compiled steps."""
-    return -(-int(lengths.max()) // BLOCK) * BLOCK
-
-
 @dataclass(frozen=True)
 class Minibatches:
     """Samples of minibatches: a first for the check of equality, and those of a turn.
@@ -188,16 +183,18 @@ def add_torch(field: Field, compiled: bool) -> None:
     if not compiled:
         return
     classes, hidden = state["classifier.weight"].shape
-    both = Compiled(hidden, masked=not field.fixed)
+    block = _divisor(int(field.sizes[0])) if field.fixed else BLOCK
+    made = Compiled(hidden, masked=not field.fixed, block=block)
     for kind, title in kinds.items():
-        for way, lengths in field.lengths().items():
-            loop = kind == BY_HAND
-            if loop and way == PADDED and not field.fixed:
-                lengths = in_blocks
+        loop = kind == BY_HAND
+        for way, given in field.lengths().items():
+            lengths = _whole_blocks(given, block) if loop else given
             steps = [lengths(field.sizes[indices]) for indices in field.chosen(way)]
             name = f"{title}, {way}, compiled"
             try:
-                taken = both.seconds(steps, len(field.batches.drawn[0]), classes, loop)
+                taken = made.readout_seconds(classes)
+                if loop:
+                    taken += made.loop_seconds(steps, len(field.batches.drawn[0]))
             except Exception as error:  # whatever torch and its compiler raise
                 field.left_out[name] = (
                     f"not compiled: {(str(error) or repr(error)).splitlines()[0]}"
@@ -206,8 +203,18 @@ def add_torch(field: Field, compiled: bool) -> None:
             if taken > LIMIT:
                 field.left_out[name] = f"compiled in {taken:.0f} s, more than {LIMIT:.0f}"
                 continue
-            add(name, kind, way, lengths, both.parts if loop else both.readout_alone)
+            add(name, kind, way, lengths, made.parts if loop else made.readout_alone)
             field.entries[name].compile_seconds = taken
+
+
+def _divisor(steps: int) -> int:
+    """The steps of a block where all samples are of one length."""
+    return max(k for k in range(1, 9) if steps % k == 0)
+
+
+def _whole_blocks(lengths: Length, block: int) -> Length:
+    """`lengths` rounded up to whole blocks."""
+    return lambda sizes: -(-lengths(sizes) // block) * block
 
 
 def make_field(
