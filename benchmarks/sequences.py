@@ -85,7 +85,7 @@ def check_options(parser: argparse.ArgumentParser, options: argparse.Namespace) 
 def lines(options: argparse.Namespace, threads: int, found: list[Any]) -> Iterator[str]:
     """The tables of one number of threads; rows are also added to `found`."""
     from chains.contenders import OURS, make_field
-    from chains.measures import as_table, measure
+    from chains.measures import grouped, measure
     from chains.profiles import of_cavs, of_torch
 
     for name in options.workloads:
@@ -104,10 +104,11 @@ def lines(options: argparse.Namespace, threads: int, found: list[Any]) -> Iterat
             differences = contenders.check()
             rows = measure(name, size, threads, contenders.entries, differences, options.rounds)
             found += rows
-            yield f"## {name}, batch size {size}, {threads} thread{'s' * (threads > 1)}\n"
+            ((title, body),) = grouped(rows)
+            yield f"## {title}\n"
             yield f"{corpus.what}; hidden {options.hidden}; training steps with Adagrad.\n"
-            yield from as_table(rows)
-            yield from (f"\n{title}: {why}." for title, why in contenders.left_out.items())
+            yield from body
+            yield from (f"\n{who}: {why}." for who, why in contenders.left_out.items())
             yield ""
             if any(row.missed for row in rows):
                 yield from of_cavs(contenders.entries[OURS].contender)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -207,6 +208,22 @@ def add_torch(field: Field, compiled: bool) -> None:
             field.entries[name].compile_seconds = taken
 
 
+def add_dynamic(field: Field) -> None:
+    """Dynamic declaration with batching on the fly, where it is built."""
+    peer = importlib.import_module("peers.dynamic")
+    reason = peer.available(field.threads)
+    if reason is not None:
+        field.left_out["dynamic declaration"] = reason
+        return
+    state = {name: x.copy() for name, x in field.weights.function.state_dict().items()}
+    batches = map(field.corpus.dataset.batch, field.chosen(PADDED))
+    given = [peer_batch(graphs, inputs) for graphs, inputs in batches]
+    recipe, workload = find_recipe(PLAIN), field.weights.workload.name
+    for policy in ("depth", "agenda"):
+        made = peer.make(workload, policy, state, given, recipe, field.threads)
+        field.add(f"dynamic declaration, {policy}", made, PADDED, None)
+
+
 def _divisor(steps: int) -> int:
     """The steps of a block where all samples are of one length."""
     return max(k for k in range(1, 9) if steps % k == 0)
@@ -225,4 +242,5 @@ def make_field(
     found = Field(corpus, weights, Minibatches.choose(corpus.dataset.sizes, size), threads)
     add_ours(found)
     add_torch(found, compiled)
+    add_dynamic(found)
     return found

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ GOALS: Mapping[tuple[str, int], Mapping[str, float]] = {
         "torch.nn.LSTM, static": 1.4,
     },
 }
+_MAKING = ("construction", "batching", "assembly", "schedule")
 HEAD = ("", "words/s", "cavs is (quartiles)", "goal", "reached")
 HEAD += ("padding", "construction", "compilation")
 
@@ -38,8 +40,8 @@ class Row:
         cavs_over: quartile, median and quartile of how many times as fast cavs is.
         goal: the least such ratio that is aimed at.
         padding: the share of padding in what it computes.
-        construction: milliseconds of a step in which its minibatch is made (for cavs with its
-            schedule), and their share.
+        construction: milliseconds of a step in which its minibatch is made (with graphs,
+            schedule and batching), and their share.
         compile_seconds: of the first step beyond a later one.
         difference: of loss and gradients from ours, relative to the largest element.
         load_average: when it was measured.
@@ -115,7 +117,7 @@ def measure(
     rows = []
     for name, entry in entries.items():
         shares = entry.contender.shares()
-        making = sum(shares.get(part, 0.0) for part in ("construction", "assembly", "schedule"))
+        making = sum(shares.get(part, 0.0) for part in _MAKING)
         step = 1e3 * float(np.median(seconds[name])) / entry.count
         rows.append(
             Row(
@@ -134,6 +136,15 @@ def measure(
             )
         )
     return rows
+
+
+def grouped(rows: Iterable[Row]) -> Iterator[tuple[str, list[str]]]:
+    """A title and a table for each workload, batch size and number of threads."""
+    for (name, size, threads), group in groupby(
+        rows, lambda row: (row.workload, row.batch_size, row.threads)
+    ):
+        title = f"{name}, batch size {size}, {threads} thread{'s' * (threads > 1)}"
+        yield title, as_table(group)
 
 
 def as_table(rows: Iterable[Row]) -> list[str]:

@@ -35,7 +35,7 @@ def field(name: str, size: int) -> Any:
     return contenders.make_field(workload, workload.data(None, 40), HIDDEN, size, 1, False)
 
 
-def run(*arguments: Any) -> "subprocess.CompletedProcess[str]":
+def run(*arguments: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(SCRIPT), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
