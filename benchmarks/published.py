@@ -13,7 +13,7 @@ DIR holds sst/ and ptb/. OUT gets a JSON file for each part, and published.md. P
 - ``memory``: time and bytes of memory operations by batch size, beside dynamic declaration.
 - ``ablation``: lazy batching, hoisting and fusion apart and together.
 
-The table of frameworks has construction as ``trees`` has found it.
+The table of frameworks has construction as ``trees`` and ``sequences`` have found it.
 """
 
 from __future__ import annotations
@@ -102,11 +102,11 @@ def document(output: Path) -> Iterator[str]:
     """The tables of all parts that have results."""
     yield "# Tables as published\n"
     trees = read(output, "trees")
-    yield from ("## Frameworks\n", *tables.frameworks(trees), "")
+    sequences = read(output, "sequences") or []
+    yield from ("## Frameworks\n", *tables.frameworks(trees, sequences), "")
     if trees:
         yield from ("## Tree-LSTM by batch size\n", *tables.trees(trees))
         yield from ("## Graph construction in a training step\n", *tables.construction(trees))
-    sequences = read(output, "sequences")
     if sequences:
         from chains.measures import Row, grouped
 
@@ -152,7 +152,7 @@ def main() -> int:
     except CavsError as error:
         print(error, file=sys.stderr)
         return 1
-    if memory_operations.missing():
+    if memory_operations.missing() and not options.redraw:
         print(f"[published] dynamic skipped: {memory_operations.missing()}", file=sys.stderr)
     text = "\n".join([*document(options.output), ""])
     (options.output / "published.md").write_text(text, encoding="utf-8")

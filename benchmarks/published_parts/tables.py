@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -67,12 +67,6 @@ def construction(result: Row) -> Iterator[str]:
         yield ""
 
 
-def making(row: Row, name: str) -> float | None:
-    """The share of making graphs, batches and schedules in a contender's step; None: not known."""
-    shares = row["shares"].get(name)
-    return None if shares is None else sum(shares.get(part, 0.0) for part in _MAKING)
-
-
 def memory(rows: Sequence[Row]) -> Iterator[str]:
     """Time, share and bytes of memory operations, by batch size."""
     for (mode,), group in _groups(rows, "mode"):
@@ -113,7 +107,7 @@ _FRAMEWORKS = (
         "yes; padding is computed too",
         "once for each length, compiled",
         "the whole graph",
-        (),
+        ("torch.nn.LSTM, static", "torch.nn.LSTM, buckets"),
     ),
     (
         "dynamic unrolling",
@@ -122,7 +116,7 @@ _FRAMEWORKS = (
         "yes; padded to the minibatch's longest, or sorted",
         "padding of each minibatch",
         "the library's own cells",
-        (),
+        ("torch.nn.LSTM, padded",),
     ),
     (
         "eager, vertex by vertex",
@@ -172,26 +166,38 @@ _FRAMEWORKS = (
 )
 
 
-def frameworks(result: Row | None) -> Iterator[str]:
-    """Ways of running dynamic networks, beside what was measured of construction."""
-    head = ["way", "here", "expressiveness", "batching", "graph construction"]
-    head += ["optimisation", "construction in training, Tree-LSTM"]
-    yield from table(head, ([*texts, _measured(result, names)] for *texts, names in _FRAMEWORKS))
+def frameworks(trees: Row | None, sequences: Sequence[Row]) -> Iterator[str]:
+    """Ways of running dynamic networks, beside what was measured of construction with the fewest
+    threads."""
+    head = ["way", "here", "expressiveness", "batching", "graph construction", "optimisation"]
+    head += ["construction in a training step"]
+    body = ([*texts, _measured(trees, sequences, names)] for *texts, names in _FRAMEWORKS)
+    yield from table(head, body)
 
 
-def _measured(result: Row | None, names: Sequence[str]) -> str:
-    """The share of construction at the smallest and the largest batch size, with one thread."""
-    rows = [] if result is None else result["rows"]
-    rows = [row for row in rows if row["kind"] == "speed" and row["mode"] == "train"]
-    if not rows:
-        return ""
-    threads = min(row["threads"] for row in rows)
-    for name in names:
-        shares: Mapping[int, float | None] = {
-            row["batch_size"]: making(row, name) for row in rows if row["threads"] == threads
-        }
-        known = {size: share for size, share in sorted(shares.items()) if share is not None}
-        if known:
-            ends = dict.fromkeys((min(known), max(known)))
-            return ", ".join(f"{known[size]:.1%} at {size}" for size in ends)
-    return ""
+def _measured(trees: Row | None, sequences: Sequence[Row], names: Sequence[str]) -> str:
+    """Shares of construction at the smallest and the largest batch size, of the first of these
+    contenders that took part."""
+    found: list[tuple[int, str, int, float]] = []
+    for row in [] if trees is None else trees["rows"]:
+        if row["kind"] == "speed" and row["mode"] == "train":
+            for name in names[:1]:
+                share = making(row, name)
+                if share is not None:
+                    found.append((row["threads"], "Tree-LSTM", row["batch_size"], share))
+    for row in sequences:
+        if row["contender"] in names[:1] and row["contender"] != OURS:
+            where = row["threads"], row["workload"], row["batch_size"]
+            found.append((*where, row["construction"][1]))
+    if not found:
+        return _measured(trees, sequences, names[1:]) if names else ""
+    fewest = [each for each in found if each[0] == min(found)[0]]
+    fewest.sort(key=lambda each: each[2])
+    ends = dict.fromkeys((fewest[0], fewest[-1]))
+    return ", ".join(f"{share:.1%} ({name}, {size})" for _, name, size, share in ends)
+
+
+def making(row: Row, name: str) -> float | None:
+    """The share of making graphs, batches and schedules in a contender's step; None: not known."""
+    shares = row["shares"].get(name)
+    return None if shares is None else sum(shares.get(part, 0.0) for part in _MAKING)
