@@ -27,6 +27,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, nargs="+", default=cores, metavar="N")
     parser.add_argument("--hidden", type=int, metavar="N", help="size of the states (256)")
     parser.add_argument("--rounds", type=int, metavar="N", help="turns of each (5)")
+    parser.add_argument(
+        "--clock",
+        choices=["wall", "cpu"],
+        default="wall",
+        help="cpu: processor time, for one thread where other processes are busy",
+    )
     parser.add_argument("--eager", action="store_true", help="compile nothing")
     parser.add_argument("--output", type=Path, metavar="FILE", help="JSON of all rows")
     parser.add_argument("--quick", action="store_true", help="few generated samples, one turn")
@@ -75,6 +82,8 @@ def check_options(parser: argparse.ArgumentParser, options: argparse.Namespace) 
             f"expected at most {usable_cores()} threads, the cores that can be used, got "
             f"{max(options.threads)}"
         )
+    if options.clock == "cpu" and options.threads != [1]:
+        parser.error("expected --threads 1 with --clock cpu, got others; idle threads spin")
     options.workloads = options.workloads or list(WORKLOADS)
     if options.quick:
         options.threads, options.samples = options.threads[:1], QUICK["samples"]
@@ -88,6 +97,7 @@ def lines(options: argparse.Namespace, threads: int, found: list[Any]) -> Iterat
     from chains.measures import grouped, measure
     from chains.profiles import of_cavs, of_torch
 
+    clock = time.process_time if options.clock == "cpu" else time.perf_counter
     for name in options.workloads:
         workload = find(name)
         corpus = workload.data(options.data, options.samples)
@@ -102,7 +112,9 @@ def lines(options: argparse.Namespace, threads: int, found: list[Any]) -> Iterat
                 workload, corpus, options.hidden, size, threads, not options.eager
             )
             differences = contenders.check()
-            rows = measure(name, size, threads, contenders.entries, differences, options.rounds)
+            rows = measure(
+                name, size, threads, contenders.entries, differences, options.rounds, clock
+            )
             found += rows
             ((title, body),) = grouped(rows)
             yield f"## {title}\n"

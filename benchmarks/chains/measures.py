@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
@@ -86,17 +86,19 @@ class Row:
         return asdict(self)
 
 
-def turns(entries: Mapping[str, Entry], rounds: int) -> dict[str, np.ndarray[Any, Any]]:
-    """Seconds of each contender's turns; the order turns around after each round. A first turn is
-    not counted."""
+def turns(
+    entries: Mapping[str, Entry], rounds: int, clock: Callable[[], float]
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Seconds of each contender's turns by a clock; the order turns around after each round. A
+    first turn is not counted."""
     found: dict[str, list[float]] = {name: [] for name in entries}
     for number in range(rounds + 1):
         for name in list(entries)[:: 1 if number % 2 else -1]:
             time.sleep(SETTLE)
-            begin = time.perf_counter()
+            begin = clock()
             entries[name].turn()
             if number:
-                found[name].append(time.perf_counter() - begin)
+                found[name].append(clock() - begin)
             else:
                 entries[name].contender.shares()
     return {name: np.array(seconds) for name, seconds in found.items()}
@@ -109,10 +111,11 @@ def measure(
     entries: Mapping[str, Entry],
     differences: Mapping[str, float],
     rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> list[Row]:
-    """Lets the contenders take turns; ours is one of them."""
+    """Lets the contenders take turns; ours is one of them. `clock`: what seconds are taken from."""
     goals = GOALS.get((workload, size), {})
-    seconds = turns(entries, rounds)
+    seconds = turns(entries, rounds, clock)
     rates = {name: entries[name].words / each for name, each in seconds.items()}
     rows = []
     for name, entry in entries.items():
