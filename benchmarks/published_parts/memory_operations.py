@@ -18,7 +18,8 @@ from cavs.bench.workloads import Workload
 
 Row = dict[str, Any]
 MODES = ("train", "infer")
-_REPEATS, _BATCHES = 3, 4
+_REPEATS = 3
+_TREES, _BATCHES = 64, 4  # the least that a pass takes
 
 
 def missing() -> str | None:
@@ -70,7 +71,7 @@ def rows(workload: Workload, corpus: Corpus, hidden: int, sizes: Sequence[int]) 
     recipe = find_recipe(PLAIN)
     for size in sizes:
         weights = Weights(workload, corpus, hidden)
-        batches = choose_batches(corpus.dataset, size)[:_BATCHES]
+        batches = choose_batches(corpus.dataset, size)[: max(_BATCHES, _TREES // size)]
         ours = {
             name: Contender(weights, passes, batches, 1, recipe)
             for name, passes in ((OURS, None), (PAPER, ()))
