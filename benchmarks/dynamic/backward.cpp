@@ -71,6 +71,7 @@ void Executor::give_back(const Batch& batch, int j, const float* rows) {
     kernels_.add_row(rows + i * size, touched_grad(arg), size);
   }
   ++account_.copies;
+  account_.bytes += 3 * batch.count * size * kFloatBytes;  // the sum is read and written
   account_.memory += std::chrono::duration<double>(Clock::now() - begin).count();
 }
 

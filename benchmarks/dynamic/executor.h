@@ -20,6 +20,7 @@ struct Account {
   int64_t batches = 0;     // forward and backward
   int64_t launches = 0;    // of kernels
   int64_t copies = 0;      // operands that were gathered or given back
+  int64_t bytes = 0;       // that these copies read and wrote
 };
 
 class Executor {

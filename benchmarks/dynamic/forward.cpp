@@ -86,6 +86,7 @@ void Executor::gather(const Batch& batch, int j) {
     std::memcpy(target + i * size, node_value(arg), static_cast<size_t>(size * kFloatBytes));
   }
   ++account_.copies;
+  account_.bytes += 2 * batch.count * size * kFloatBytes;
   account_.memory += seconds_since(begin);
 }
 

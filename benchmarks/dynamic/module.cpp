@@ -144,6 +144,7 @@ class ComputationGraph {
     found["batches"] = account.batches;
     found["launches"] = account.launches;
     found["copies"] = account.copies;
+    found["bytes"] = account.bytes;
     return found;
   }
   void reset_account() { executor_.reset_account(); }

@@ -133,9 +133,10 @@ class DynamicPeer:
         return parts | {"update": self._update}
 
     def counts(self) -> dict[str, int]:
-        """Batches, launches of kernels and copies of operands since the last reset."""
+        """Batches, launches of kernels, copies of operands and their bytes since the last reset."""
         account = self._graph.account()
-        return {name: account[name] for name in ("nodes", "batches", "launches", "copies")}
+        names = ("nodes", "batches", "launches", "copies", "bytes")
+        return {name: account[name] for name in names}
 
     def reset(self) -> None:
         """Starts counting anew."""
