@@ -40,6 +40,7 @@ has_sole_base: Callable[[Array], bool] = core.has_sole_base
 InputForms: Any = core.InputForms
 find_unreadable_child: Any = core.find_unreadable_child
 ChildReads: Any = core.ChildReads
+IdRows: Any = core.IdRows
 NativeSpace: Any = core.SpaceKind
 NativeDType: Any = core.DType
 """The forms that a function's inputs must have, and the check of a call's inputs against them; see

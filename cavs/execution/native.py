@@ -24,7 +24,7 @@ from cavs.execution.executor import (
     Weights,
     read_parameters,
 )
-from cavs.execution.remembered import Memory, place_of
+from cavs.execution.remembered import Memory, id_rows_of
 from cavs.execution.settings import get_flush_denormals, get_num_threads
 from cavs.kernels.native_form import NativeForm
 from cavs.memory import SweepMemory, plan_run
@@ -128,6 +128,7 @@ class NativeExecutor:
         compiler = self.compiler.in_mode(random.training)
         whole, memories = self.remembering(compiler)
         versions = [*weights.versions, int(get_flush_denormals())]
+        schedule = self.schedule(graphs, whole)
         for memory, part_program in memories:
 
             def compute(
@@ -136,10 +137,7 @@ class NativeExecutor:
                 named = dict.fromkeys(program.inputs, ids)
                 return self._run(program, vertices, named, random, weights, keep=False)[0]
 
-            ids = inputs[memory.part.pull]
-            if memory.place is not None:
-                ids = self.schedule(graphs, whole).ids_at(ids, *memory.place)
-            results = memory.results(ids, versions, compute)
+            results = memory.results(inputs[memory.part.pull], schedule, versions, compute)
             if results is None:
                 return compiler.inference(), inputs
             known.update(results)
@@ -158,7 +156,7 @@ class NativeExecutor:
                         part,
                         [*(numbers[id(p)] for p in part.params), -1],
                         *kind,
-                        place_of(part, compiler.trace, compiler.types),
+                        id_rows_of(part, compiler.trace, compiler.types),
                     ),
                     program,
                 )

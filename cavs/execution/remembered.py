@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arrays import Array, NativeSpace, missing_ids
+from cavs._arrays import Array, IdRows, NativeSpace, missing_ids
 from cavs._locks import new_lock
 from cavs.core.ir import Name
 from cavs.core.ops._def import SpaceKind, Typed
@@ -17,7 +17,7 @@ from cavs.core.passes.remember_pulls import Remembered
 from cavs.core.trace import Trace
 from cavs.core.type_order import TypeOrder
 from cavs.device import Device
-from cavs.scheduler import GraphBatch
+from cavs.scheduler import GraphBatch, Schedule
 
 _lock = new_lock()  # held while rows are written
 
@@ -67,12 +67,12 @@ class Memory:
         numbers: Sequence[int],
         dtype: np.dtype[Any],
         device: Device,
-        place: tuple[Any, list[int], list[int]] | None,
+        id_rows: Any,
     ) -> None:
         """`numbers`: positions of the part's own versions among all that :meth:`results` gets;
-        `place`: see :func:`place_of`."""
+        `id_rows`: see :func:`id_rows_of`."""
         self.part = part
-        self.place = place
+        self._id_rows = id_rows
         self._own = itemgetter(*numbers, numbers[0])  # a tuple also of a single number
         self._dtype = dtype
         self._device = device
@@ -81,6 +81,7 @@ class Memory:
     def results(
         self,
         ids: Array,
+        schedule: Schedule,
         versions: Sequence[int],
         compute: Callable[[GraphBatch, Array], Mapping[Name, Array]],
     ) -> Mapping[Name, Array] | None:
@@ -89,7 +90,8 @@ class Memory:
         None if the parameters may change unseen, so that nothing can be kept.
 
         Args:
-            ids: int32, in -1..count - 1.
+            ids: int32, in -1..count - 1; for the rows of the input.
+            schedule: of the batch.
             versions: of all parameters of the compiled function (see Parameter.read) and of the
                 settings that results depend on.
             compute: runs the part over vertices without edges that have these ids.
@@ -100,7 +102,10 @@ class Memory:
         rows = self._rows
         if rows is None or rows.versions != own:
             rows = self._rows = _Rows(own, self.part, self._dtype, self._device)
-        missing = missing_ids(ids, rows.known)
+        if self._id_rows is None:
+            missing = missing_ids(ids, rows.known)
+        else:
+            missing = schedule.missing_ids(ids, rows.known, self._id_rows)
         if missing is not None:
             for first in range(0, len(missing), MOST_AT_ONCE):
                 chosen = missing[first : first + MOST_AT_ONCE]
@@ -117,22 +122,20 @@ class Memory:
         )
 
 
-def place_of(
-    part: Remembered, trace: Trace, types: TypeOrder | None
-) -> tuple[Any, list[int], list[int]] | None:
-    """The rows whose ids a part looks up, among those of its input, for ``Schedule.ids_at``: their
-    kind, their own type or list of edges, and those that the input has rows for. None: all."""
+def id_rows_of(part: Remembered, trace: Trace, types: TypeOrder | None) -> Any:
+    """The rows whose ids a part looks up, among those of its input, as a native ``IdRows``; None:
+    all."""
     base, given = part.base, trace.inputs[part.pull].rows
     if base == given:
         return None
     kind = NativeSpace[base.kind.value.upper()]
     if types is None:
-        return kind, [0], [0]
+        return IdRows(kind, 0, [0])
     assert isinstance(base, Typed)
     assert isinstance(given, Typed)
     order: Sequence[Any] = types.lists if base.kind is SpaceKind.EDGE else types.names
-    own, among = ([order.index(member) for member in x.members] for x in (base, given))
-    return kind, own, sorted(among)
+    (own,), among = ([order.index(member) for member in x.members] for x in (base, given))
+    return IdRows(kind, own, sorted(among))
 
 
 def vertices(count: int) -> GraphBatch:

@@ -71,9 +71,8 @@ class Schedule(Protocol):
         """Maps each vertex row to the vertex row of its k-th child, in a list of edges, or -1;
         [num_vertices]."""
 
-    def ids_at(self, ids: IntArray, kind: Any, members: list[int], given: list[int]) -> IntArray:
-        """The ids of the rows of one type, or of one list of edges, of an array that has rows for
-        those `given`."""
+    def missing_ids(self, ids: IntArray, known: Any, rows: Any) -> IntArray | None:
+        """Those of the ids of some rows, a native ``IdRows``, for which `known` is false."""
 
     def edge_rows(self, list: int) -> dict[str, IntArray]:
         """The arrays of a list of edges: order, child, parent, slot, ptr, out_ptr, out_edge."""

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "bindings/bindings.h"
+#include "bindings/missing_ids.h"
 #include "bindings/own_ids.h"
 #include "cpu/step_arithmetic.h"
 
@@ -60,20 +61,7 @@ py::ssize_t first_unlike(const std::vector<py::array>& arrays,
 
 py::object missing_ids(const py::array_t<int32_t, py::array::c_style | kAligned>& ids,
                        const py::array_t<bool, py::array::c_style>& known) {
-  const bool* entry = known.data();
-  const py::ssize_t size = known.size();
-  CAVS_CHECK(size > 0, ErrorKind::kValue,
-             "[input] expected an entry for the id -1 as the last of `known`, got none; add it");
-  std::vector<int32_t> missing;
-  for (const int32_t id : own_ids(ids.data(), ids.size())) {
-    CAVS_CHECK(id >= -1 && id < size, ErrorKind::kValue, "[input] expected ids from -1 to ",
-               size - 1, ", got ", id, "; check the ids");
-    if (!entry[id < 0 ? size - 1 : id]) missing.push_back(id);
-  }
-  if (missing.empty()) return py::none();
-  std::sort(missing.begin(), missing.end());
-  missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
-  return py::array_t<int32_t>(static_cast<py::ssize_t>(missing.size()), missing.data());
+  return missing_among(own_ids(ids.data(), ids.size()), known);
 }
 
 py::array_t<int64_t> rows_of_samples(const Int64s& ptr, const Int64s& samples) {
@@ -128,6 +116,24 @@ py::tuple sum_of_rows(const Ids& ids_a, const py::array_t<T, py::array::c_style>
 }
 
 }  // namespace
+
+py::object missing_among(const std::vector<int32_t>& ids,
+                         const py::array_t<bool, py::array::c_style>& known) {
+  const bool* entry = known.data();
+  const py::ssize_t size = known.size();
+  CAVS_CHECK(size > 0, ErrorKind::kValue,
+             "[input] expected an entry for the id -1 as the last of `known`, got none; add it");
+  std::vector<int32_t> missing;
+  for (const int32_t id : ids) {
+    CAVS_CHECK(id >= -1 && id < size, ErrorKind::kValue, "[input] expected ids from -1 to ",
+               size - 1, ", got ", id, "; check the ids");
+    if (!entry[id < 0 ? size - 1 : id]) missing.push_back(id);
+  }
+  if (missing.empty()) return py::none();
+  std::sort(missing.begin(), missing.end());
+  missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
+  return py::array_t<int32_t>(static_cast<py::ssize_t>(missing.size()), missing.data());
+}
 
 void bind_loops(py::module_& m) {
   m.def("first_outside", &first_outside, py::arg("values"), py::arg("low"), py::arg("high"),

@@ -14,6 +14,8 @@
 #include "base/error.h"
 #include "bindings/array_view.h"
 #include "bindings/bindings.h"
+#include "bindings/missing_ids.h"
+#include "bindings/own_ids.h"
 #include "bindings/read.h"
 #include "bindings/type_orders.h"
 #include "bindings/unlocked.h"
@@ -71,46 +73,46 @@ const EdgeRows& edges_of(const Schedule& schedule, int list) {
   return schedule.edges[static_cast<size_t>(list)];
 }
 
-using Ids = py::array_t<int32_t, py::array::c_style>;
+// The rows of one type (vertices, leaves or inner vertices), or of one list of edges, among those
+// of an array with rows for the types, or lists, `given`.
+struct IdRows {
+  SpaceKind kind = SpaceKind::kVertex;
+  int member = 0;
+  std::vector<int> given;
+};
 
-// The ids of some rows, of an array with rows for the types, or lists of edges, `given`.
-Ids ids_at(const Schedule& schedule, const Ids& ids, SpaceKind kind,
-           const std::vector<int>& members, const std::vector<int>& given) {
-  const bool edges = kind == SpaceKind::kEdge;
-  const auto number = static_cast<size_t>(members.empty() ? 0 : members.front());
-  const auto there = [](size_t count, int member) {
-    return member >= 0 && static_cast<size_t>(member) < count;
-  };
-  const size_t count = edges ? schedule.edges.size() : schedule.types.size();
-  const auto known = [&](int member) { return there(count, member); };
-  CAVS_CHECK(
-      members.size() == 1 && known(members[0]) && std::all_of(given.begin(), given.end(), known),
-      ErrorKind::kValue, "[schedule] expected numbers below ", count, " of one member and of ",
-      "those that are given, got others; number what there is");
+// missing_ids for the ids of these rows alone.
+py::object missing_ids(const Schedule& schedule,
+                       const py::array_t<int32_t, py::array::c_style>& ids,
+                       const py::array_t<bool, py::array::c_style>& known, const IdRows& rows) {
+  const bool edges = rows.kind == SpaceKind::kEdge;
+  const auto count = static_cast<int>(edges ? schedule.edges.size() : schedule.types.size());
+  const auto there = [&](int member) { return member >= 0 && member < count; };
+  CAVS_CHECK(there(rows.member) && std::all_of(rows.given.begin(), rows.given.end(), there),
+             ErrorKind::kValue, "[schedule] expected numbers below ", count,
+             " as members of rows, got others; number what there is");
   int64_t first = 0, last = 0;
   if (edges) {
-    last = schedule.edges[number].size();
+    last = schedule.edges[static_cast<size_t>(rows.member)].size();
   } else {
-    const TypeRows& rows = schedule.types[number];
-    first = kind == SpaceKind::kInner ? rows.inner : rows.first;
-    last = kind == SpaceKind::kLeaf ? rows.inner : rows.last;
+    const TypeRows& type = schedule.types[static_cast<size_t>(rows.member)];
+    first = rows.kind == SpaceKind::kInner ? type.inner : type.first;
+    last = rows.kind == SpaceKind::kLeaf ? type.inner : type.last;
   }
-  if (last - first == ids.size()) return ids;
-  Ids found(last - first);
-  if (first == last) return found;
+  if (first == last) return py::none();
   const std::vector<int32_t>& places =
-      edges ? (schedule.typed ? schedule.places_of_edges(given, members[0])
+      edges ? (schedule.typed ? schedule.places_of_edges(rows.given, rows.member)
                               : schedule.all_edges().order)
-            : (schedule.typed ? schedule.places_of_vertices(given) : schedule.vertex_order);
-  const int32_t* from = ids.data();
-  int32_t* to = found.mutable_data();
+            : (schedule.typed ? schedule.places_of_vertices(rows.given) : schedule.vertex_order);
+  const std::vector<int32_t> all = own_ids(ids.data(), ids.size());
+  std::vector<int32_t> chosen(static_cast<size_t>(last - first));
   for (int64_t row = first; row < last; ++row) {
     const int32_t place = places[static_cast<size_t>(row)];
-    CAVS_CHECK(place >= 0 && place < ids.size(), ErrorKind::kShape,
-               "[schedule] expected an id for each row, got ", ids.size(), "; pass all");
-    to[row - first] = from[place];
+    CAVS_CHECK(place >= 0 && static_cast<size_t>(place) < all.size(), ErrorKind::kShape,
+               "[schedule] expected an id for each row, got ", all.size(), "; pass all");
+    chosen[static_cast<size_t>(row - first)] = all[static_cast<size_t>(place)];
   }
-  return found;
+  return missing_among(chosen, known);
 }
 
 py::tuple learn(const std::vector<std::shared_ptr<GraphBatch>>& batches, const py::object& given,
@@ -137,6 +139,12 @@ void bind_schedule(py::module_& m) {
              return std::make_shared<TypeOrder>(*read_order(order));
            }),
            py::arg("order"));
+  py::class_<IdRows>(m, "IdRows",
+                     "The rows of one type or list of edges among those `given`, by numbers.")
+      .def(py::init([](SpaceKind kind, int member, std::vector<int> given) {
+             return IdRows{kind, member, std::move(given)};
+           }),
+           py::arg("kind"), py::arg("member"), py::arg("given"));
   py::class_<ChildReads, std::shared_ptr<ChildReads>>(
       m, "ChildReads",
       "What a function of types reads of children, read once; see "
@@ -229,10 +237,8 @@ void bind_schedule(py::module_& m) {
             return found;
           },
           py::arg("list"), "The arrays of a list of edges.");
-  schedule.def(
-      "ids_at", &ids_at, py::arg("ids"), py::arg("kind"), py::arg("members"), py::arg("given"),
-      "The ids of the rows of one type (vertices, leaves or inner vertices) or of one list "
-      "of edges; `ids` has a row for each of the types or lists `given`.");
+  schedule.def("missing_ids", &missing_ids, py::arg("ids"), py::arg("known"), py::arg("rows"),
+               "Those of the ids of some rows for which `known` is false, or None.");
   const auto array = [&schedule](const char* name, std::vector<int32_t> Schedule::* member) {
     schedule.def_property_readonly(name, [member](const py::object& self) {
       return view(self.cast<Schedule&>().*member, self);

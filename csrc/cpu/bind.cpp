@@ -45,7 +45,7 @@ class Binder {
       const ExternalArray& array = external_of(sweep_, use.value);
       packed.version = array.version;
       packed.panels = prepared_.packed->find(w, array.version);
-      const bool serves = inference && array.version >= 0;
+      const bool serves = inference && array.version >= 0 && is_used(use, sweep_.counts);
       if (packed.panels || !(serves || worth_packing(use, sweep_.counts))) continue;
       const int64_t bytes = packed_weight_bytes(exe_.program.dtype, use.k, use.n);
       packed.panels = prepared_.packed->take(w, bytes);

@@ -61,6 +61,11 @@ WeightUses find_weights(const Program& program) {
   return found;
 }
 
+bool is_used(const WeightUse& use, const RowCounts& counts) {
+  return std::any_of(use.spaces.begin(), use.spaces.end(),
+                     [&](const Space& space) { return counts.used(space) > 0; });
+}
+
 bool worth_packing(const WeightUse& use, const RowCounts& counts) {
   int64_t rows = 0;
   for (const Space& space : use.spaces) rows += counts.used(space);

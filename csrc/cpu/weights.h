@@ -35,6 +35,9 @@ WeightUses find_weights(const Program& program);
 // panels give the same bits (PackedProduct), so only time matters.
 bool worth_packing(const WeightUse& use, const RowCounts& counts);
 
+// Whether any rows are: types of a function may have none in a batch.
+bool is_used(const WeightUse& use, const RowCounts& counts);
+
 // The panels that were packed last. Several runs of one program may go on at once, each with its
 // own panels.
 class WeightStore {

@@ -74,12 +74,14 @@ def test_an_id_is_computed_once_until_a_parameter_changes() -> None:
     for memory, _ in executor.remembering(executor.compiler.in_mode(False))[1]:
         results = memory.results
 
-        def counted(ids: Any, versions: Any, compute: Any, results: Any = results) -> Any:
+        def counted(
+            ids: Any, schedule: Any, versions: Any, compute: Any, results: Any = results
+        ) -> Any:
             def noted(vertices: Any, missing: Any) -> Any:
                 computed.append(missing.tolist())
                 return compute(vertices, missing)
 
-            return results(ids, versions, noted)
+            return results(ids, schedule, versions, noted)
 
         memory.results = counted  # type: ignore[method-assign]
     label = np.zeros(3, np.int32)
