@@ -128,7 +128,7 @@ class NativeExecutor:
         compiler = self.compiler.in_mode(random.training)
         whole, memories = self.remembering(compiler)
         versions = [*weights.versions, int(get_flush_denormals())]
-        schedule = self.schedule(graphs, whole)
+        schedule = None if compiler.types is None else self.schedule(graphs, whole)
         for memory, part_program in memories:
 
             def compute(

@@ -81,7 +81,7 @@ class Memory:
     def results(
         self,
         ids: Array,
-        schedule: Schedule,
+        schedule: Schedule | None,
         versions: Sequence[int],
         compute: Callable[[GraphBatch, Array], Mapping[Name, Array]],
     ) -> Mapping[Name, Array] | None:
@@ -91,7 +91,7 @@ class Memory:
 
         Args:
             ids: int32, in -1..count - 1; for the rows of the input.
-            schedule: of the batch.
+            schedule: of the batch, for a function of types.
             versions: of all parameters of the compiled function (see Parameter.read) and of the
                 settings that results depend on.
             compute: runs the part over vertices without edges that have these ids.
@@ -102,7 +102,7 @@ class Memory:
         rows = self._rows
         if rows is None or rows.versions != own:
             rows = self._rows = _Rows(own, self.part, self._dtype, self._device)
-        if self._id_rows is None:
+        if schedule is None or self._id_rows is None:
             missing = missing_ids(ids, rows.known)
         else:
             missing = schedule.missing_ids(ids, rows.known, self._id_rows)
@@ -124,13 +124,14 @@ class Memory:
 
 def id_rows_of(part: Remembered, trace: Trace, types: TypeOrder | None) -> Any:
     """The rows whose ids a part looks up, among those of its input, as a native ``IdRows``; None:
-    all."""
+    all, as in a function without types: there few ids are of rows that a part does not have, and to
+    choose among them would cost more than it saves."""
+    if types is None:
+        return None
     base, given = part.base, trace.inputs[part.pull].rows
     if base == given:
         return None
     kind = NativeSpace[base.kind.value.upper()]
-    if types is None:
-        return IdRows(kind, 0, [0])
     assert isinstance(base, Typed)
     assert isinstance(given, Typed)
     order: Sequence[Any] = types.lists if base.kind is SpaceKind.EDGE else types.names

@@ -100,10 +100,8 @@ py::object missing_ids(const Schedule& schedule,
     last = rows.kind == SpaceKind::kLeaf ? type.inner : type.last;
   }
   if (first == last) return py::none();
-  const std::vector<int32_t>& places =
-      edges ? (schedule.typed ? schedule.places_of_edges(rows.given, rows.member)
-                              : schedule.all_edges().order)
-            : (schedule.typed ? schedule.places_of_vertices(rows.given) : schedule.vertex_order);
+  const std::vector<int32_t>& places = edges ? schedule.places_of_edges(rows.given, rows.member)
+                                             : schedule.places_of_vertices(rows.given);
   const std::vector<int32_t> all = own_ids(ids.data(), ids.size());
   std::vector<int32_t> chosen(static_cast<size_t>(last - first));
   for (int64_t row = first; row < last; ++row) {

@@ -85,8 +85,11 @@ def plan_parts(
         rows = np.arange(min(part.count + 1, len(there)))
         if known is not None:
             trace = executor.compiler.trace
-            own = values_at(graphs, trace.types, known, trace.inputs[part.pull].rows, part.base)
-            rows = np.unique(np.where(own < 0, part.count, own))
+            if trace.types:
+                known = values_at(
+                    graphs, trace.types, known, trace.inputs[part.pull].rows, part.base
+                )
+            rows = np.unique(np.where(known < 0, part.count, known))
         given = dict.fromkeys(program.inputs, rows[:MOST_AT_ONCE])
         at_once = vertices(min(len(rows), MOST_AT_ONCE))
         yield memory.bytes(rows), _plan(executor, [program], at_once, given)
