@@ -142,13 +142,16 @@ class GraphBatch(Structure):
         graph and vertices on a cycle, or a vertex of a type that the function does not have;
         `InputError` for a policy that does not exist, or that names no type with ready vertices.
         """
-        if types is not None and callable(policy):
-            return self._own_schedule(policy, types)
         if not isinstance(policy, str):
+            if types is not None and callable(policy):
+                return self._own_schedule(policy, types)
             check_policy(policy)
             policy = "depth"  # what programs without types do under any of the user's
-        known: str = policy
-        return self.kept((known, types), lambda: make_schedule(self._native, known, types))
+        key = policy, types
+        found: Schedule | None = self._schedules.get(key)  # each call asks
+        if found is None:
+            found = self._schedules.setdefault(key, make_schedule(self._native, policy, types))
+        return found
 
     def _own_schedule(self, policy: Policy, types: tuple[Any, ...]) -> Schedule:
         """The schedule of a policy of the user's, which may have no hash: it is found by its number
