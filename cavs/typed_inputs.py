@@ -12,6 +12,7 @@ from cavs.core.ops._def import Rows, SpaceKind, Typed
 from cavs.core.trace import Trace
 from cavs.core.type_order import TypeOrder
 from cavs.errors import GraphError
+from cavs.execution.growth import native_reads
 from cavs.execution.typed_rows import rows_of
 from cavs.scheduler import GraphBatch, Policy
 
@@ -43,16 +44,7 @@ class TypesOfInputs:
         self._extra = extra
         self._reads = trace.children
         self._specs = list(trace.inputs.values())
-        number = {name: i for i, name in enumerate(types.names)}
-        reads = tuple(
-            (
-                number[read.edges.parents],
-                -1 if read.edges.children is None else number[read.edges.children],
-                -1 if read.slot is None else read.slot,
-                tuple(number[name] for name in read.types),
-            )
-            for read in self._reads
-        )
+        reads = native_reads(self._reads, types)
         rows = tuple(spec.rows for spec in self._specs)
         self._native = ChildReads(self._numbers, reads)
         self._key = _same((self._numbers, reads, extra, rows))  # models alike look once
