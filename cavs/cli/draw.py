@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,12 @@ from cavs.data import LabelledTree, parse_listops, parse_tree
 from cavs.data.trees import with_shapes
 from cavs.errors import InputError
 from cavs.models import CLASSIFIERS as MODELS
-from cavs.models import CharacterTagger, LatticeLSTM, Seq2Seq
+from cavs.models import LatticeLSTM
 from cavs.pictures.picture import SUFFIXES, Picture, checked_file
 from cavs.scheduler.schedule import POLICIES
+from cavs.training._drawn import NUM_CLASSES, NUM_WORDS, OTHERS
 from cavs.training._fields import is_text
 from cavs.training.tasks.tree_models import SHAPED
-
-_CLASSES, _WORDS, _CHARACTERS = 5, 100, 30
-#: Models with sizes of their own, from the sizes of embeddings and of states.
-OTHERS: dict[str, Callable[[int, int], cavs.VertexFunction]] = {
-    "tagger": lambda e, h: CharacterTagger(_WORDS, _CHARACTERS, e, 30, 50, h, _CLASSES),
-    "seq2seq": lambda e, h: Seq2Seq(_WORDS, e, h),
-}
 
 
 def add_parser(commands: Any) -> None:
@@ -57,7 +50,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--types",
-        metavar="TYPES",
+        metavar="NAMES",
         help=f"types of vertices: `shape` for a tree, or for {' or '.join(SHAPED)}; for a graph a "
         "name for each vertex, such as char,char,char,word,char",
     )
@@ -106,7 +99,7 @@ def _make(options: argparse.Namespace) -> cavs.VertexFunction:
     words = ("num_characters", "num_words") if make is LatticeLSTM else ("vocab_size",)
     sizes = {"embedding_size": options.embedding_size, "hidden_size": options.hidden_size}
     function: cavs.VertexFunction = make(
-        **dict.fromkeys(words, _WORDS), **sizes, num_classes=_CLASSES
+        **dict.fromkeys(words, NUM_WORDS), **sizes, num_classes=NUM_CLASSES
     )
     return function
 

@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -89,19 +90,20 @@ def test_tables_are_drawn_of_what_there_is(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_it_runs(tmp_path: Path) -> None:
     options = ["--quick", "--eager", "--threads", "1", "--peers", "--output", tmp_path]
-    done = run(*options)
+    titles = {
+        "trees": "Tree-LSTM by batch size",
+        "sequences": "var-lstm",
+        "memory": "Memory operations",
+        "ablation": "Lazy batching",
+    }
+    if find_spec("torch") is None:  # which sequences are beside
+        del titles["sequences"]
+    done = run(*titles, *options)
     assert done.returncode == 0, done.stderr
-    for title in (
-        "Frameworks",
-        "Tree-LSTM by batch size",
-        "Graph construction",
-        "var-lstm",
-        "Memory operations",
-        "Lazy batching",
-    ):
+    for title in ("Frameworks", "Graph construction", *titles.values()):
         assert f"\n## {title}" in done.stdout
-    files = {path.name for path in tmp_path.glob("*.json")}
-    assert files == {"tree-lstm.json", "sequences.json", "memory.json", "ablation.json"}
+    files = {path.stem for path in tmp_path.glob("*.json")}
+    assert files == {"tree-lstm" if part == "trees" else part for part in titles}
 
 
 @pytest.mark.parametrize(

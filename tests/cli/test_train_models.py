@@ -118,13 +118,13 @@ def test_test_images_and_samples_are_chosen_anew(
 def test_trees_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--num-train", "300", "--max-depth", "2", "--epochs", "3", "--latent-size", "2"]
     assert main(["train", "tree-vae", *options, "--quiet", "--output", str(tmp_path)]) == 0
-    sample = ["sample", str(tmp_path / "best.safetensors"), "-n", "12"]
+    sample = ["sample", str(tmp_path / "best.safetensors"), "-n", "60"]
     capsys.readouterr()
     assert main(sample) == 0
     lines = capsys.readouterr().out.splitlines()
     trees = [parse_listops(line) for line in lines if line != "(not complete)"]
     assert len(trees) > 1
-    title = f"{len(trees)} of 12 complete"
+    title = f"{len(trees)} of 60 complete"
     for suffix in (".svg", ".dot"):
         made = tmp_path / f"made{suffix}"
         assert main([*sample, "--output", str(made)]) == 0
