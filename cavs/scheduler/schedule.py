@@ -119,8 +119,8 @@ def _check_arguments(policy: Callable[..., Any]) -> None:
 
 def make_schedule(batch: Any, policy: str | Policy, types: tuple[Any, ...] | None) -> Schedule:
     """The schedule of a native batch; `types`: the order of a function's types, in numbers."""
-    known = check_policy(policy)
-    if not callable(known):
+    known = policy if policy.__class__ is str and policy in POLICIES else check_policy(policy)
+    if isinstance(known, str):
         order = None if types is None else _native_order(types)
         made: Schedule = core.Schedule(batch, known, order)
         return made

@@ -71,6 +71,7 @@ int64_t RowCounts::last(const Space& space) const {
 }
 
 int64_t RowCounts::first(const std::vector<Space>& spaces) const {
+  if (spaces.size() == 1) return first(spaces[0]);
   int64_t found = -1;
   for (const Space& space : spaces) {
     if (used(space) > 0) found = found < 0 ? first(space) : std::min(found, first(space));
@@ -79,6 +80,7 @@ int64_t RowCounts::first(const std::vector<Space>& spaces) const {
 }
 
 int64_t RowCounts::last(const std::vector<Space>& spaces) const {
+  if (spaces.size() == 1) return last(spaces[0]);
   int64_t found = 0;
   for (const Space& space : spaces) {
     if (used(space) > 0) found = std::max(found, last(space));
