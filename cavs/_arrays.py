@@ -37,12 +37,12 @@ owner: Callable[[Array], Array] = core.owner
 """The array that owns the memory of an array, or the last one known, followed through loans."""
 has_sole_base: Callable[[Array], bool] = core.has_sole_base
 """Whether the base array of a view owns its memory and nobody else holds that base array."""
-InputForms: Any = core.InputForms
 find_unreadable_child: Any = core.find_unreadable_child
 ChildReads: Any = core.ChildReads
 IdRows: Any = core.IdRows
 NativeSpace: Any = core.SpaceKind
 NativeDType: Any = core.DType
+InputForms: Any = core.InputForms
 """The forms that a function's inputs must have, and the check of a call's inputs against them; see
 csrc/bindings/inputs.cpp."""
 total: Callable[[Array], float] = core.sum

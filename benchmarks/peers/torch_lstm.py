@@ -11,31 +11,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 
 import numpy as np
 from peers.protocol import Array, Peer, PeerBatch, UnsuitableError, check_known, check_plain
+from peers.torch_peer import available, flush_denormals
 
 from cavs.bench.recipes import Recipe
 
+__all__ = ["VARIANTS", "WORKLOADS", "available", "flush_denormals", "make"]
 VARIANTS = ("padded", "packed", "static", "by-hand", "by-hand-static")
 WORKLOADS = ("fixed-lstm", "var-lstm")
-
-
-def available(threads: int) -> str | None:
-    """PyTorch runs with any number of threads if it is installed."""
-    if importlib.util.find_spec("torch") is None:
-        return "PyTorch is not installed (pip install torch)"
-    return None
-
-
-def flush_denormals() -> None:
-    """Makes denormals zeros for this thread, and for threads that PyTorch then starts from it."""
-    if available(1) is None:
-        import torch
-
-        torch.set_flush_denormal(True)
 
 
 def make(
