@@ -213,7 +213,10 @@ def items(
     """The objects of an iterable as a list, if each is an instance of `kind`; `what` names them in
     errors, in the plural. A string or a mapping is refused. `pytorch`: what to do about objects
     of PyTorch, where that is another thing."""
-    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+    usual = type(values) is list or type(values) is tuple  # each call with graphs asks
+    if not usual and (
+        isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable)
+    ):
         raise error(
             f"[{component}] expected {what} in a list as {name}, got {shown(values)}; "
             f"{(of_pytorch(values) and pytorch) or 'pass a list'}"

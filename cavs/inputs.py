@@ -59,6 +59,10 @@ class InputChecker:
         self._number = {name: i for i, name in enumerate(trace.inputs)}
         self._trace = trace
         self._bounds = _id_bounds(trace.function.roots())
+        self._least_bounds = {
+            name: min(bound.rows for bound in taken.values())
+            for name, taken in self._bounds.items()
+        }
         self._dtype = np.dtype(dtype)
         self._device = device
         kinds = {"float": NativeDType[dtype.upper()], "int32": NativeDType.INT32}
@@ -269,8 +273,7 @@ class InputChecker:
         return _locate(graphs, spec.space, row)
 
     def _bound(self, spec: InputSpec) -> int:
-        taken = self._bounds.get(spec.name, {})
-        return min((bound.rows for bound in taken.values()), default=_NO_BOUND)
+        return self._least_bounds.get(spec.name, _NO_BOUND)
 
 
 def _as_batch(graphs: Any) -> GraphBatch:

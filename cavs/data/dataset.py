@@ -32,6 +32,7 @@ _VERTICES, _EDGES = GraphRows("vertex"), GraphRows("edge")
 @dataclass(frozen=True)
 class _Field:
     rows: GraphRows
+    ptr: npt.NDArray[np.int64]  # the first of the rows of each graph; one array for each GraphRows
     values: Array
 
 
@@ -91,7 +92,8 @@ class Dataset(Printed):
             self._add(name, rows[name], column)
 
     def _add(self, name: str, of: GraphRows, values: Array) -> None:
-        rows = int(self._ptr(of)[-1])
+        ptr = self._ptr(of)
+        rows = int(ptr[-1])
         if values.ndim == 0 or values.shape[:1] != (rows,):
             there = "" if of.types is None or rows else f", or correct of: {self._types_there()}"
             raise ShapeError(
@@ -99,7 +101,7 @@ class Dataset(Printed):
                 f"the {of.space} input {name!r}, got shape {values.shape}; give a row for each"
                 f"{there}"
             )
-        self._fields[name] = _Field(of, values)
+        self._fields[name] = _Field(of, ptr, values)
 
     def _types_there(self) -> str:
         return types_there([x for graph in self.graphs for x in graph.types or ()])
@@ -191,8 +193,7 @@ class Dataset(Printed):
         index = self._position(index, "sample")
         inputs = {}
         for name, field in self._fields.items():
-            ptr = self._ptr(field.rows)
-            rows = field.values[ptr[index] : ptr[index + 1]]
+            rows = field.values[field.ptr[index] : field.ptr[index + 1]]
             inputs[name] = rows[0] if field.rows.space == "graph" else rows
         return self.graphs[index], inputs
 
@@ -284,13 +285,12 @@ class Dataset(Printed):
         return self._inputs(self._numbers(indices))
 
     def _inputs(self, chosen: npt.NDArray[np.int64]) -> dict[str, Array]:
-        rows: dict[GraphRows, npt.NDArray[np.int64]] = {}
+        rows: dict[int, npt.NDArray[np.int64]] = {}  # by the array of first rows
         inputs = {}
         for name, field in self._fields.items():
-            chosen_rows = rows.get(field.rows)
+            chosen_rows = rows.get(id(field.ptr))
             if chosen_rows is None:
-                chosen_rows = rows_of_samples(self._ptr(field.rows), chosen)
-                rows[field.rows] = chosen_rows
+                chosen_rows = rows[id(field.ptr)] = rows_of_samples(field.ptr, chosen)
             inputs[name] = field.values.take(chosen_rows, axis=0)
         return inputs
 

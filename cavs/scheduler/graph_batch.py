@@ -361,7 +361,11 @@ def _graph_of(batch: GraphBatch, types: Any, first: int, last: int) -> InputGrap
 
 
 def _check_keys(keys: Ints | None, num_graphs: int) -> npt.NDArray[np.int64]:
-    array = np.arange(num_graphs) if keys is None else as_array(keys, "graph", "keys")
+    if keys is None:
+        positions = np.arange(num_graphs, dtype=np.int64)
+        positions.setflags(write=False)
+        return positions
+    array = as_array(keys, "graph", "keys")
     if array.shape != (num_graphs,):
         raise ShapeError(
             f"[graph] expected one integer key for each of the {num_graphs} graphs, got shape "
@@ -372,5 +376,5 @@ def _check_keys(keys: Ints | None, num_graphs: int) -> npt.NDArray[np.int64]:
             f"[graph] expected keys to be integers, got {array.dtype}; convert them to int64"
         )
     checked = array.astype(np.int64)
-    checked.flags.writeable = False
+    checked.setflags(write=False)
     return checked

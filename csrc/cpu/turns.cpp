@@ -5,6 +5,17 @@
 
 namespace cavs {
 
+bool find_turn(const CpuProgram& prepared, const Schedule& schedule,
+               const std::vector<int>& segments, int64_t batch, Turn* turn) {
+  const Batch& rows = schedule.batches[static_cast<size_t>(batch)];
+  const int s = segments[static_cast<size_t>(rows.type)];
+  if (s < 0) return false;
+  const int64_t inner = schedule.types[static_cast<size_t>(rows.type)].inner;
+  if (prepared.segments[static_cast<size_t>(s)].inner && rows.end <= inner) return false;
+  *turn = {s, batch, rows.begin, rows.end, 0};
+  return true;
+}
+
 void find_turns(const CpuProgram& prepared, const Schedule& schedule,
                 const std::vector<int>& segments, size_t step, bool backward, Turns* turns) {
   turns->turns.clear();
@@ -13,13 +24,9 @@ void find_turns(const CpuProgram& prepared, const Schedule& schedule,
   const int32_t first = schedule.step_ptr[step], last = schedule.step_ptr[step + 1];
   for (int32_t i = first; i < last; ++i) {
     const int32_t number = backward ? last - 1 - (i - first) : i;
-    const Batch& batch = schedule.batches[static_cast<size_t>(number)];
-    const int s = segments[static_cast<size_t>(batch.type)];
-    if (s < 0) continue;
-    const PreparedSegment& segment = prepared.segments[static_cast<size_t>(s)];
-    const int64_t inner = schedule.types[static_cast<size_t>(batch.type)].inner;
-    if (segment.inner && batch.end <= inner) continue;
-    Turn turn{s, number, batch.begin, batch.end, 0};
+    Turn turn;
+    if (!find_turn(prepared, schedule, segments, number, &turn)) continue;
+    const PreparedSegment& segment = prepared.segments[static_cast<size_t>(turn.segment)];
     turn.cost_ns = segment.cost_ns(schedule, turn.begin, turn.end);
     turns->rows += turn.rows();
     turns->cost_ns += turn.cost_ns;

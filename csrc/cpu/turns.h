@@ -27,9 +27,12 @@ struct Turns {
   double cost_ns = 0;
 };
 
-// The batches of a step, in reverse where the program runs backward. `segments`: by type the
-// segment that runs its batches; -1: none does. Leaves are left out where their segment has run
-// before.
+// How a segment runs a batch; false where none does. `segments`: by type the segment that runs its
+// batches; -1: none does. Leaves are left out where their segment has run before. Without a cost.
+bool find_turn(const CpuProgram& prepared, const Schedule& schedule,
+               const std::vector<int>& segments, int64_t batch, Turn* turn);
+
+// The batches of a step with their costs, in reverse where the program runs backward.
 void find_turns(const CpuProgram& prepared, const Schedule& schedule,
                 const std::vector<int>& segments, size_t step, bool backward, Turns* turns);
 

@@ -39,7 +39,7 @@ class Walker {
         walk_global(s);
       } else {
         const int64_t first = counts_.first(segment.space), last = counts_.last(segment.space);
-        walk_rows(s, first, last, segment_of(s).cost_ns(schedule_, first, last));
+        walk_rows(s, first, last, cost_ns(s, first, last));
       }
     }
   }
@@ -92,6 +92,7 @@ class Walker {
   // Goes through the batches in order; of these segments each has the batches of its type.
   void walk_batches(const SegmentRange& range) {
     const std::vector<int>& segments = segment_of(static_cast<int>(range.first)).by_type;
+    if (count_ == 1) return walk_batches_alone(segments);
     const size_t count = schedule_.step_ptr.size() - 1;
     for (size_t i = 0; i < count; ++i) {
       const size_t step = program_.backward ? count - 1 - i : i;
@@ -104,12 +105,29 @@ class Walker {
       }
       for (const Turn& turn : turns_.turns) {
         if (stopped(0)) return;
-        at_batch(turn.batch);
-        walk_rows(turn.segment, turn.begin, turn.end, turn.cost_ns);
-        if (sums_follow(turn.segment)) walk_sums(turn.segment + 1, turn.begin, turn.end);
+        walk_batch(turn);
       }
     }
     at_batch(-1);
+  }
+
+  // Of one thread, for which it does not matter which batches wait for each other.
+  void walk_batches_alone(const std::vector<int>& segments) {
+    const int64_t count = schedule_.num_batches();
+    Turn turn;
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t batch = program_.backward ? count - 1 - i : i;
+      if (!find_turn(prepared_, schedule_, segments, batch, &turn)) continue;
+      if (stopped(0)) return;
+      walk_batch(turn);
+    }
+    at_batch(-1);
+  }
+
+  void walk_batch(const Turn& turn) {
+    at_batch(turn.batch);
+    walk_rows(turn.segment, turn.begin, turn.end, turn.cost_ns);
+    if (sums_follow(turn.segment)) walk_sums(turn.segment + 1, turn.begin, turn.end);
   }
 
   // Runs batches that do not wait for each other at once: threads meet once, and not for each.
@@ -143,7 +161,7 @@ class Walker {
   void walk_sums(int s, int64_t begin, int64_t end) {
     const Rows rows{begin, end};
     const PreparedSegment& range = segment_of(s);
-    const int parts = worth(end - begin, range.cost_ns(schedule_, begin, end)) ? count_ : 1;
+    const int parts = worth(end - begin, cost_ns(s, begin, end)) ? count_ : 1;
     for (int i = range.call_begin; i < range.call_end; ++i) {
       share(parts, [&](int thread, int part) {
         KernelCall call = bound_.threads[static_cast<size_t>(thread)].calls[static_cast<size_t>(i)];
@@ -171,6 +189,11 @@ class Walker {
     } else {
       run_rows(0, s, begin, end);
     }
+  }
+
+  // Roughly, as `worth` takes it: one thread does not ask.
+  double cost_ns(int s, int64_t begin, int64_t end) const {
+    return count_ > 1 ? segment_of(s).cost_ns(schedule_, begin, end) : 0;
   }
 
   // Whether threads share work of this size.

@@ -58,20 +58,17 @@ TypeRows RowCounts::hull(const Space& space) const {
   return hull;
 }
 
-int64_t RowCounts::first(const Space& space) const {
-  if (space.members < 0) return space.kind == SpaceKind::kInner ? leaves : 0;
+int64_t RowCounts::first_of_types(const Space& space) const {
   if (space.kind == SpaceKind::kEdge) return 0;
   return space.kind == SpaceKind::kInner ? hull(space).inner : hull(space).first;
 }
 
-int64_t RowCounts::last(const Space& space) const {
-  if (space.members < 0) return space.kind == SpaceKind::kLeaf ? leaves : of(space);
+int64_t RowCounts::last_of_types(const Space& space) const {
   if (space.kind == SpaceKind::kEdge) return of(space);
   return space.kind == SpaceKind::kLeaf ? hull(space).inner : hull(space).last;
 }
 
-int64_t RowCounts::first(const std::vector<Space>& spaces) const {
-  if (spaces.size() == 1) return first(spaces[0]);
+int64_t RowCounts::first_of_several(const std::vector<Space>& spaces) const {
   int64_t found = -1;
   for (const Space& space : spaces) {
     if (used(space) > 0) found = found < 0 ? first(space) : std::min(found, first(space));
@@ -79,8 +76,7 @@ int64_t RowCounts::first(const std::vector<Space>& spaces) const {
   return std::max<int64_t>(found, 0);
 }
 
-int64_t RowCounts::last(const std::vector<Space>& spaces) const {
-  if (spaces.size() == 1) return last(spaces[0]);
+int64_t RowCounts::last_of_several(const std::vector<Space>& spaces) const {
   int64_t found = 0;
   for (const Space& space : spaces) {
     if (used(space) > 0) found = std::max(found, last(space));
