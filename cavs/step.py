@@ -237,7 +237,10 @@ class NativeSteps:
         return plan
 
     def _make_plan(self, loss: str, training: bool) -> _Plan:
-        executor, compiler = self._executor, self._executor.compiler.in_mode(training)
+        executor, compiler = self._executor, self._executor.compiler
+        if len(compiler.function.pushes) > 1:  # no other output is computed
+            compiler = compiler.only([loss])
+        compiler = compiler.in_mode(training)
         forward = compiler.training(())
         backward = compiler.backward([loss], ())
         results = backward.results
