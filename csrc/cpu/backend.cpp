@@ -82,10 +82,15 @@ class CpuBackend final : public Backend {
     return plan_workspace(exe, keep, counts, schedule, threads);
   }
 
-  int64_t bytes_kept(const Executable& exe, const RowCounts& counts) const override {
+  int64_t bytes_kept(const Executable& exe, bool keep, const RowCounts& counts,
+                     const Schedule& schedule, const Workspace& workspace) const override {
+    const auto& chunks = static_cast<const CpuWorkspace&>(workspace).chunks;
+    const bool inference = !exe.program.backward && !keep;
     int64_t bytes = 0;
     for (const WeightUse& use : cpu_program(exe).weights.uses) {
-      if (!worth_packing(use, counts)) continue;
+      const bool packed = inference ? is_used(use, counts)
+                                    : worth_packing(use, exe.program, counts, schedule, chunks);
+      if (!packed) continue;
       bytes += packed_weight_bytes(exe.program.dtype, use.k, use.n);
     }
     return bytes;

@@ -46,7 +46,11 @@ class Binder {
       packed.version = array.version;
       packed.panels = prepared_.packed->find(w, array.version);
       const bool serves = inference && array.version >= 0 && is_used(use, sweep_.counts);
-      if (packed.panels || !(serves || worth_packing(use, sweep_.counts))) continue;
+      if (packed.panels) continue;
+      if (!serves && !worth_packing(use, exe_.program, sweep_.counts, sweep_.schedule,
+                                    bound_.workspace.chunks)) {
+        continue;
+      }
       const int64_t bytes = packed_weight_bytes(exe_.program.dtype, use.k, use.n);
       packed.panels = prepared_.packed->take(w, bytes);
       packed.weight = array.data;
@@ -74,10 +78,10 @@ class Binder {
       const size_t first = code.operands.size();
       bind_call(s, call);
       if (call.weight < 0) continue;
+      bound_.splittable[static_cast<size_t>(i)] = true;
       const auto& panels = bound_.weights[static_cast<size_t>(call.weight)].panels;
       if (!panels) continue;
       code.operands[first + static_cast<size_t>(call.weight_operand)].packed = panels->data();
-      bound_.splittable[static_cast<size_t>(i)] = true;
     }
     range.end = static_cast<int>(code.patches.size());
     bound_.patches.push_back(range);

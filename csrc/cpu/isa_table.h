@@ -56,6 +56,7 @@ struct PackedProduct {
   const T* b = nullptr;
   int64_t b_row = 0, b_column = 0;
   int64_t panel_begin = 0, panel_end = 0;
+  int64_t panel_step = 0, panel_row = 0;  // from panel to panel, and from row to row of one
   T* c = nullptr;
   int64_t c_row = 0, c_columns = 0;
   bool accumulate = false;

@@ -9,11 +9,22 @@
 namespace cavs {
 namespace {
 
-// Measured: packing a weight costs about as much as multiplying six rows with it. A transposed one
-// is packed for each product that has no panels (packing_product). Where sums are short, writing
-// them is all the work (product_of_short_sums).
-constexpr int64_t kFewestRows = 8, kFewestRowsTransposed = 2;
+// Where sums are short, writing them is all the work (product_of_short_sums).
 constexpr int64_t kShortestSum = 16;
+
+// How much longer a call takes that has no panels, in units of the time to pack the weight:
+// measured for weights of 7,500 to 2,560,000 elements. To read a large weight takes most of a
+// call's time, whatever its layout.
+double excess_of_call(const WeightUse& use, int64_t rows) {
+  constexpr int64_t large = 1 << 20;
+  const bool in_memory = use.k * use.n >= large;
+  if (use.transposed) {
+    if (rows < 16) return in_memory ? 0.36 : 0.95;
+    return in_memory ? 0.08 : 0.32;
+  }
+  if (rows < 4) return 0.13;
+  return in_memory ? 0.27 : 0.35;
+}
 
 bool is_weight(const Program& program, int id) { return program.values[id].role == Role::kParam; }
 
@@ -54,7 +65,7 @@ WeightUses find_weights(const Program& program) {
       };
       auto known = std::find_if(found.uses.begin(), found.uses.end(), same);
       if (known == found.uses.end()) known = found.uses.insert(known, use);
-      known->spaces.push_back(instruction.space);
+      known->products.push_back({static_cast<int>(found.of.size()) - 1, instruction.space});
       found.of.back().back() = static_cast<int>(known - found.uses.begin());
     }
   }
@@ -62,14 +73,25 @@ WeightUses find_weights(const Program& program) {
 }
 
 bool is_used(const WeightUse& use, const RowCounts& counts) {
-  return std::any_of(use.spaces.begin(), use.spaces.end(),
-                     [&](const Space& space) { return counts.used(space) > 0; });
+  return std::any_of(
+      use.products.begin(), use.products.end(),
+      [&](const WeightUse::Product& product) { return counts.used(product.space) > 0; });
 }
 
-bool worth_packing(const WeightUse& use, const RowCounts& counts) {
-  int64_t rows = 0;
-  for (const Space& space : use.spaces) rows += counts.used(space);
-  return rows >= (use.transposed ? kFewestRowsTransposed : kFewestRows);
+bool worth_packing(const WeightUse& use, const Program& program, const RowCounts& counts,
+                   const Schedule& schedule, const std::vector<const ChunkPlan*>& chunks) {
+  double excess = 0;
+  for (const WeightUse::Product& product : use.products) {
+    const int64_t rows = counts.used(product.space);
+    if (rows == 0) continue;
+    const auto segment = static_cast<size_t>(product.segment);
+    const bool levels = by_levels(program.segments[segment].kind);
+    const int64_t chunk = chunks[segment]->rows;
+    const int64_t calls =
+        std::max((rows + chunk - 1) / chunk, levels ? std::min(rows, schedule.num_batches()) : 1);
+    excess += static_cast<double>(calls) * excess_of_call(use, rows / calls);
+  }
+  return excess >= 1;
 }
 
 WeightStore::WeightStore(size_t count) : entries_(count), spares_(std::make_shared<Spares>()) {

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <vector>
 
+#include "cpu/chunks.h"
 #include "memory/allocator.h"
 #include "program/program.h"
 #include "runtime/row_counts.h"
@@ -18,7 +19,11 @@ struct WeightUse {
   int value = -1;
   bool transposed = false;  // it stands as (n, k)
   int64_t k = 0, n = 0;
-  std::vector<Space> spaces;  // of the instructions that multiply with it
+  struct Product {
+    int segment = 0;
+    Space space;
+  };
+  std::vector<Product> products;  // the instructions that multiply with it
 };
 
 struct WeightUses {
@@ -31,9 +36,11 @@ int weight_operand(const Program& program, const Instruction& instruction);
 
 WeightUses find_weights(const Program& program);
 
-// Whether so many rows are multiplied with the weight that packing it saves time. Products without
-// panels give the same bits (PackedProduct), so only time matters.
-bool worth_packing(const WeightUse& use, const RowCounts& counts);
+// Whether the weight is multiplied with so many rows, in so many calls, that packing it saves time.
+// `chunks`: by segment. Products without panels give the same bits (PackedProduct), so only time
+// matters.
+bool worth_packing(const WeightUse& use, const Program& program, const RowCounts& counts,
+                   const Schedule& schedule, const std::vector<const ChunkPlan*>& chunks);
 
 // Whether any rows are: types of a function may have none in a batch.
 bool is_used(const WeightUse& use, const RowCounts& counts);

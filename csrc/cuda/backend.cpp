@@ -55,7 +55,10 @@ class CudaBackend final : public Backend {
                                              int) const override {
     return std::make_unique<CudaWorkspace>(exe, counts, schedule, staged);
   }
-  int64_t bytes_kept(const Executable&, const RowCounts&) const override { return 0; }
+  int64_t bytes_kept(const Executable&, bool, const RowCounts&, const Schedule&,
+                     const Workspace&) const override {
+    return 0;
+  }
 
   void run(const Sweep& sweep) override {
     const CurrentGpu current(open_.ordinal);

@@ -117,8 +117,10 @@ class Backend {
                                                      const RowCounts& counts,
                                                      const Schedule& schedule, const Staged& staged,
                                                      int threads) const = 0;
-  // Bytes that a run leaves beside the arena, for later runs.
-  virtual int64_t bytes_kept(const Executable& exe, const RowCounts& counts) const = 0;
+  // Bytes that a run leaves beside the arena, for later runs; in inference, where parameters are
+  // known not to change.
+  virtual int64_t bytes_kept(const Executable& exe, bool keep, const RowCounts& counts,
+                             const Schedule& schedule, const Workspace& workspace) const = 0;
 
   // Runs all segments, or puts them on the device's stream: then results may be read after
   // synchronize(), or by later work on that stream. Arrays in memory of the host that the sweep

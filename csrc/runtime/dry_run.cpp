@@ -11,7 +11,7 @@
 namespace cavs {
 namespace {
 
-SweepMemory memory_of(const Executable& exe, const Layout& layout, const SweepPlan& plan,
+SweepMemory memory_of(const Executable& exe, bool keep, const Layout& layout, const SweepPlan& plan,
                       const RowCounts& counts, const Schedule& schedule) {
   SweepMemory memory;
   memory.backward = exe.program.backward;
@@ -19,7 +19,7 @@ SweepMemory memory_of(const Executable& exe, const Layout& layout, const SweepPl
   memory.tables = unique_section_bytes((exe.forward ? *exe.forward : exe).program, counts) +
                   parent_lists_bytes(exe, counts, schedule);
   memory.threads = plan.total - plan.workspace_offset;
-  memory.packed = exe.backend->bytes_kept(exe, counts);
+  memory.packed = exe.backend->bytes_kept(exe, keep, counts, schedule, *plan.workspace);
   for (size_t id = 0; id < plan.lifetimes.size(); ++id) {
     const RowPlace& place = layout.places[id];
     const auto holder = static_cast<size_t>(place.holder);
@@ -57,7 +57,8 @@ std::vector<SweepMemory> plan_sweeps(const Executable& exe, const Executable* ba
                "', got ", unique_rows[u], "; count the ids of the batch");
   }
   const SweepPlan plan = plan_forward(exe, keep, counts, schedule, num_threads);
-  std::vector<SweepMemory> sweeps = {memory_of(exe, exe.layout(keep), plan, counts, schedule)};
+  std::vector<SweepMemory> sweeps = {
+      memory_of(exe, keep, exe.layout(keep), plan, counts, schedule)};
   if (backward == nullptr || !keep) return sweeps;
   CAVS_CHECK(backward->forward.get() == &exe, ErrorKind::kValue,
              "[runtime] expected the backward program of this program, got another; pass the "
@@ -66,7 +67,7 @@ std::vector<SweepMemory> plan_sweeps(const Executable& exe, const Executable* ba
   const RowCounts own = counts.of_program(backward->program);
   const SweepPlan second = plan_backward(*backward, retain, plan, own, schedule, num_threads);
   const Layout& layout = backward->backward_layout(retain);
-  sweeps.push_back(memory_of(*backward, layout, second, own, schedule));
+  sweeps.push_back(memory_of(*backward, keep, layout, second, own, schedule));
   return sweeps;
 }
 

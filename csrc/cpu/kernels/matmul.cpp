@@ -51,8 +51,8 @@ int64_t count_panels(DType dtype, int64_t n) {
   return (n + columns - 1) / columns;
 }
 
-// C = A B for the call's rows, which all share B. Where B stands in panels, the call's thread
-// computes its part of the columns. A row of A or C holds m lines.
+// C = A B for the call's rows, which all share B. The call's thread computes its part of the
+// columns. A row of A or C holds m lines.
 template <class T>
 void product_with_shared(const KernelCall& call, int input, const Operand& shared, bool transposed,
                          int64_t m, int64_t k, int64_t n) {
@@ -70,9 +70,8 @@ void product_with_shared(const KernelCall& call, int input, const Operand& share
   p.b_row = transposed ? 1 : n;
   p.b_column = transposed ? k : 1;
   const int64_t panels = count_panels(dtype, n);
-  const bool split = shared.packed != nullptr;
-  p.panel_begin = split ? panels * call.thread / call.num_threads : 0;
-  p.panel_end = split ? panels * (call.thread + 1) / call.num_threads : panels;
+  p.panel_begin = panels * call.thread / call.num_threads;
+  p.panel_end = panels * (call.thread + 1) / call.num_threads;
   p.c = c.row<T>(call.row_begin);
   p.c_row = c.ld;
   p.c_columns = c.padded ? c.ld : n;
@@ -91,7 +90,7 @@ void product_with_shared(const KernelCall& call, int input, const Operand& share
     p.c = c.row<T>(r);
     if (p.a != nullptr) {
       packed_product(p);
-    } else if (call.thread == 0 || !split) {
+    } else if (call.thread == 0) {
       std::fill_n(p.c, m * n, T(0));
     }
   }
@@ -232,10 +231,9 @@ void pack_weight(DType dtype, bool transposed, int64_t k, int64_t n, const void*
 
 void product_columns(DType dtype, const KernelCall& call, int64_t* begin, int64_t* end) {
   const int64_t n = product_of(call).n;
-  const bool packed = call.in[1].packed != nullptr;
   const int64_t panels = count_panels(dtype, n), columns = panel_columns(dtype);
-  *begin = packed ? std::min(n, panels * call.thread / call.num_threads * columns) : 0;
-  *end = packed ? std::min(n, panels * (call.thread + 1) / call.num_threads * columns) : n;
+  *begin = std::min(n, panels * call.thread / call.num_threads * columns);
+  *end = std::min(n, panels * (call.thread + 1) / call.num_threads * columns);
 }
 
 const KernelEntry kMatmulKernels[2] = {

@@ -25,8 +25,11 @@ constexpr int64_t kPanelColumns = kTileVectors * kLanes<T>;
 constexpr int64_t kPassRows = 512;
 constexpr int64_t kBlockBytes = 96 * 1024;  // of A
 
+// Measured: so many rows of B, at the most so long, stay in the L2 cache while they are read in
+// place, and are found there: the steps from one to the next leave the caches' lines and pages
+// free.
 template <class T>
-void packed_product(const PackedProduct<T>& p);
+constexpr int64_t kShortRow = 2048 / static_cast<int64_t>(sizeof(T));
 
 template <class T>
 CAVS_INLINE void transpose_4x4(const T* source, int64_t row, T* target, int64_t column) {
@@ -110,12 +113,12 @@ void packed_tile(const PackedProduct<T>& p, int64_t row, int64_t panel, int64_t 
   static_assert(Panels == 1 || Vectors == kTileVectors);
   Vec<T> sums[Rows][Panels * Vectors] = {};
   const T* a = p.a + row * p.a_row;
-  const T* b = p.panels + panel * width * p.k;
-  const int64_t step = width * p.k;
+  const T* b = p.panels + panel * p.panel_step;
   for (int64_t k = first; k < last; ++k) {
     Vec<T> line[Panels * Vectors];
     for (int j = 0; j < Panels * Vectors; ++j) {
-      line[j] = load_vector(b + j / kTileVectors * step + k * width + j % kTileVectors * kLanes<T>);
+      line[j] = load_vector(b + j / kTileVectors * p.panel_step + k * p.panel_row +
+                            j % kTileVectors * kLanes<T>);
     }
     for (int i = 0; i < Rows; ++i) {
       const Vec<T> element = splat(a[i * p.a_row + k]);
@@ -232,6 +235,18 @@ void product_of_short_sums(const PackedProduct<T>& p) {
   }
 }
 
+template <class T>
+void product_with_panels(const PackedProduct<T>& p) {
+  for (int64_t first = 0; first == 0 || first < p.k; first += kPassRows) {  // once for k = 0 too
+    const int64_t last = least(first + kPassRows, p.k);
+    if (p.m < kTileRows) {
+      packed_rows<kTileRows - 1>(p, p.m, 0, first, last);
+    } else {
+      packed_tiles(p, first, last);
+    }
+  }
+}
+
 // Each part of a panel is packed when its turn comes, and stays in the cache until it is used.
 template <class T>
 void packing_product(const PackedProduct<T>& p) {
@@ -244,6 +259,7 @@ void packing_product(const PackedProduct<T>& p) {
     part.c = p.c + column;
     part.c_columns = p.c_columns - column;
     part.panels = panel;
+    part.panel_row = width;
     part.panel_begin = 0;
     part.panel_end = 1;
     for (int64_t first = 0; first == 0 || first < p.k; first += kPassRows) {
@@ -253,7 +269,112 @@ void packing_product(const PackedProduct<T>& p) {
       pack_weight(WeightPanels<T>{least(width, part.n), part.k,
                                   p.b + first * p.b_row + column * p.b_column, p.b_row, p.b_column,
                                   panel, 0, 1});
-      packed_product(part);
+      product_with_panels(part);
+    }
+  }
+}
+
+// B's rows are short: its columns are read in place, as panels that stand side by side. The last
+// ones, which are no whole panel, are packed.
+template <class T>
+void product_of_short_rows(const PackedProduct<T>& p) {
+  PackedProduct<T> whole = p, rest = p;
+  whole.panel_end = rest.panel_begin =
+      greatest(p.panel_begin, least(p.panel_end, p.n / kPanelColumns<T>));
+  whole.panels = p.b;
+  whole.panel_step = kPanelColumns<T>;
+  whole.panel_row = p.b_row;
+  product_with_panels(whole);
+  packing_product(rest);
+}
+
+// Adds, or puts, a tile of sums, line by line of B, to the columns of C, row by row.
+template <int Lines, int Vectors, class T>
+CAVS_INLINE void store_lines(const Vec<T> (&sums)[Lines][Vectors], int64_t rows, bool add, T* c,
+                             int64_t c_row) {
+  constexpr int64_t width = Vectors * kLanes<T>, length = (Lines + 3) / 4 * 4;
+  if constexpr (width % 4 != 0) {
+    for (int64_t row = 0; row < rows; ++row) {
+      for (int i = 0; i < Lines; ++i) {
+        put(c + row * c_row + i, sums[i][row / kLanes<T>][row % kLanes<T>], add);
+      }
+    }
+    return;
+  }
+  alignas(64) T lines[length * width], turned[width * length];
+  for (int i = 0; i < Lines; ++i) {
+    for (int j = 0; j < Vectors; ++j) {
+      store_vector<T>(lines + i * width + j * kLanes<T>, sums[i][j]);
+    }
+  }
+  for (int64_t i = Lines * width; i < length * width; ++i) lines[i] = 0;
+  for (int64_t i = 0; i < length; i += 4) {
+    for (int64_t j = 0; j < width; j += 4) {
+      transpose_4x4(lines + i * width + j, width, turned + j * length + i, length);
+    }
+  }
+  for (int64_t row = 0; row < rows; ++row) {
+    const T* from = turned + row * length;
+    T* to = c + row * c_row;
+    for (int i = 0; i < Lines; ++i) to[i] = add ? to[i] + from[i] : from[i];
+  }
+}
+
+// Multiplies `Lines` lines of B, from `b` on, with rows of A that stand in a panel, (k, width).
+template <int Lines, int Vectors, class T>
+void lines_tile(const PackedProduct<T>& p, const T* b, const T* panel, int64_t rows, T* c) {
+  constexpr int64_t width = kPanelColumns<T>, element = 64 / sizeof(T);
+  Vec<T> sums[Lines][Vectors] = {};
+  const T* next = b + Lines * p.b_column;
+  for (int64_t k = 0; k < p.k; ++k) {
+    // The next tile's lines stand behind these. Each is as long, and so is the loop.
+    if (k % element < Lines)
+      __builtin_prefetch(next + k % element * p.b_column + k / element * element);
+    Vec<T> line[Vectors];
+    for (int j = 0; j < Vectors; ++j) line[j] = load_vector(panel + k * width + j * kLanes<T>);
+    for (int i = 0; i < Lines; ++i) {
+      const Vec<T> value = splat(b[i * p.b_column + k]);
+      for (int j = 0; j < Vectors; ++j) sums[i][j] += value * line[j];
+    }
+  }
+  store_lines<Lines, Vectors>(sums, rows, p.accumulate, c, p.c_row);
+}
+
+template <int Lines, int Vectors, class T>
+CAVS_INLINE void tile_of_lines(const PackedProduct<T>& p, int64_t count, const T* b, const T* panel,
+                               int64_t rows, T* c) {
+  if constexpr (Lines > 0) {
+    if (count == Lines) return lines_tile<Lines, Vectors>(p, b, panel, rows, c);
+    tile_of_lines<Lines - 1, Vectors>(p, count, b, panel, rows, c);
+  }
+}
+
+// B's columns stand contiguously along k: they are read in place, as rows of the product
+// C^T = B^T A^T, and rows of A are packed in their stead. The terms of each sum and their order are
+// those of a product with panels.
+template <class T>
+void product_of_lines(const PackedProduct<T>& p) {
+  constexpr int64_t width = kPanelColumns<T>;
+  alignas(64) T panel[kPassRows * width];
+  const int64_t begin = p.panel_begin * width, end = least(p.n, p.panel_end * width);
+  for (int64_t row = 0; row < p.m; row += width) {
+    const int64_t rows = least(width, p.m - row);
+    if (rows < width) fill_row(panel, T(0), width * least(kPassRows, p.k));
+    PackedProduct<T> part = p;
+    for (int64_t first = 0; first == 0 || first < p.k; first += kPassRows) {
+      part.k = least(kPassRows, p.k - first);
+      part.accumulate = p.accumulate || first > 0;
+      pack_transposed(p.a + row * p.a_row + first, p.a_row, part.k, rows, panel, width);
+      for (int64_t column = begin; column < end; column += kTileRows) {
+        const int64_t count = least(kTileRows, end - column);
+        const T* b = p.b + first + column * p.b_column;
+        T* c = p.c + row * p.c_row + column;
+        if (rows > kLanes<T>) {
+          tile_of_lines<kTileRows, kTileVectors>(part, count, b, panel, rows, c);
+        } else {
+          tile_of_lines<kTileRows, 1>(part, count, b, panel, rows, c);
+        }
+      }
     }
   }
 }
@@ -262,20 +383,18 @@ template <class T>
 void packed_product(const PackedProduct<T>& p) {
   if (p.panels == nullptr) {
     // Measured: to read B for each of so few rows is as fast as to pack it.
-    constexpr int64_t few = 12, very_few = 3, fits_cache = 256 * 1024, short_sum = 16;
+    constexpr int64_t few = 11, very_few = 3, fits_cache = 256 * 1024, short_sum = 16;
     if (p.n < kLanes<T>) return packing_product(p);
     if (p.k < short_sum && p.k > 0) return product_of_short_sums(p);
-    const int64_t most = p.k * p.n <= fits_cache ? few - 1 : very_few;
-    return p.b_column == 1 && p.m <= most ? product_in_place(p) : packing_product(p);
+    if (p.b_column != 1) return product_of_lines(p);
+    const bool short_rows = p.b_row <= kShortRow<T>, small = p.k * p.n <= fits_cache;
+    if (p.m <= (small && !short_rows ? few : very_few)) return product_in_place(p);
+    return short_rows ? product_of_short_rows(p) : packing_product(p);
   }
-  for (int64_t first = 0; first == 0 || first < p.k; first += kPassRows) {  // once for k = 0 too
-    const int64_t last = least(first + kPassRows, p.k);
-    if (p.m < kTileRows) {
-      packed_rows<kTileRows - 1>(p, p.m, 0, first, last);
-    } else {
-      packed_tiles(p, first, last);
-    }
-  }
+  PackedProduct<T> q = p;
+  q.panel_step = p.k * kPanelColumns<T>;
+  q.panel_row = kPanelColumns<T>;
+  product_with_panels(q);
 }
 
 }  // namespace
