@@ -32,7 +32,6 @@ class InputChecker:
 
     Attributes:
         children_read: how many children a vertex may have; None: any number.
-        count: how many inputs there are.
     """
 
     def __init__(
@@ -55,7 +54,6 @@ class InputChecker:
         self._policy = policy
         self._specs = trace.inputs
         self.ids = frozenset(name for name, spec in trace.inputs.items() if spec.dtype == "int32")
-        self.count = len(trace.inputs)
         self._number = {name: i for i, name in enumerate(trace.inputs)}
         self._trace = trace
         self._bounds = _id_bounds(trace.function.roots())

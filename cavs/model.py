@@ -265,7 +265,7 @@ class Model(Inspectable):
     ) -> Tensor:
         """A training step, to the same bits as::
 
-            value = model(graphs, **inputs)[loss].sum() * scale
+            value = model(graphs, outputs=[loss], **inputs)[loss].sum() * scale
             optimizer.zero_grad()
             value.backward()
             if clip_norm:
@@ -300,17 +300,16 @@ class Model(Inspectable):
             self._checker.refuse_unnamed(unnamed)
         options = StepOptions(optimizer, loss, scale, clip_norm)
         options = options.check(self._compiler.function.pushes)
-        if len(inputs) < self._checker.count:  # those of other outputs may be missing
-            asked = self._asked(loss)
-            if asked is not self:
-                return asked.step(
-                    graphs,
-                    optimizer,
-                    loss=loss,
-                    scale=scale,
-                    clip_norm=clip_norm,
-                    **self._checker.needed(inputs, asked._checker),
-                )
+        asked = self._asked(loss)
+        if asked is not self:
+            return asked.step(
+                graphs,
+                optimizer,
+                loss=loss,
+                scale=scale,
+                clip_norm=clip_norm,
+                **self._checker.needed(inputs, asked._checker),
+            )
         prepared = self._prepare(graphs, inputs)
         if not prepared.learns:
             raise CavsRuntimeError(

@@ -107,8 +107,9 @@ def asked_outputs(outputs: Any, pushes: Mapping[str, Any]) -> tuple[str, ...] | 
     """
     if outputs is None:
         return None
-    asked = [outputs] if isinstance(outputs, str) else outputs
-    names = items("call", "outputs", asked, str, "names of outputs")
+    names = [outputs]
+    if not isinstance(outputs, str):
+        names = items("call", "outputs", outputs, str, "names of outputs")
     if not names or not pushes.keys() >= set(names):
         raise InputError(
             f"[call] expected outputs among {list(pushes)}, one or more, got {shown(names)}; "

@@ -15,6 +15,7 @@ import numpy as np
 
 from cavs._arguments import is_among, number, shown
 from cavs._native import core
+from cavs.core.compiler import Compiler
 from cavs.core.ir import Name
 from cavs.core.program import Program
 from cavs.errors import InputError, NonFiniteError, ShapeError
@@ -123,7 +124,7 @@ class NativeSteps:
 
     def __init__(self, executor: NativeExecutor) -> None:
         self._executor = executor
-        self._plans: dict[tuple[str, bool, tuple[bool, ...]], _Plan] = {}
+        self._plans: dict[tuple[Compiler, str, tuple[bool, ...]], _Plan] = {}
         self._outcomes: deque[Any] = deque()  # of steps that the device may still work at
 
     def run(
@@ -152,7 +153,7 @@ class NativeSteps:
         """
         self._check_earlier()
         optimizer = options.optimizer
-        plan = self._plan(options.loss, training)
+        plan = self._plan(graphs, options.loss, training)
         try:
             groups = _groups(plan, optimizer)
         except (KeyError, TypeError):  # of an option that a user set
@@ -229,18 +230,16 @@ class NativeSteps:
             check_loss(outcome.loss, _EARLIER)
             check_norm(outcome.norm, _EARLIER)
 
-    def _plan(self, loss: str, training: bool) -> _Plan:
-        key = (loss, training, self._executor.compiler.learning())
+    def _plan(self, graphs: GraphBatch, loss: str, training: bool) -> _Plan:
+        compiler = self._executor.of_training(self._executor.compiler, graphs, training)
+        key = (compiler, loss, compiler.learning())
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans[key] = self._make_plan(loss, training)
+            plan = self._plans[key] = self._make_plan(compiler, loss)
         return plan
 
-    def _make_plan(self, loss: str, training: bool) -> _Plan:
-        executor, compiler = self._executor, self._executor.compiler
-        if len(compiler.function.pushes) > 1:  # no other output is computed
-            compiler = compiler.only([loss])
-        compiler = compiler.in_mode(training)
+    def _make_plan(self, compiler: Compiler, loss: str) -> _Plan:
+        executor = self._executor
         forward = compiler.training(())
         backward = compiler.backward([loss], ())
         results = backward.results

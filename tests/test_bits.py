@@ -11,7 +11,7 @@ import pytest
 import vertex_functions
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_runs import draw_inputs
+from model_runs import compiled, draw_inputs
 from strategies import batches, input_graphs
 
 import cavs
@@ -179,6 +179,46 @@ def test_every_function_gives_the_same_bits_after_other_calls(name: str) -> None
             model.set_random_state({"seed": 1, "step": number})
         with cavs.no_grad():
             assert bits(used(calls[number], **inputs)) == bits(new(calls[number], **inputs))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", sorted(vertex_functions.FUNCTIONS))
+def test_few_leaves_have_the_bits_of_many(name: str, dtype: str) -> None:
+    """In training, where few leaves are not told apart from other vertices."""
+    model = compiled(name, dtype).eval()
+    chain = cavs.InputGraph([[i - 1] if i else [] for i in range(20)])
+    alone, many = cavs.batch([chain], keys=[3]), cavs.batch([chain] * 40, keys=[3] * 40)
+    depth = [graphs.schedule("depth") for graphs in (alone, many)]
+    assert [schedule.has_few_leaves for schedule in depth] == [True, False]
+    inputs = draw_inputs(model, alone)
+    found = []
+    for graphs, copies in ((alone, 1), (many, 40)):
+        given = {key: np.concatenate([x] * copies) for key, x in inputs.items()}
+        model.set_random_state({"seed": 1, "step": 0})
+        outputs = model(graphs, **given)
+        found.append({key: y.data[: len(y.data) // copies] for key, y in outputs.items()})
+    for key, values in found[0].items():
+        assert (values + 0.0).tobytes() == (found[1][key] + 0.0).tobytes(), key  # -0 is 0
+
+
+def test_leaves_stay_apart_where_their_values_may_be_rounded_otherwise() -> None:
+    def programs(constant: float) -> list[Any]:
+        class Shifted(cavs.VertexFunction):
+            def __init__(self) -> None:
+                self.u = nn.Linear(4, 4, bias=False)
+
+            def forward(self, v: cavs.Vertex) -> None:
+                h = ops.exp(v.gather(h=4).h.sum() + constant) * v.pull("x", 4)
+                v.scatter(h=self.u(h))
+                v.push(y=h)
+
+        compiler = cavs.compile(Shifted())._compiler
+        return [compiler, compiler.with_few_leaves()]
+
+    same, other = programs(0.25)
+    assert other is same  # exp(0.25) is worked out when the function is compiled
+    same, other = programs(0.0)
+    assert other is not same
 
 
 @settings(max_examples=25)

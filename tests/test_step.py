@@ -14,7 +14,7 @@ from strategies import batches
 from trained_functions import GRAPHS, OPTIMIZERS, Trained
 
 import cavs
-from cavs import optim
+from cavs import nn, ops, optim
 from cavs.errors import CavsRuntimeError
 
 
@@ -87,6 +87,27 @@ def test_a_step_over_any_graphs_gives_the_same_bits(
 ) -> None:
     one, other = (Trained("ChildSumTreeLSTM", "float32", OPTIMIZERS[kind]) for _ in range(2))
     assert_same_steps(one, other, graphs, losses_of("ChildSumTreeLSTM")[0], 0.5, clip_norm)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_what_the_loss_does_not_need_is_not_computed() -> None:
+    class Both(cavs.VertexFunction):
+        def __init__(self) -> None:
+            self.w, self.other = nn.Linear(3, 2), nn.Linear(3, 2)
+
+        def forward(self, v: cavs.Vertex) -> None:
+            x = v.pull("x", 3)
+            v.push(loss=ops.sum(self.w(x)), other=self.other(x))
+
+    function = Both()
+    model = cavs.compile(function)
+    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.5)
+    before = function.other.weight.data.copy()
+    graphs = cavs.batch([cavs.InputGraph([[], [0]])])
+    model.step(graphs, optimizer, x=np.ones((2, 3), np.float32))
+    assert function.w.weight.grad is not None
+    assert function.other.weight.grad is None
+    np.testing.assert_array_equal(function.other.weight.data, before)
 
 
 @pytest.mark.usefixtures("at_once")

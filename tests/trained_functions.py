@@ -54,7 +54,7 @@ class Trained:
     def separately(
         self, graphs: Any, inputs: Any, loss: str, scale: float, clip_norm: float
     ) -> cavs.Tensor:
-        value = self.model(graphs, **inputs)[loss].sum() * scale
+        value = self.model(graphs, outputs=[loss], **inputs)[loss].sum() * scale
         self.optimizer.zero_grad()
         value.backward()
         if clip_norm:

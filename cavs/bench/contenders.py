@@ -239,6 +239,9 @@ class Contender:
                 self._subject.models, batches, self._subject.cotangents, strict=True
             ):
                 compiler = model._compiler.in_mode(training)
+                if training:
+                    executor = model._native_executor("bench")
+                    compiler = executor.of_training(model._compiler, batch, training)
                 done += program_flops(compiler, ends if training else None, batch, inputs)
                 least += minimal_flops(compiler, training, batch, inputs)
             total += self.units(number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from functools import wraps
 from operator import attrgetter
@@ -48,6 +48,10 @@ _Learning = tuple[bool, ...]
 # the user, and the other work of making a new compiler need no lock.
 _lock = new_lock()
 _OF_WHOLE_BATCHES = ("specialize_leaves", "unique_pulls", "remember_pulls")
+_FEW_LEAVES = {
+    "specialize_leaves": "few vertices of the batch are leaves: run apart in training, they would "
+    "read all weights once more"
+}
 _requires_grad = attrgetter("requires_grad")  # read of each parameter at each call, without Python
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -91,6 +95,7 @@ class Compiler:
             self.params: list[Any] = _used_parameters(function, traced.function)
             self.param_names = {p: name for name, p in function.named_parameters()}
             self._evaluation: Compiler | None = None
+            self._reasons: Mapping[str, str] = {}  # of passes that are off, if not by the user
             self._begin(traced)
 
     def _begin(self, traced: Trace, notes: Notes | None = None) -> None:
@@ -105,6 +110,7 @@ class Compiler:
         self._gradients: dict[tuple[_Names, _Names, _Learning], Gradient] = {}
         self._inference: Lowered | None = None
         self._growing: Compiler | None = None
+        self._together: Compiler | None = None
         self._remembering: tuple[Program, list[tuple[Remembered, Program]]] | None = None
         self._forwards: dict[tuple[_Names, _Learning], Lowered] = {}
         self._backwards: dict[tuple[_Names, _Names, _Learning], Program] = {}
@@ -120,7 +126,7 @@ class Compiler:
         with _lock, apart_from_traces():
             made, of_function = copy(self), Notes()
             made._begin(self.trace, of_function)
-            say_switches(made._context)
+            say_switches(made._context, self._reasons)
             found = {}
             for mode in ("inference", "training"):
                 notes = made._context.notes = of_function.copy()
@@ -165,12 +171,30 @@ class Compiler:
         if not set(_OF_WHOLE_BATCHES).intersection(self.passes):
             return self
         if self._growing is None:
-            made = copy(self)
-            made.passes = tuple(name for name in self.passes if name not in _OF_WHOLE_BATCHES)
-            made._evaluation = None
-            made._begin(self.trace)
-            self._growing = made
+            self._growing = self._without(_OF_WHOLE_BATCHES)
         return self._growing
+
+    def with_few_leaves(self) -> Compiler:
+        """The same function, in this mode, for training over batches with few leaves, which are not
+        told apart if the bits of their values stay."""
+        if "specialize_leaves" not in self.passes or self._context.leaves_round:
+            return self
+        return self._together or self._telling_no_leaves()
+
+    @_one_at_a_time
+    def _telling_no_leaves(self) -> Compiler:
+        if self._together is None:
+            made = self._without(_FEW_LEAVES)
+            made._reasons = _FEW_LEAVES
+            self._together = made
+        return self._together
+
+    def _without(self, passes: Collection[str]) -> Compiler:
+        made = copy(self)
+        made.passes = tuple(name for name in self.passes if name not in passes)
+        made._evaluation = None
+        made._begin(self.trace)
+        return made
 
     def _masks(self, roots: Iterable[Node], notes: Notes | None = None) -> dict[Node, Node]:
         """Maps a product that may leave out rows to its mask."""

@@ -80,6 +80,14 @@ class NativeExecutor:
         types = self.compiler.types if program is None else program.types
         return graphs.schedule(self.policy, None if types is None else types.numbers())
 
+    def of_training(self, compiler: Compiler, graphs: GraphBatch, training: bool) -> Compiler:
+        """The compiler of calls over a batch that a backward call may follow, in a mode;
+        `compiler`: the function's, or that of some of its outputs."""
+        compiler = compiler.in_mode(training)
+        if compiler.types is None and self.schedule(graphs).has_few_leaves:
+            return compiler.with_few_leaves()
+        return compiler
+
     def _looked_at(self, program: Program) -> list[Name]:
         """The states in which runs look for NaN: those that F scatters, or all states of the
         program if a pass replaced any of them."""
@@ -108,7 +116,7 @@ class NativeExecutor:
                 program, graphs, known, random, weights, keep=False, check_states=check_states
             )
             return outputs, None
-        compiler = self.compiler.in_mode(random.training)
+        compiler = self.of_training(self.compiler, graphs, random.training)
         program = compiler.training(wanted)
         outputs, native = self._run(
             program, graphs, inputs, random, weights, keep=True, check_states=check_states
@@ -225,7 +233,8 @@ class NativeExecutor:
             program, known = self._inference(graphs, inputs, random, weights)
             _, native = self._run(program, graphs, known, random, weights, keep=False, profile=True)
             return {"forward": program}, native
-        compiler, wanted = self.compiler.in_mode(random.training), frozenset[Name]()
+        compiler = self.of_training(self.compiler, graphs, random.training)
+        wanted = frozenset[Name]()
         program = compiler.training(wanted)
         _, native = self._run(program, graphs, inputs, random, weights, keep=True, profile=True)
         NativeRun(self, compiler, native, program, wanted).backward(cotangents)

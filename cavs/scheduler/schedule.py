@@ -46,6 +46,7 @@ class Schedule(Protocol):
     num_steps: int  # of batches that do not wait for each other
     batches: list[tuple[int, int, int]]  # (type, first row, last row + 1), in order
     type_rows: list[tuple[int, int, int]]  # (first row, first inner row, last row + 1) by type
+    has_few_leaves: bool  # fewer than 32, and an eighth of the vertices at most; without types
     max_arity: int  # the greatest number of children of a vertex
     num_slots: int  # 1 + the greatest slot of a child: max_arity, or more where lists have holes
     level_ptr: IntArray  # [num_levels + 1] first vertex row of each level

@@ -16,6 +16,7 @@ from cavs.core.vertex import VertexFunction
 from cavs.core.vertex_program import VertexProgram
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.execution.executor import RandomState, Weights
+from cavs.execution.native import NativeExecutor
 from cavs.model import Model
 from cavs.scheduler import GraphBatch, InputGraph, Policy
 from cavs.torch import _device
@@ -166,7 +167,11 @@ class Layer(SharedModule):
         )
         if not learning:
             return tensors_of(compute(call, weights)[0], place)
-        found = self._outputs(model._compiler, wanted, (self.training, *flags))
+        executor = model._executor
+        compiler = model._compiler.in_mode(self.training)
+        if isinstance(executor, NativeExecutor):
+            compiler = executor.of_training(model._compiler, prepared.graphs, self.training)
+        found = self._outputs(compiler, wanted, (self.training, *flags))
         names: list[str] = []
         results = Evaluate.apply(
             Learning(call, weights, list(floats), self._sparse, *found, place),
@@ -177,18 +182,17 @@ class Layer(SharedModule):
         return dict(zip(names, results, strict=True))
 
     def _outputs(
-        self, whole: Compiler, wanted: frozenset[str], flags: tuple[bool, ...]
+        self, compiler: Compiler, wanted: frozenset[str], flags: tuple[bool, ...]
     ) -> _Outputs:
         """The outputs that gradients flow through, and those that backward reads again, for inputs
-        that want gradients, the mode, and the parameters that learn."""
-        found = self._known.get((whole, wanted, flags))
+        that want gradients, and the parameters that learn."""
+        found = self._known.get((compiler, wanted, flags))
         if found is None:
-            compiler = whole.in_mode(self.training)
             program = compiler.training(wanted)
             saved = [program.values[program.root(number)] for number in program.saved]
             read = {value.index for value in saved if value.role is Role.OUTPUT}
             reread = [name for name, number in program.results.pushes if number in read]
-            found = self._known[whole, wanted, flags] = compiler.differentiable(wanted), reread
+            found = self._known[compiler, wanted, flags] = compiler.differentiable(wanted), reread
         return found
 
     def _draw(self) -> RandomState:

@@ -215,6 +215,7 @@ void bind_schedule(py::module_& m) {
       .def_readonly("num_graphs", &Schedule::num_graphs)
       .def_readonly("num_vertices", &Schedule::num_vertices)
       .def_readonly("num_edges", &Schedule::num_edges)
+      .def_property_readonly("has_few_leaves", &Schedule::has_few_leaves)
       .def_property_readonly("max_arity",
                              [](const Schedule& self) { return edges_of(self, 0).max_arity; })
       .def_property_readonly("num_slots",

@@ -83,6 +83,13 @@ struct Schedule {
   std::vector<int32_t> graph,
       local;  // of graphs that grow: see graph_of_vertices, local_of_vertices
 
+  // Whether so few vertices are leaves, as in a few chains, that to run them apart costs more than
+  // it spares: each product of theirs reads a whole weight. Not asked of types.
+  bool has_few_leaves() const {
+    constexpr int64_t few = 32, share = 8;  // measured on language models and taggers
+    return !typed && num_leaves >= 0 && num_leaves < few && num_leaves * share <= num_vertices;
+  }
+
   int64_t num_batches() const { return static_cast<int64_t>(batches.size()); }
   const EdgeRows& all_edges() const { return edges.front(); }
 

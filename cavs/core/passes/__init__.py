@@ -6,7 +6,7 @@ A pass is a function ``(F or gradient, context) -> F or gradient``. The passes o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from cavs.core.autodiff import Gradient
@@ -68,11 +68,12 @@ def run(passes: Sequence[Pass[_IR]], ir: _IR, context: Context) -> _IR:
     return ir
 
 
-def say_switches(context: Context) -> None:
-    """Notes the passes that are off."""
+def say_switches(context: Context, reasons: Mapping[str, str]) -> None:
+    """Notes the passes that are off; `reasons`: of those that are for another reason than the
+    user's."""
     for name in PASSES:
         if context.notes is not None and name not in context.switches:
             by = "passes= leaves it out"
             if name == "specialize_leaves":
                 by += ", or policy='serial', which runs one vertex at a time"
-            context.notes.refuse(name, None, f"is off: {by}")
+            context.notes.refuse(name, None, reasons.get(name, f"is off: {by}"))

@@ -17,12 +17,15 @@ class Context:
         switches: names of the passes that are on.
         leaves_apart: the types whose leaves have a function of their own, once
             ``specialize_leaves`` has run; the type of a function without types has no name.
+        leaves_round: whether what leaves compute apart may be rounded otherwise than with zeros in
+            place of children's states.
         notes: what the passes say of their work; None while nobody asks.
     """
 
     def __init__(self, switches: Iterable[str] = (), notes: Notes | None = None) -> None:
         self.switches = frozenset(switches)
         self.leaves_apart: frozenset[str] = frozenset()
+        self.leaves_round = False
         self.notes = notes
         self._shared: dict[type, Any] = {}
 

@@ -22,6 +22,10 @@ from cavs.core.ops.structure import GATHER, JOIN
 from cavs.core.passes.context import Context
 from cavs.core.remarks import Notes, Stake, called, sources
 
+# Constants that every way to compute them gives, such as tanh(0) and the sigmoid of 0; None: the
+# result is no constant, but one of the operands.
+_EXACT = (None, 0.0, 0.5, 1.0, -math.inf)
+
 
 def _can_specialize(nodes: Sequence[Node]) -> bool:
     """Whether a function of these nodes gathers at all, and reads and gives no values per graph."""
@@ -41,7 +45,7 @@ def specialize_leaves(function: FunctionIR, context: Context) -> FunctionIR:
         context.leaves_apart |= {kind}
         for node in nodes:
             if node.space.kind is not SpaceKind.EDGE:
-                leaf[node] = _leaf(node, leaf, context.notes)
+                leaf[node] = _leaf(node, leaf, context)
             inner[node] = _inner(node, inner)
         if context.notes is not None:
             _say(context.notes, nodes, [leaf[x] for x in results if x in leaf])
@@ -103,17 +107,18 @@ def _inner(node: Node, inner: Mapping[Node, Node]) -> Node:
     return node
 
 
-def _leaf(node: Node, leaf: Mapping[Node, Node], notes: Notes | None) -> Node:
+def _leaf(node: Node, leaf: Mapping[Node, Node], context: Context) -> Node:
     if node.op.without_children is not None:
         return ir.constant(node.op.without_children, node.shape)
     inputs = [leaf[x] for x in node.inputs]
     known = _fold(node, inputs)
     if known is not None:
+        context.leaves_round |= ir.constant_value(known) not in _EXACT
         return known
     if node.space == SpaceKind.NONE:
         return node
-    if notes is not None:
-        _refuse_zeros(notes, node, inputs)
+    if context.notes is not None:
+        _refuse_zeros(context.notes, node, inputs)
     space = _space(node, inputs, SpaceKind.LEAF)
     return Node(node.op, inputs, node.attrs, node.shape, space, node.dtype, node.where)
 

@@ -68,6 +68,7 @@ def plan_call(
     compiler = executor.compiler.in_mode(training)
     if losses is None:
         return _plan(executor, [executor.remembering(compiler)[0]], graphs, ids)
+    compiler = executor.of_training(executor.compiler, graphs, training)
     programs = [compiler.training(wanted), compiler.backward(losses, wanted)]
     return _plan(executor, programs, graphs, ids, retain)
 

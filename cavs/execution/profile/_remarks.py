@@ -41,7 +41,11 @@ class Remarks:
         self._graphs, self._inputs = graphs, inputs
         self._counts: dict[Space | Missing, int] = {SpaceKind.NONE: 1}
         self._compiler = executor.compiler.in_mode(training)
-        self._notes = self._compiler.noted()
+        self._of_training = executor.of_training(executor.compiler, graphs, training)
+        self._notes = {
+            "inference": self._compiler.noted()["inference"],
+            "training": self._of_training.noted()["training"],
+        }
 
     def _count(self, space: Space | Missing) -> int:
         if space not in self._counts:
@@ -81,7 +85,7 @@ class Remarks:
         """What was not done in the mode, and what was."""
         notes = self._notes[mode]
         inference = mode == "inference"
-        forward = self._compiler.remembering()[0] if inference else self._compiler.training(())
+        forward = self._compiler.remembering()[0] if inference else self._of_training.training(())
         refused = remarks_of_waits(waits, flops_of_batches(forward))
         refused += sum_up(notes.refused, self._count)
         return refused, remark_of_batches(waits) + sum_up(notes.saved, self._count)

@@ -55,6 +55,22 @@ def test_work_is_flops_times_rows() -> None:
     assert "=== not done" not in text.partition("=== not done")[0]
 
 
+def test_few_leaves_run_with_the_others_in_training() -> None:
+    model = compiled("ChildSumTreeLSTM", "float32")
+    chain = cavs.InputGraph([[i - 1] if i else [] for i in range(20)])
+    for count, few in ((1, True), (31, True), (32, False)):
+        graphs = cavs.batch([chain] * count)
+        profile = model.explain(graphs, repeats=1, why="all", **draw_inputs(model, graphs))
+        words = [x.words for x in profile.refused["training"] if x.name == "specialize_leaves"]
+        assert any("few vertices of the batch are leaves" in x for x in words) is few
+        forward = str(profile).partition("=== forward")[2].partition("===")[0]
+        assert ("rows over leaf" in forward) is not few
+        assert not any(x.name == "specialize_leaves" for x in profile.refused["inference"])
+    short = cavs.batch([cavs.InputGraph([[], [0], [1]])])
+    profile = model.explain(short, repeats=1, **draw_inputs(model, short))
+    assert not any("few vertices" in x.words for x in profile.refused["training"])
+
+
 def test_savings_are_counted_by_distinct_ids() -> None:
     class Plain(cavs.VertexFunction):
         def __init__(self) -> None:
