@@ -111,7 +111,10 @@ class FarBackend final : public Backend {
     workspace->alignment = 256;
     return workspace;
   }
-  int64_t bytes_kept(const Executable&, const RowCounts&) const override { return 0; }
+  int64_t bytes_kept(const Executable&, bool, const RowCounts&, const Schedule&,
+                     const Workspace&) const override {
+    return 0;
+  }
 
   void run(const Sweep& sweep) override {
     allocator_.open();
