@@ -55,6 +55,7 @@ from cavs.scheduler import InputGraph as InputGraph
 from cavs.scheduler import LearnedPolicy as LearnedPolicy
 from cavs.scheduler import batch as batch
 from cavs.scheduler import unbatch as unbatch
+from cavs.tensor import Buffer as Buffer
 from cavs.tensor import Generator as Generator
 from cavs.tensor import Parameter as Parameter
 from cavs.tensor import RowSparse as RowSparse

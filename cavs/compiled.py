@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any, TypeVar
 
@@ -12,9 +12,9 @@ import numpy as np
 from cavs._arrays import Array
 from cavs.core.pickles import check_pickle
 from cavs.core.structure import Structure
-from cavs.core.vertex import Module, Unmatched
+from cavs.core.vertex import Module, Unmatched, is_constant, named_values
 from cavs.device import Device, host
-from cavs.tensor import Parameter
+from cavs.tensor import Constant, Parameter
 
 _Self = TypeVar("_Self", bound="Compiled")
 
@@ -82,8 +82,17 @@ class Compiled(ABC):
         self._structure.check(thorough=True)
         return self.function.named_parameters()
 
+    def named_buffers(self) -> Iterator[tuple[str, Parameter]]:
+        """(attribute path, buffer); see :meth:`Module.register_buffer`."""
+        self._structure.check(thorough=True)
+        return self.function.named_buffers()
+
+    def buffers(self) -> list[Parameter]:
+        """All buffers, in order of assignment."""
+        return [buffer for _, buffer in self.named_buffers()]
+
     def state_dict(self) -> dict[str, Array]:
-        """The parameters' arrays by attribute path; see :meth:`Module.state_dict`."""
+        """The arrays of parameters and buffers by attribute path; see :meth:`Module.state_dict`."""
         self._structure.check(thorough=True)
         return self.function.state_dict()
 
@@ -120,8 +129,15 @@ class Compiled(ABC):
             parameter.zero_grad()
 
 
+def values_of(root: Module, params: Iterable[Any] = ()) -> list[Parameter]:
+    """Parameters and buffers of a function or program, and the arrays among `params`."""
+    return [*(x for _, x in named_values(root)), *filter(is_constant, params)]
+
+
 def convert(parameter: Parameter, dtype: np.dtype[Any], device: Device) -> None:
     """Makes a parameter one of this dtype on this device, in place."""
+    if isinstance(parameter, Constant):
+        return parameter.become(dtype, device)
     if parameter.dtype != dtype:
         parameter.zero_grad()
         if parameter.device == host.name:

@@ -25,6 +25,12 @@ from cavs.typed_inputs import TypesOfInputs, named_members
 
 _INT32 = np.dtype(np.int32)
 _MOST_NAMED = 4  # outputs in an error
+_NATIVE_SPACES = {
+    "vertex": NativeSpace.VERTEX,
+    "edge": NativeSpace.EDGE,
+    "graph": NativeSpace.GRAPH,
+    "batch": NativeSpace.NONE,
+}
 
 
 class InputChecker:
@@ -66,7 +72,7 @@ class InputChecker:
         kinds = {"float": NativeDType[dtype.upper()], "int32": NativeDType.INT32}
         self._forms = InputForms(
             [
-                (s.name, NativeSpace[s.space.upper()], kinds[s.dtype], s.shape, self._bound(s))
+                (s.name, _NATIVE_SPACES[s.space], kinds[s.dtype], s.shape, self._bound(s))
                 for s in self._specs.values()
             ]
         )
@@ -172,7 +178,7 @@ class InputChecker:
         if not is_on_host(array):
             array = self._from_gpu(spec, array)
         kinds = "iu" if spec.dtype == "int32" else "f"
-        empty = array.size == 0 and array.ndim == 1 + len(spec.shape)
+        empty = array.size == 0 and array.ndim == 1 + len(spec.shape) and spec.space != "batch"
         if array.dtype.kind not in kinds and not empty:
             remedy = "pass numbers"
             if array.dtype.kind in "biuf":
@@ -182,7 +188,7 @@ class InputChecker:
                 f"[input] expected {self._describe(graphs, spec)} for {spec.name!r}, got dtype "
                 f"{array.dtype}; {remedy}"
             )
-        expected = (self.rows(graphs, spec), *spec.shape)
+        expected = self._expected(graphs, spec)
         if array.shape != expected:
             remedy = _fitting(array.shape, expected, spec.space)
             if isinstance(spec.rows, Typed) and array.shape[:1] == (graphs.rows(spec.space),):
@@ -259,8 +265,14 @@ class InputChecker:
             return graphs.rows(spec.space)
         return self._types.rows(graphs)[self._number[spec.name]]
 
+    def _expected(self, graphs: GraphBatch, spec: InputSpec) -> tuple[int, ...]:
+        """The shape of the array."""
+        return spec.shape if spec.space == "batch" else (self.rows(graphs, spec), *spec.shape)
+
     def _describe(self, graphs: GraphBatch, spec: InputSpec) -> str:
-        shape = (self.rows(graphs, spec), *spec.shape)
+        shape = self._expected(graphs, spec)
+        if spec.space == "batch":
+            return f"float of shape {shape}, one value for the batch,"
         kind = "int32" if spec.dtype == "int32" else "float"
         of = f" of {named_members(spec.rows)}" if isinstance(spec.rows, Typed) else ""
         return f"{kind} of shape {shape}, a row per {spec.space}{of},"
@@ -301,6 +313,8 @@ _PLURALS = {"vertex": "vertices", "edge": "edges", "graph": "graphs"}
 
 def _fitting(given: tuple[int, ...], expected: tuple[int, ...], space: str) -> str:
     """What to do about an array of a wrong shape."""
+    if space == "batch":
+        return f"give one array of shape {expected}, without rows"
     count, features = expected[0], expected[1:]
     if given == expected[::-1]:
         return "transpose it"

@@ -11,7 +11,7 @@ import numpy as np
 from cavs._arguments import boolean, instance, text
 from cavs._missing import of_model
 from cavs.call import Call
-from cavs.compiled import convert
+from cavs.compiled import convert, values_of
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, ancestors
 from cavs.core.structure import Structure
@@ -85,8 +85,8 @@ class Model(Inspectable):
             read = 0  # each type reads children of its own
         self._stream = Stream(seed)
         place = find_device(options.device)
-        for parameter in function.parameters():
-            convert(parameter, np.dtype(options.dtype), place)
+        for value in values_of(function, self._compiler.params):
+            convert(value, np.dtype(options.dtype), place)
         self._begin(read)
         self._structure = Structure(function, traced.reads)
         self._parameters = function.parameters()
@@ -336,8 +336,7 @@ class Model(Inspectable):
         return separate_step(self._forward(prepared, random()), self._parameters, options)
 
     def _name_of(self, parameter: Parameter) -> str:
-        names = (name for name, p in self.function.named_parameters() if p is parameter)
-        return next(names, "?")
+        return self._compiler.param_names.get(parameter, "?")
 
     # Modes and randomness
 
@@ -384,8 +383,8 @@ class Model(Inspectable):
         options = self._options
         wanted = options._replace(device=device or options.device, dtype=dtype or options.dtype)
         wanted = wanted.check()
-        for parameter in self.function.parameters():
-            convert(parameter, np.dtype(wanted.dtype), find_device(wanted.device))
+        for value in values_of(self.function, self._compiler.params):
+            convert(value, np.dtype(wanted.dtype), find_device(wanted.device))
         if (wanted.device, wanted.dtype) != (options.device, options.dtype):
             self._options = wanted
             self._begin(self._checker.children_read)

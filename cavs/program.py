@@ -14,7 +14,7 @@ import numpy as np
 from cavs._arguments import boolean, is_among, listed, mapping, printed, shown, text
 from cavs._missing import of_model
 from cavs._seed import seed_or_default
-from cavs.compiled import Compiled, convert
+from cavs.compiled import Compiled, convert, values_of
 from cavs.core.reads import Reads
 from cavs.core.structure import Structure
 from cavs.core.vertex import VertexFunction
@@ -53,8 +53,8 @@ class Program(Compiled):
             for name, function in program.functions().items()
         }
         # Parameters that belong to no function, for computations between the functions.
-        for parameter in program.parameters():
-            convert(parameter, *self._kind())
+        for value in values_of(program):
+            convert(value, *self._kind())
         self._join()
         self.set_random_state({"seed": check_seed(seed_or_default(seed)), "step": 0})
         self._made = frozenset([*vars(self), "_made"])
@@ -134,8 +134,8 @@ class Program(Compiled):
         self._structure.check(thorough=True)
         for model in self.models.values():
             model._convert(place, name)
-        for parameter in self.function.parameters():
-            convert(parameter, *self._kind())
+        for value in values_of(self.function):
+            convert(value, *self._kind())
         return self
 
     @overload

@@ -10,7 +10,7 @@ import numpy as np
 from cavs._arguments import shown
 from cavs.core.vertex import Module, attributes
 from cavs.saved_objects import KINDS, TYPES
-from cavs.tensor import Generator, Parameter, Tensor
+from cavs.tensor import Buffer, Generator, Parameter, Tensor
 
 
 class Damaged(Exception):  # noqa: N818
@@ -104,6 +104,12 @@ class Rebuilt:
     def parameter(self, form: Any) -> Tensor:
         return self._tensor(form, Parameter)
 
+    def buffer(self, form: Any) -> Tensor:
+        name, _ = form
+        if name not in self._tensors:
+            self._tensors[name] = Buffer(self._arrays[name])
+        return self._tensors[name]
+
     def tensor(self, form: Any) -> Tensor:
         return self._tensor(form, Tensor)
 
@@ -163,6 +169,7 @@ _MAKERS: dict[str, Callable[[Rebuilt, Any], Any]] = {
     "array": Rebuilt.array,
     "scalar": lambda rebuilt, name: rebuilt.array(name)[()],
     "parameter": Rebuilt.parameter,
+    "buffer": Rebuilt.buffer,
     "tensor": Rebuilt.tensor,
     "generator": Rebuilt.generator,
     "vocabulary": Rebuilt.vocabulary,

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from cavs._arguments import shown
-from cavs.core.vertex import Module, attributes
+from cavs.core.vertex import Module, attributes, named_values
 from cavs.errors import CavsRuntimeError
-from cavs.tensor import Generator, Parameter, Tensor
+from cavs.tensor import Buffer, Generator, Parameter, Tensor
 
 _PLAIN = (type(None), bool, int, str)
 KINDS = "biuf"  # of the dtypes of arrays
@@ -59,7 +59,7 @@ class Description:
         self.modules: list[dict[str, Any]] = []
         self.arrays: dict[str, Any] = {}
         # What stands in several places is one object again; objects are known by their identities.
-        self._names = {id(p): f"parameter.{name}" for name, p in root.named_parameters()}
+        self._names = {id(p): f"parameter.{name}" for name, p in named_values(root)}
         self._numbers: dict[int, int] = {}
         self._generators: dict[int, int] = {}
         self._above: set[int] = set()
@@ -76,7 +76,7 @@ class Description:
             return self._collection(x, place)
         if isinstance(x, Module):
             return {"module": self._module(x, place)}
-        if kind in (Parameter, Tensor):
+        if kind in (Parameter, Buffer, Tensor):
             values = x.numpy() if x.device != "cpu" else x._values
             return {kind.__name__.lower(): [self._array(values, place, x), x.requires_grad]}
         if kind is np.ndarray:

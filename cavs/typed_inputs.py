@@ -75,7 +75,7 @@ class TypesOfInputs:
 
         def count(rows: Rows) -> int:
             if not isinstance(rows, Typed):
-                return graphs.num_graphs
+                return 1 if rows is SpaceKind.NONE else graphs.num_graphs
             if rows.kind is SpaceKind.EDGE:
                 numbers = map(self._order.lists.index, rows.lists)
                 return sum(len(schedule.edge_rows(number)["child"]) for number in numbers)

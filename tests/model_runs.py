@@ -53,6 +53,9 @@ def draw_inputs(model: cavs.Model, graphs: cavs.GraphBatch, seed: int = 0) -> Ar
     rng = np.random.default_rng(seed)
     arrays = {}
     for name, spec in sorted(model.inputs.items()):
+        if spec.space == "batch":
+            arrays[name] = rng.normal(size=spec.shape)
+            continue
         rows = graphs.rows(spec.space)
         if spec.dtype == "int32":
             bound = {"label": 4, "edge_label": 4, "topic": 4}.get(name, vertex_functions.IDS)

@@ -37,7 +37,7 @@ from cavs.core.trace import Trace, select_outputs, trace
 from cavs.core.tracing import apart_from_traces, leaves_apart
 from cavs.core.type_order import order_of, read_states
 from cavs.core.verify import verify
-from cavs.core.vertex import VertexFunction
+from cavs.core.vertex import VertexFunction, is_buffer, is_constant, named_values
 from cavs.errors import InputError, TraceError
 
 _Names = frozenset[Name]
@@ -73,7 +73,7 @@ class Compiler:
 
     Attributes:
         trace: F as traced; in evaluation without dropout.
-        params: the parameters that F uses, in order of their numbers.
+        params: the parameters, buffers and arrays that F uses, in order of their numbers.
         param_names: attribute paths of the function's parameters.
         function: F after the passes.
         types: the order of the types of F, if it has any.
@@ -93,7 +93,9 @@ class Compiler:
                 traced = select_outputs(traced, outputs)
             traced = traced if rewrite is None else rewrite(traced)
             self.params: list[Any] = _used_parameters(function, traced.function)
-            self.param_names = {p: name for name, p in function.named_parameters()}
+            self.param_names = {p: name for name, p in named_values(function)}
+            arrays = filter(is_constant, self.params)
+            self.param_names |= {p: f"array {i}{_at(p)}" for i, p in enumerate(arrays)}
             self._evaluation: Compiler | None = None
             self._reasons: Mapping[str, str] = {}  # of passes that are off, if not by the user
             self._begin(traced)
@@ -373,9 +375,12 @@ class Compiler:
 
 
 def _used_parameters(function: VertexFunction, traced: FunctionIR) -> list[Any]:
-    """The parameters that F uses, in order of assignment."""
+    """The parameters that F uses, in order of assignment, then its buffers, then the arrays that
+    stand in it."""
     used = {id(n.attrs["parameter"]): n for n in ancestors(traced.roots()) if n.op is PARAM}
-    known = [p for _, p in function.named_parameters() if id(p) in used]
+    known = [p for _, p in named_values(function) if id(p) in used]
+    known.sort(key=is_buffer)
+    known += [p for p in (n.attrs["parameter"] for n in used.values()) if is_constant(p)]
     strange = set(used) - {id(p) for p in known}
     if strange:
         node = used[strange.pop()]
@@ -384,6 +389,10 @@ def _used_parameters(function: VertexFunction, traced: FunctionIR) -> list[Any]:
             f"got another one of shape {node.shape}, at {node.where}; assign it in __init__"
         )
     return known
+
+
+def _at(array: Any) -> str:
+    return "" if array.where is None else f" at {array.where.file}:{array.where.line}"
 
 
 def _checked(passes: Sequence[str]) -> tuple[str, ...]:

@@ -7,7 +7,10 @@ import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from cavs._arguments import of_pytorch, shown
+from cavs.core.constants import array_operand
 from cavs.core.ir import Node, ancestors, constant, param, source
 from cavs.core.ops._def import (
     OpDef,
@@ -132,11 +135,13 @@ def _operand(value: Any, op: OpDef) -> Node:
         return constant(_float(op.name, value))
     if getattr(value, "__cavs_parameter__", False):
         return param(value)
+    if isinstance(value, np.ndarray):
+        return array_operand(op.name, value)
     whose = "PyTorch's " if of_pytorch(value) else ""
     raise TraceError(
-        f"[{op.name}] expected a vertex value, a parameter or a number, got {whose}"
+        f"[{op.name}] expected a vertex value, a parameter, an array or a number, got {whose}"
         f"{type(value).__name__}; bring data that differs from vertex to vertex through v.pull, "
-        "and keep what does not as an attribute, cavs.Parameter(data, requires_grad=False)"
+        "and what does not as an array of NumPy"
     )
 
 
@@ -168,13 +173,14 @@ def vertex_value(what: str, name: str, value: Any, shape: Shape, vertices: Rows)
         value = constant(_float(what, value), shape)
     elif getattr(value, "__cavs_parameter__", False):
         value = param(value)
+    elif isinstance(value, np.ndarray):
+        value = array_operand(what, value)
     rows = (vertices, SpaceKind.GRAPH, SpaceKind.NONE)
     if not isinstance(value, Node) or value.space not in rows:
         given = f"one per {value.space.kind}" if isinstance(value, Node) else type(value).__name__
         remedy = "reduce it over the children first"
         if given != "one per edge":
-            remedy = "compute it from what is pulled or gathered, and keep arrays as attributes, "
-            remedy += "Parameter(data, requires_grad=False)"
+            remedy = "compute it from what is pulled or gathered, or pass an array of NumPy"
         raise TraceError(
             f"[{what}] expected a value per vertex for {name!r}, got {given}; {remedy}"
         )

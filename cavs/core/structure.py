@@ -20,7 +20,7 @@ import numpy as np
 from cavs._arguments import printed
 from cavs.core.owners import register
 from cavs.core.reads import ABSENT, Reads
-from cavs.core.vertex import Module, attributes
+from cavs.core.vertex import Module, attributes, named_values
 from cavs.errors import CavsRuntimeError
 
 _END = object()
@@ -43,7 +43,7 @@ class Structure:
     ) -> None:
         """`functions`: the functions of a program, by name."""
         self.root = root
-        self.parameters: dict[str, Any] = dict(root.named_parameters())
+        self.parameters: dict[str, Any] = dict(named_values(root))
         self._reads, self._functions = reads, functions or {}
         self.newer: ref[Structure] | None = None
         description = _Description(root, reads, self._functions)

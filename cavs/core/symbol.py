@@ -23,6 +23,11 @@ from cavs.core.ops.reduce import softmax as feature_softmax
 from cavs.core.ops.reduce import sum as feature_sum
 from cavs.core.ops.shape import reshape, slice_last
 from cavs.core.ops.structure import (
+    batch_mean,
+    batch_sum,
+    graph_max,
+    graph_mean,
+    graph_sum,
     segment_logsumexp,
     segment_max,
     segment_mean,
@@ -116,6 +121,26 @@ class Symbol(Operators):
         """Minimum of an edge value without `axis` over the children, 0 without children; else as
         ops.min."""
         return _reduce(self, axis, keepdims, lambda x: -segment_max(-x), feature_min)
+
+    def graph_sum(self: _S) -> _S:
+        """Sums over the vertices, or edges, of each graph; see ops.graph_sum."""
+        return graph_sum(self)
+
+    def graph_mean(self: _S) -> _S:
+        """Averages over the vertices, or edges, of each graph; see ops.graph_mean."""
+        return graph_mean(self)
+
+    def graph_max(self: _S) -> _S:
+        """Maximum over the vertices of each graph; see ops.graph_max."""
+        return graph_max(self)
+
+    def batch_sum(self: _S) -> _S:
+        """Sums over all rows of the batch; see ops.batch_sum."""
+        return batch_sum(self)
+
+    def batch_mean(self: _S) -> _S:
+        """Averages over all rows of the batch; see ops.batch_mean."""
+        return batch_mean(self)
 
     def logsumexp(self: _S, axis: Axis = None, keepdims: bool = False) -> _S:
         """log(sum(exp(x))) of an edge value without `axis` over the children; else over features:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node
 from cavs.core.joins import join, joined, joined_state
-from cavs.core.ops._def import EdgeList, Typed
+from cavs.core.ops._def import Between, EdgeList, Typed
 from cavs.core.ops.structure import GATHER, PULL
 from cavs.core.reads import Reads, recorded_reads
 from cavs.core.traced_vertex import InputSpec, Vertex, pulled_otherwise
@@ -78,6 +78,7 @@ def trace(function: VertexFunction) -> Trace:
                 f"{gathered.where}, got {scatters[name].shape}; gather and scatter one shape"
             )
     _check_pushes(vertex._pushes)
+    _check_reductions(scatters)
     return Trace(
         FunctionIR(dict(scatters), dict(vertex._pushes)),
         {name: spec for name, (spec, _) in vertex._inputs.items()},
@@ -105,6 +106,23 @@ def _check_pushes(pushes: Mapping[str, Any]) -> None:
         raise TraceError("[push] expected at least one output, got none; call v.push(...)")
 
 
+def _check_reductions(scatters: Mapping[str, Any]) -> None:
+    """Raises TraceError where a state depends on a sum over vertices that depends on states: it
+    would be there when all vertices are done, and they wait for it."""
+    for name, state in scatters.items():
+        recursive: set[Node] = set()
+        for node in ir.ancestors([state]):
+            if node.op is not GATHER and not any(x in recursive for x in node.inputs):
+                continue
+            recursive.add(node)
+            if node.op.reduces in (Between.ALL, Between.GRAPH):
+                raise TraceError(
+                    f"[scatter] expected state {name!r} to depend on no reduction over vertices "
+                    f"whose values depend on states, got {node.op.name}, at {node.where}; reduce "
+                    "what is pulled, or what is pushed"
+                )
+
+
 def _trace_types(function: TypedFunction) -> Trace:
     """The functions of all types as one, whose results are joined."""
     functions, keys = function.functions(), itertools.count()
@@ -114,6 +132,8 @@ def _trace_types(function: TypedFunction) -> Trace:
             traced[name] = Vertex(name, tuple(functions))
             with recording(user_line, keys):
                 _run_forward(of_type, traced[name])
+    for vertex in traced.values():
+        _check_reductions(vertex._scatters or {})
     states = _states_of_types(traced)
     pushes: dict[str, list[Node]] = {}
     for vertex in traced.values():

@@ -20,11 +20,12 @@ from cavs.core.tracing import SourceLine, new_random_key
 from cavs.core.user_code import user_line
 from cavs.errors import DTypeError, ShapeError, TraceError
 
-InputSpace = Literal["vertex", "edge", "graph"]
+InputSpace = Literal["vertex", "edge", "graph", "batch"]
 _INPUT_SPACES: dict[SpaceKind, InputSpace] = {
     SpaceKind.VERTEX: "vertex",
     SpaceKind.EDGE: "edge",
     SpaceKind.GRAPH: "graph",
+    SpaceKind.NONE: "batch",
 }
 
 _MOST_POSITIONS = 4096
@@ -37,9 +38,9 @@ class InputSpec:
 
     Attributes:
         name: keyword under which the caller gives it.
-        shape: feature shape; the array given has shape (rows, *shape).
+        shape: feature shape; the array given has shape (rows, *shape), of ``batch`` this shape.
         dtype: ``float`` or ``int32``.
-        space: its rows: ``vertex``, ``edge`` or ``graph``.
+        space: its rows: ``vertex``, ``edge``, ``graph`` or ``batch``, which is one value.
         where: line of the first pull.
         rows: the same, in a function of types with the types that pull it.
     """
@@ -120,7 +121,7 @@ class Vertex:
 
         def __getattr__(self, name: str) -> Any:
             raise AttributeError(
-                f"[vertex] expected one of pull, pull_edge, pull_graph, gather, scatter, push, "
+                f"[vertex] expected one of pull, pull_edge, pull_graph, pull_batch, gather, scatter, push, "
                 f"uniform, normal of the vertex, got {name!r}; read what children scattered by "
                 "gather, and everything else by pull"
             )
@@ -150,6 +151,19 @@ class Vertex:
     ) -> Node:
         """The input `name` of the whole graph; an array of shape (graphs, *shape)."""
         return self._pull(name, shape, dtype, SpaceKind.GRAPH)
+
+    def pull_batch(
+        self, name: str, shape: int | Sequence[int] = (), dtype: Any = "float32"
+    ) -> Node:
+        """The input `name` of the whole call, such as a temperature or a mask of weights: a value
+        without rows, which gets a gradient; an array of `shape`. It holds floats: ids have rows."""
+        named = dtype_name(dtype)
+        if _DTYPES.get(named, "") == "int32":
+            raise DTypeError(
+                f"[pull_batch] expected floats for {printed(name)}, got dtype {named!r}; pull ids "
+                "by vertex, edge or graph"
+            )
+        return self._pull(name, shape, dtype, SpaceKind.NONE)
 
     def _edges(self, call: str, of: Any) -> Rows:
         """The edges to children of this type, or to all."""

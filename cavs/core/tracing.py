@@ -42,6 +42,7 @@ class Tracing(threading.local):
         typed: whether the ``forward`` is of one type of several.
         leaves_apart: the types whose leaves have a function of their own: then the parents of
             edges are inner vertices.
+        arrays: the operands made of arrays by the trace so far, by their content.
         reads: the reads of modules by the trace so far; None where they are not noted.
         depth: how many traces, one within another, note reads.
     """
@@ -52,6 +53,7 @@ class Tracing(threading.local):
         self.random_keys: Iterator[int] = itertools.count()
         self.typed = False
         self.leaves_apart: Collection[str] = ()
+        self.arrays: dict[Any, Any] = {}
         self.reads: Reads | None = None
         self.depth = 0
 
@@ -86,6 +88,7 @@ def recording(
         random_keys=itertools.count() if keys_of_types is None else keys_of_types,
         typed=keys_of_types is not None,
         leaves_apart=(),
+        arrays={},
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from cavs._arguments import boolean, printed, shown, text
 from cavs.core._state import fitting_arrays, narrowed
+from cavs.core.ops._holding import makers
 from cavs.core.tracing import here
 from cavs.errors import InputError, TraceError
 
@@ -21,8 +22,8 @@ class Unmatched(NamedTuple):
     """Names that a state and its module do not share; both are empty after a strict load.
 
     Attributes:
-        missing: parameters of which the state has no values; they are as they were.
-        unexpected: entries of the state that no parameter has; they were left out.
+        missing: parameters and buffers of which the state has no values; they are as they were.
+        unexpected: entries of the state that none of them has; they were left out.
     """
 
     missing: list[str]
@@ -55,9 +56,20 @@ class Module:
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
         """(attribute path, parameter) in order of assignment; a shared parameter comes once.
 
+        Buffers are none of them; see :meth:`named_buffers`.
+
         Raises:
             TraceError: two parameters have one path, as ``{"a": {"b": p}, "a.b": q}`` gives them.
         """
+        return ((path, x) for path, x in self._named_values(prefix) if not is_buffer(x))
+
+    def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        """(attribute path, buffer) in order of assignment; see :meth:`register_buffer`. Raises as
+        :meth:`named_parameters` does."""
+        return ((path, x) for path, x in self._named_values(prefix) if is_buffer(x))
+
+    def _named_values(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        """Parameters and buffers."""
         text("parameters", "prefix", prefix, TraceError)
         seen: set[int] = set()
         places: dict[str, str] = {}
@@ -76,6 +88,40 @@ class Module:
     def parameters(self) -> list[Any]:
         """The parameters, each once, in order of assignment."""
         return [parameter for _, parameter in self.named_parameters()]
+
+    def buffers(self) -> list[Any]:
+        """The buffers, each once, in order of assignment."""
+        return [buffer for _, buffer in self.named_buffers()]
+
+    def register_buffer(self, name: str, array: Any) -> Any:
+        """Keeps an array that training does not learn, such as running averages, as the attribute
+        `name`: a :class:`cavs.Buffer`, which is given back.
+
+        In a vertex function it is a value without rows. It stands in ``state_dict`` and in
+        checkpoints and goes along by :meth:`to`, but is none of :meth:`parameters` and has no
+        gradient. Its ``data`` may be written to between calls.
+
+        Args:
+            name: of the attribute, which must not be there yet.
+            array: float32 or float64, of any shape; its memory is shared where that is possible.
+
+        Raises:
+            InputError: no such name can be, or the attribute is there; DTypeError: no floats.
+        """
+        text("register_buffer", "name", name)
+        if not name.isidentifier():
+            raise InputError(
+                f"[register_buffer] expected the name of an attribute, got {name!r}; use letters, "
+                "digits and _"
+            )
+        if hasattr(self, name):
+            raise InputError(
+                f"[register_buffer] expected a new attribute, got {name!r}, which "
+                f"{type(self).__name__} has already; choose another name, or write to its data"
+            )
+        buffer = makers.buffer(array)
+        setattr(self, name, buffer)
+        return buffer
 
     def requires_grad_(self: _Self, requires_grad: bool = True) -> _Self:
         """Says of all parameters of this module, and of the modules in it, whether they learn, as
@@ -104,23 +150,23 @@ class Module:
         Raises:
             InputError: no device has such a name; DeviceError: the GPU cannot be used.
         """
-        for parameter in Module.parameters(self):
-            parameter.go_to(device)
+        for _, value in Module._named_values(self):
+            value.go_to(device)
         return self
 
     def state_dict(self) -> dict[str, Any]:
-        """The values of each parameter, by attribute path, as arrays of NumPy.
+        """The values of each parameter and buffer, by attribute path, as arrays of NumPy.
 
         The arrays are the parameters' own, which training goes on changing; copy them to keep them.
         Those of parameters on a GPU are copies.
         """
-        return {name: parameter.numpy() for name, parameter in self.named_parameters()}
+        return {name: value.numpy() for name, value in self._named_values()}
 
     def load_state_dict(self, state: Mapping[str, Any], *, strict: bool = True) -> Unmatched:
-        """Copies values into the parameters; nothing is changed unless everything fits.
+        """Copies values into parameters and buffers; nothing is changed unless everything fits.
 
         Args:
-            state: an array of each parameter's shape, by attribute path; dtypes are converted.
+            state: an array of the shape of each, by attribute path; dtypes are converted.
             strict: whether the names must be the same; else those that both have are loaded.
 
         Returns:
@@ -130,7 +176,7 @@ class Module:
             CheckpointError: names that are missing or unexpected, if `strict`, or shapes that
                 differ; InputError: `strict` is no bool.
         """
-        own = dict(self.named_parameters())
+        own = dict(self._named_values())
         unmatched = Unmatched([], [])
         if not boolean("load_state_dict", "strict", strict) and isinstance(state, Mapping):
             unmatched.missing.extend(name for name in own if name not in state)
@@ -218,6 +264,21 @@ class Module:
         for name, value in attributes(self).items():
             own = f".{name}" if name.isidentifier() else f".__dict__[{name!r}]"
             yield from walk(f"{prefix}{name}", f"{place}{own}", value, (*above, id(self)))
+
+
+def is_buffer(value: Any) -> bool:
+    """Whether a parameter is one that does not learn: a buffer of a module, or an array in F."""
+    return hasattr(value, "__cavs_buffer__")
+
+
+def is_constant(value: Any) -> bool:
+    """Whether a parameter is an array that stands in F."""
+    return hasattr(value, "__cavs_constant__")
+
+
+def named_values(module: Module) -> Iterator[tuple[str, Any]]:
+    """(attribute path, value) of the parameters and buffers; a shared one comes once."""
+    return module._named_values()
 
 
 def attributes(module: Module) -> dict[str, Any]:

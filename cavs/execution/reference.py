@@ -1,12 +1,13 @@
 """The oracle: runs the traced F, as it stands, one vertex at a time in NumPy.
 
 No pass, no schedule, no memory plan: it shares with the native executor only the traced IR, the vjp
-rows and the definition of the random numbers.
+rows and the definition of the random numbers. It goes over all vertices once for each *stage*: the
+sums over vertices that a value reads belong to earlier stages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,14 @@ from cavs.core.compiler import Compiler
 from cavs.core.ir import FunctionIR, Name, Node, Reading, ancestors, reading_of, state_of
 from cavs.core.joins import results_of
 from cavs.core.ops import structure
-from cavs.core.ops._def import OpDef, Space, SpaceKind, Typed, as_rows
+from cavs.core.ops._def import Between, OpDef, Space, SpaceKind, Typed, as_rows
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.random import DROPOUT, DROPOUT_BY_ID, UNIFORM
 from cavs.core.ops.reduce import reference_logsumexp, reference_softmax
 from cavs.core.ops.shape import CONCAT
 from cavs.core.owners import path_of
 from cavs.core.trace import Trace
+from cavs.core.traced_vertex import InputSpec
 from cavs.device import Device, device_of, host
 from cavs.errors import CavsRuntimeError, ShapeError
 from cavs.execution.executor import Array, Gradients, NanState, RandomState
@@ -129,12 +131,19 @@ class ReferenceRun:
         self.wanted = wanted
         self.order = _children_first(graphs)
         self.child_slot = graphs.child_slot
-        self.graph_of = np.repeat(np.arange(graphs.num_graphs), np.diff(graphs.ptr))
+        # A graph without vertices has values of its own: they stand with a vertex that it has not.
+        sizes = np.diff(graphs.ptr)
+        empty = np.flatnonzero(sizes == 0)
+        self.of_none = list(range(graphs.num_vertices, graphs.num_vertices + len(empty)))
+        self.graph_of = np.concatenate([np.repeat(np.arange(graphs.num_graphs), sizes), empty])
         self.types = names_of_types(graphs, trace.types)
-        self.values: list[Values] = [{} for _ in range(graphs.num_vertices)]
+        self.values: list[Values] = [{} for _ in self.graph_of]
         self.states: dict[Name, dict[int, Array]] = {name: {} for name in self.joined.scatters}
         self._places: dict[Space, Array] = {}
         self._finished = False
+
+    def _any_function(self) -> TypeFunction:
+        return next(iter(self.functions.values()))
 
     def of(self, v: int) -> TypeFunction:
         """The function of a vertex."""
@@ -143,16 +152,67 @@ class ReferenceRun:
     def forward(self) -> dict[Name, Array]:
         """Outputs in the user's order."""
         outputs = {name: self._zeros(node) for name, node in self.joined.pushes.items()}
+        functions = list(self.functions.values())
+        scattered: dict[Name, list[Node]] = {}
+        for function in functions:
+            for name, node in function.function.scatters.items():
+                scattered.setdefault(name, []).append(node)
+
+        def before(node: Node) -> list[Node]:
+            return scattered[node.attrs["name"]] if node.op is structure.GATHER else []
+
+        stages = _stages([node for function in functions for node in function.nodes], before)
+        for stage in _numbers(stages):
+            for v in self.order:
+                own = self.of(v)
+                for node in own.nodes:
+                    if stages[node] == stage:
+                        self.values[v][node] = self._evaluate(v, node, {})
+                for name, node in own.function.scatters.items():
+                    if stages[node] == stage:
+                        self.states[name][v] = self.values[v][node][0]
+            self._finish_stage(stages, stage, {})
         for v in self.order:
-            own = self.of(v)
-            for node in own.nodes:
-                self.values[v][node] = self._evaluate(v, node, {})
-            for name, node in own.function.scatters.items():
-                self.states[name][v] = self.values[v][node][0]
-            for name, node in own.function.pushes.items():
+            for name, node in self.of(v).function.pushes.items():
                 rows = self._rows(v, node, self.joined.pushes[name].space)
                 outputs[name][rows] = self.values[v][node]
         return outputs
+
+    def _finish_stage(
+        self, stages: Mapping[Node, int], stage: int, given: Mapping[str, Any]
+    ) -> None:
+        """The values of graphs without vertices; then each vertex gets the whole of the sums over
+        vertices, of which it has its share."""
+        here = [node for node in stages if stages[node] == stage]
+        for v in self.of_none:
+            for node in here:
+                known = all(x in self.values[v] for x in node.inputs)
+                if node.space in (SpaceKind.GRAPH, SpaceKind.NONE) and known:
+                    self.values[v][node] = self._evaluate(v, node, given)
+        for node in filter(_is_over_vertices, here):
+            self._sum_up(node)
+
+    def _sum_up(self, node: Node) -> None:
+        add = np.maximum if node.op is structure.GRAPH_MAX else np.add
+        of_graphs = all(x.space == SpaceKind.GRAPH for x in node.inputs)
+        whole: dict[int, Array] = {}
+        seen: set[int] = set()
+        for v in (*self.order, *self.of_none):
+            graph = int(self.graph_of[v])
+            if node not in self.values[v] or (of_graphs and graph in seen):
+                continue  # each graph counts once
+            seen.add(graph)
+            group, share = self._group(v, node), self.values[v][node]
+            whole[group] = share if group not in whole else add(whole[group], share)
+        rows = (1,) if node.space == SpaceKind.GRAPH else ()
+        for v, values in enumerate(self.values):
+            if v in self.of_none or node in values:
+                nothing = np.zeros((*rows, *node.shape), self.dtype)
+                values[node] = whole.get(self._group(v, node), nothing)
+
+    def _group(self, v: int, node: Node) -> int:
+        """The graph of a value per graph; else 0."""
+        return int(self.graph_of[v]) if node.space == SpaceKind.GRAPH else 0
 
     def backward(self, cotangents: Mapping[Name, Array], *, retain: bool = False) -> Gradients:
         """See :class:`cavs.execution.executor.Run`."""
@@ -172,7 +232,7 @@ class ReferenceRun:
         gradients = [f.gradient for f in self.functions.values()]
         learning = {name for gradient in gradients for name in gradient.inputs}
         inputs = {
-            name: np.zeros((self._count(spec.rows), *spec.shape), self.dtype)
+            name: np.zeros(self._shape(spec), self.dtype)
             for name, spec in self.specs.items()
             if name in learning
         }
@@ -182,21 +242,54 @@ class ReferenceRun:
             for gradient in gradients
             for p, _, _ in gradient.params
         }
-        for v in reversed(self.order):
-            local: dict[str, Any] = {"push": cotangents, "state": state}
-            values, own = self.values[v], self.of(v)
-            for node in own.of_gradient:
-                values[node] = self._evaluate(v, node, local)
-            for reading, node in own.gradient.edges.items():
-                for e, child in enumerate(self._children(v, edges_of(reading))):
-                    state[reading][child] += values[node][e]
+        self._evaluate_gradients({"push": cotangents, "state": state})
+        taken: set[tuple[Node, int]] = set()  # sums over vertices, of which each has the whole
+        for v in (*reversed(self.order), *self.of_none):
+            values = self.values[v]
+            own = self.of(v) if v < self.graphs.num_vertices else self._any_function()
             for name, node in own.gradient.inputs.items():
-                inputs[name][self._rows(v, node, self.specs[name].rows)] += values[node]
+                if node not in values:
+                    continue
+                whole = node.space in (SpaceKind.GRAPH, SpaceKind.NONE)
+                if whole and (node, self._group(v, node)) in taken:
+                    continue
+                taken.add((node, self._group(v, node)))
+                if node.space == SpaceKind.NONE:
+                    inputs[name] += values[node]
+                else:
+                    inputs[name][self._rows(v, node, self.specs[name].rows)] += values[node]
             for parameter, dense, sparse in own.gradient.params:
                 total = params[numbers[id(parameter)]]
                 for node in [*sparse, *([] if dense is None else [dense])]:
-                    total += values[node]
+                    if (node, 0) not in taken:
+                        taken.add((node, 0))
+                        total += values[node]
         return Gradients(list(params.items()), inputs)
+
+    def _evaluate_gradients(self, given: Mapping[str, Any]) -> None:
+        functions = list(self.functions.values())
+        handed: dict[Name, list[Node]] = {}
+        for function in functions:
+            for reading, node in function.gradient.edges.items():
+                handed.setdefault(reading, []).append(node)
+
+        def before(node: Node) -> list[Node]:
+            if node.op is not structure.STATE_COTANGENT:
+                return []
+            return handed.get(node.attrs["reading"], [])
+
+        stages = _stages([node for function in functions for node in function.of_gradient], before)
+        for stage in _numbers(stages):
+            for v in reversed(self.order):
+                values, own = self.values[v], self.of(v)
+                for node in own.of_gradient:
+                    if stages[node] == stage:
+                        values[node] = self._evaluate(v, node, given)
+                for reading, node in own.gradient.edges.items():
+                    if stages.get(node, 0) == stage:
+                        for e, child in enumerate(self._children(v, edges_of(reading))):
+                            given["state"][reading][child] += values[node][e]
+            self._finish_stage(stages, stage, given)
 
     def _begin_backward(self, retain: bool) -> None:
         if self._finished:
@@ -205,9 +298,10 @@ class ReferenceRun:
                 "again, or call all but the last with retain=True"
             )
         self._finished = not retain
-        for v, values in enumerate(self.values):
-            for node in self.of(v).of_gradient:
-                values.pop(node, None)
+        for function in self.functions.values():
+            for values in self.values:
+                for node in function.of_gradient:
+                    values.pop(node, None)
 
     # Rows at hand: a vertex's own, its edges', its graph's
 
@@ -262,6 +356,12 @@ class ReferenceRun:
         }
         return counts[space]
 
+    def _shape(self, spec: InputSpec) -> tuple[int, ...]:
+        """The shape of an input's array."""
+        if spec.rows is SpaceKind.NONE:
+            return spec.shape
+        return (self._count(spec.rows), *spec.shape)
+
     def _zeros(self, node: Node) -> Array:
         return np.zeros((self._count(node.space), *node.shape), self.dtype)
 
@@ -295,6 +395,8 @@ class ReferenceRun:
 
     def _pull(self, v: int, node: Node, given: Any) -> Array:
         name = node.attrs["name"]
+        if node.space == SpaceKind.NONE:
+            return self.inputs[name].astype(self.dtype)
         array: Array = self.inputs[name][self._rows(v, node, self.specs[name].rows)]
         # Copied, since the caller may change it before backward.
         return array.astype(array.dtype if node.dtype == "int32" else self.dtype)
@@ -344,7 +446,7 @@ class ReferenceRun:
         weights: Array = reference_softmax(np, self.values[v][node.inputs[0]], 0)
         return weights
 
-    def _graph_spread(self, v: int, node: Node, given: Any) -> Array:
+    def _of_graph(self, v: int, node: Node, given: Any) -> Array:
         return self.values[v][node.inputs[0]]
 
     def _reduce_rows(self, v: int, node: Node, given: Any) -> Array:
@@ -362,7 +464,9 @@ class ReferenceRun:
 
     def _identity(self, v: int, node: Node, given: Any) -> Array:
         x = self.values[v][node.inputs[0]]
-        return x if node.space == node.inputs[0].space else x[None]  # a constant, for each vertex
+        if node.space == node.inputs[0].space:
+            return x
+        return np.repeat(x[None], len(self._own(v, node)), axis=0)  # what has no rows, for each
 
     def _concat(self, v: int, node: Node, given: Any) -> Array:
         parts = [self.values[v][x] for x in node.inputs]
@@ -423,9 +527,9 @@ _OF_GRAPH: dict[OpDef, Callable[[ReferenceRun, int, Node, Mapping[str, Any]], Ar
     structure.SEGMENT_MAX: ReferenceRun._segment_max,
     structure.SEGMENT_LOGSUMEXP: ReferenceRun._segment_logsumexp,
     structure.SEGMENT_SOFTMAX: ReferenceRun._segment_softmax,
-    structure.GRAPH_SPREAD: ReferenceRun._graph_spread,
-    # Gradients are linear in sums over vertices, so each vertex adds its share at the end.
-    structure.GRAPH_SUM: ReferenceRun._graph_spread,
+    structure.GRAPH_SPREAD: ReferenceRun._of_graph,
+    structure.GRAPH_SUM: ReferenceRun._of_graph,  # its share of the sum, see `_sum_up`
+    structure.GRAPH_MAX: ReferenceRun._of_graph,
     structure.REDUCE_ROWS: ReferenceRun._reduce_rows,
     structure.SLOTS_TO_EDGES: ReferenceRun._slots_to_edges,
     CONCAT: ReferenceRun._concat,
@@ -435,6 +539,31 @@ _OF_GRAPH: dict[OpDef, Callable[[ReferenceRun, int, Node, Mapping[str, Any]], Ar
     UNIFORM: ReferenceRun._uniform,
 }
 """Operations that need more than their operands: the graph, the caller's arrays, random numbers."""
+
+
+def _is_over_vertices(node: Node) -> bool:
+    return node.op.reduces in (Between.ALL, Between.GRAPH)
+
+
+def _stages(nodes: Sequence[Node], before: Callable[[Node], Iterable[Node]]) -> dict[Node, int]:
+    """The stage of each of the nodes: one more than that of the sums over vertices that it reads.
+    `before`: what a node reads of other vertices."""
+    stages = dict.fromkeys(nodes, 0)
+    changed = True
+    while changed:
+        changed = False
+        for node in nodes:
+            own = [stages[x] + _is_over_vertices(x) for x in node.inputs if x in stages]
+            own += [stages[x] for x in before(node) if x in stages]
+            stage = max([stages[node], *own])
+            assert stage <= len(nodes), f"{node} waits for itself"
+            changed |= stage != stages[node]
+            stages[node] = stage
+    return stages
+
+
+def _numbers(stages: Mapping[Node, int]) -> range:
+    return range(max(stages.values(), default=0) + 1)
 
 
 def edges_of(reading: Name) -> Space:

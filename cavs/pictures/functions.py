@@ -7,7 +7,7 @@ from cavs.core.ops._def import EdgeList, SpaceKind, Typed
 from cavs.core.ops.shape import RESHAPE, SLICE
 from cavs.core.ops.structure import CONSTANT, GATHER, PARAM, PULL
 from cavs.core.trace import Trace, trace
-from cavs.core.vertex import VertexFunction
+from cavs.core.vertex import VertexFunction, named_values
 from cavs.pictures.picture import Box, Key, Picture, are_told_apart, type_keys
 
 COLOURS: dict[SpaceKind | None, str] = {
@@ -38,7 +38,7 @@ def function_picture(function: VertexFunction, traced: Trace | None = None) -> P
         traced: the same as traced, if it has been.
     """
     traced = trace(function) if traced is None else traced
-    parameters = {id(p): name for name, p in function.named_parameters()}
+    parameters = {id(p): name for name, p in named_values(function)}
     results = [("scatter", *item) for item in traced.function.scatters.items()]
     results += [("push", *item) for item in traced.function.pushes.items()]
     nodes = [node for node in ancestors(traced.function.roots()) if node.op is not RESHAPE]

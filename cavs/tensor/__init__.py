@@ -4,6 +4,8 @@ Parameters and the outputs of a model are tensors; losses across samples, and co
 several models, are written with them.
 """
 
+from cavs.tensor._buffer import Buffer as Buffer
+from cavs.tensor._buffer import Constant as Constant
 from cavs.tensor._joining import concat as concat
 from cavs.tensor._joining import stack as stack
 from cavs.tensor._nonfinite import describe as describe

@@ -111,12 +111,18 @@ class _Kept(np.ndarray):
 
     def _what(self, number: int) -> str:
         call, floats = self.learning.call, self.learning.floats
-        if number < len(call.params):
-            return f"parameter {call.name_of(call.params[number])!r}"
-        number -= len(call.params)
+        params = _learnable(call)
+        if number < len(params):
+            return f"parameter {call.name_of(params[number])!r}"
+        number -= len(params)
         if number < len(floats):
             return f"input {floats[number]!r}"
         return f"output {self.learning.reread[number - len(floats)]!r}"
+
+
+def _learnable(call: Call) -> list[Parameter]:
+    """The parameters that are operands: buffers, and arrays in F, come after them."""
+    return [p for p in call.params if not is_buffer(p)]
 
 
 _numbers = itertools.count()
@@ -223,7 +229,7 @@ def _gradients(
     gradients = run.backward(known, retain=keep)
     if detecting() and learning.weights is None:
         search_in(call).check_gradients(gradients, known, None)
-    found = _of_parameters(gradients, call.params, learning.sparse, learning.place)
+    found = _of_parameters(gradients, _learnable(call), learning.sparse, learning.place)
     # A reference that is left makes PyTorch copy the rows to where it accumulates them, and the
     # copy stays coalesced; rows that it takes over do not.
     ctx.rows = [dx for dx in found if dx is not None and dx.is_sparse]

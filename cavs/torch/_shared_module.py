@@ -10,9 +10,9 @@ import torch
 
 from cavs._arguments import dtype_name
 from cavs.core.ir import ancestors
-from cavs.core.vertex import Module, VertexFunction
+from cavs.core.vertex import Module, VertexFunction, is_buffer
 from cavs.errors import CavsError, DTypeError, InputError
-from cavs.execution.executor import Weights
+from cavs.execution.executor import Weights, read_parameters
 from cavs.model import Model
 from cavs.tensor import Parameter
 from cavs.torch import _device
@@ -49,7 +49,8 @@ class SharedModule(Holder):
 
     def _hold(self, model: Model) -> None:
         self._model = model
-        self._used = len(model._compiler.params)
+        # Buffers, and arrays in F, are no tensors of PyTorch; they come after the parameters.
+        self._used = sum(not is_buffer(p) for p in model._compiler.params)
         self._places: list[Any] | None = None  # as of the last call
         self._known: dict[Any, Any] = {}
         self._dtype = _DTYPES[model.dtype.name]
@@ -123,17 +124,20 @@ class SharedModule(Holder):
                     "convert it, or the layer"
                 )
             values.append(self._place.array_of(x, f"parameter {entry.name!r}"))
-        return Weights(values, [-1] * len(values))
+        rest = read_parameters(self._model._compiler.params[self._used :])
+        return Weights([*values, *rest.values], [*[-1] * len(values), *rest.versions])
 
     def _of_part(
         self, part: Model, tensors: list[Any], flags: list[bool], weights: Weights | None
     ) -> tuple[list[Any], list[bool], Weights | None]:
         """What :meth:`_find_tensors` gives, of the parameters that a part of the model uses."""
         place = {id(p): number for number, p in enumerate(self._model._compiler.params)}
-        numbers = [place[id(p)] for p in part._compiler.params]
+        params = part._compiler.params
         if weights is not None:
             values, versions = weights
-            weights = Weights([values[i] for i in numbers], [versions[i] for i in numbers])
+            read = [place[id(p)] for p in params]
+            weights = Weights([values[i] for i in read], [versions[i] for i in read])
+        numbers = [place[id(p)] for p in params if not is_buffer(p)]
         return [tensors[i] for i in numbers], [flags[i] for i in numbers], weights
 
     # Other memory and dtypes

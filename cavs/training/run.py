@@ -11,6 +11,7 @@ from typing import Any
 
 import cavs
 from cavs._files import save_atomically
+from cavs.core.vertex import named_values
 from cavs.errors import CheckpointError, InputError
 from cavs.training.arrays import Arrays, check_arrays, copies
 from cavs.training.checkpoint import Checkpoint, save_checkpoint
@@ -96,7 +97,7 @@ class TrainingRun:
                     f"[train] expected --init without --{name.replace('_', '-')}, since both say "
                     "what the embedding begins with, got both; leave one out"
                 )
-        check_arrays(path, checkpoint.parameters, dict(self.model.function.named_parameters()))
+        check_arrays(path, checkpoint.parameters, dict(named_values(self.model.function)))
         mine = self.task.vocabulary, self.task.vocabularies
         if (checkpoint.vocabulary, checkpoint.vocabularies) != mine:
             raise CheckpointError(

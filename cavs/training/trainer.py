@@ -10,6 +10,7 @@ from typing import Any
 
 import cavs
 from cavs import optim
+from cavs.core.vertex import named_values
 from cavs.data import Dataset, Loader
 from cavs.errors import CavsError, CheckpointError, InputError, NonFiniteError
 from cavs.training._fields import in_brief, shown
@@ -303,7 +304,7 @@ class Trainer:
         self._check_place(path, state)
         for arrays, wanted in ((checkpoint.best, bool(state.best)), (checkpoint.average, False)):
             if arrays or wanted:
-                check_arrays(path, arrays, dict(self.model.named_parameters()))
+                check_arrays(path, arrays, dict(named_values(self.model.function)))
         try:
             self._optimizer.load_state_dict(checkpoint.optimizer)
             self.objective.restore(checkpoint.objective)

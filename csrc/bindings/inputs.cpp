@@ -23,12 +23,13 @@ namespace cavs {
 namespace {
 
 int64_t rows_of(const GraphBatch& graphs, SpaceKind space) {
+  if (space == SpaceKind::kNone) return 1;
   if (space == SpaceKind::kEdge) return graphs.num_edges();
   return space == SpaceKind::kGraph ? graphs.num_graphs() : graphs.num_vertices();
 }
 
-// The form that an input must have: an array of `shape` for each row of a space. Ids are -1 or
-// more, and below `bound`.
+// The form that an input must have: an array of `shape` for each row of a space, or one where it has
+// no rows. Ids are -1 or more, and below `bound`.
 class InputForm {
  public:
   InputForm(py::object name, SpaceKind space, DType dtype, std::vector<int64_t> shape,
@@ -58,6 +59,10 @@ class InputForm {
 
  private:
   bool fits_shape(int64_t rows, const ArrayForm& form) const {
+    if (space_ == SpaceKind::kNone) {
+      return form.ndim == static_cast<int64_t>(shape_.size()) &&
+             std::equal(shape_.begin(), shape_.end(), form.shape);
+    }
     return form.ndim == static_cast<int64_t>(shape_.size()) + 1 && form.shape[0] == rows &&
            std::equal(shape_.begin(), shape_.end(), form.shape + 1);
   }

@@ -14,12 +14,13 @@ from cavs.core.attributes import Attributes, MaskedMatmulAttributes, MatmulAttri
 from cavs.core.ir import Node
 from cavs.core.lowering.nodes import reads_through_index
 from cavs.core.lowering.operands import Operand, Reader, id_table, index_table, of_type
-from cavs.core.ops._def import OpDef
+from cavs.core.ops._def import OpDef, SpaceKind
 from cavs.core.ops.matmul import MATMUL, MATMUL_REDUCE
 from cavs.core.ops.structure import (
     CONSTANT,
     EXPAND,
     GATHER,
+    GRAPH_MAX,
     GRAPH_SPREAD,
     GRAPH_SUM,
     NUM_CHILDREN,
@@ -70,7 +71,7 @@ def _attributes(node: Node) -> Attributes | None:
 
 
 def _load(reader: Reader, node: Node) -> Call:
-    return Call("load", (reader.given(node),))
+    return Call("copy" if node.space == SpaceKind.NONE else "load", (reader.given(node),))
 
 
 def _take(reader: Reader, node: Node) -> Call:
@@ -133,6 +134,7 @@ _CALLS: dict[OpDef, Callable[[Reader, Node], Call]] = {
     SEGMENT_SOFTMAX: _segment_softmax,
     UNIQUE_SUM: _sum,
     GRAPH_SUM: _sum,
+    GRAPH_MAX: lambda reader, x: Call("segment_max", (reader.listed(x),)),
     SLOTS_TO_EDGES: _slots_to_edges,
     MATMUL: _matmul,
     MATMUL_REDUCE: _matmul,

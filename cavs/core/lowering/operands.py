@@ -12,6 +12,7 @@ from cavs.core.ops.shape import BROADCAST, RESHAPE, SLICE
 from cavs.core.ops.structure import (
     EXPAND,
     GATHER,
+    GRAPH_MAX,
     GRAPH_SUM,
     SPREAD,
     STATE_COTANGENT,
@@ -196,7 +197,7 @@ class Reader:
         if node.op is STATE_COTANGENT:
             return self._cotangents(node)
         (x,) = node.inputs
-        if node.op is GRAPH_SUM:
+        if node.op in (GRAPH_SUM, GRAPH_MAX):
             return Operand(x, x.size, Table(TableKind.GRAPH_VERTICES, of=of_type(x.space)))
         if node.op is UNIQUE_SUM:
             if x.op is STATE_COTANGENT and not self._storage.is_unit(x):

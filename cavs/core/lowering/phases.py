@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import IntEnum
 
 from cavs.core.ir import Name, Node, without_reshapes
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._def import Between, SpaceKind
 from cavs.core.ops.matmul import MATMUL
 from cavs.core.ops.shape import CONCAT
 from cavs.core.ops.structure import CONSTANT
@@ -100,10 +100,15 @@ def _by_levels(
     """Puts all other nodes into the levels if they work row by row, or add up rows of the level,
     and read nothing that comes later."""
     phase: dict[Node, Phase] = {}
+    first = _reduced_first(order, inputs, is_source)
     for node in order:
         before = {phase[x] for x in inputs(node) if x in phase}
-        if Phase.DEFER in before or (is_source(node) and node.space.kind is SpaceKind.LEAF):
+        # A sum to which levels add is there when they are done.
+        late = any(_reduces(x) and phase.get(x) is Phase.LEVEL for x in inputs(node))
+        if Phase.DEFER in before or late or (is_source(node) and node.space.kind is SpaceKind.LEAF):
             phase[node] = Phase.DEFER
+        elif node in first:
+            phase[node] = Phase.HOIST
         elif node in kept:
             phase[node] = kept[node]
         elif node.space.kind in _OF_LEVELS or (Phase.LEVEL in before and sums(node)):
@@ -111,6 +116,26 @@ def _by_levels(
         else:
             phase[node] = Phase.DEFER if Phase.LEVEL in before else Phase.HOIST
     return phase
+
+
+def _reduces(node: Node) -> bool:
+    return node.op.reduces in (Between.ALL, Between.GRAPH)
+
+
+def _reduced_first(
+    order: Sequence[Node], inputs: Inputs, is_source: Callable[[Node], bool]
+) -> set[Node]:
+    """What sums over rows need, where these do not depend on other levels: levels may read them."""
+    dependent: set[Node] = set()
+    for node in order:
+        if is_source(node) or any(x in dependent for x in inputs(node)):
+            dependent.add(node)
+    first: set[Node] = set()
+    for node in reversed(order):
+        if node not in dependent and (_reduces(node) or node in first):
+            first.add(node)
+            first.update(x for x in inputs(node) if x not in dependent)
+    return first
 
 
 def say_phases(

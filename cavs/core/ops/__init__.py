@@ -4,6 +4,7 @@ import typing as _typing
 
 from cavs.core.ops._def import OPS as OPS
 from cavs.core.ops._def import OpDef as OpDef
+from cavs.core.ops.constant import constant as constant
 from cavs.core.ops.elementwise import abs as abs
 from cavs.core.ops.elementwise import clip as clip
 from cavs.core.ops.elementwise import equal as equal
@@ -57,6 +58,11 @@ from cavs.core.ops.shape import concat as concat
 from cavs.core.ops.shape import reshape as reshape
 from cavs.core.ops.shape import slice_last as slice_last
 from cavs.core.ops.shape import split as split
+from cavs.core.ops.structure import batch_mean as batch_mean
+from cavs.core.ops.structure import batch_sum as batch_sum
+from cavs.core.ops.structure import graph_max as graph_max
+from cavs.core.ops.structure import graph_mean as graph_mean
+from cavs.core.ops.structure import graph_sum as graph_sum
 from cavs.core.ops.structure import segment_logsumexp as segment_logsumexp
 from cavs.core.ops.structure import segment_max as segment_max
 from cavs.core.ops.structure import segment_mean as segment_mean

@@ -223,9 +223,16 @@ WHERE = row(
     lambda np, c, a, b: np.where(c != 0, a, b),
     constant_in=(0,),
 )
-# Says into which state a value goes; attributes keep equal values of two states apart.
+# Says into which state a value goes; attributes keep equal values of two states apart. With `to`, a
+# value without rows for each of these rows.
 IDENTITY = row(
-    "identity", 1, 0, lambda dy, y, x, **_: (dy,), lambda np, x, **_: x, may_add_rows=True
+    "identity",
+    1,
+    0,
+    lambda dy, y, x, **_: (dy,),
+    lambda np, x, **_: x,
+    may_add_rows=True,
+    space=lambda spaces, attrs, parents: attrs.get("to") or spaces[0],
 )
 STOP_GRADIENT = row(
     "stop_gradient", 1, 0, lambda dy, y, x: (None,), lambda np, x: x, constant_in=(0,)

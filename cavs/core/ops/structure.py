@@ -23,8 +23,9 @@ from cavs.core.ops._def import (
     size_of,
 )
 from cavs.core.ops._protocols import Applies, R, apply_to
-from cavs.core.ops.elementwise import equal, maximum
+from cavs.core.ops.elementwise import IDENTITY, equal, maximum
 from cavs.core.ops.reduce import finite_cotangent
+from cavs.errors import ShapeError
 
 
 def _same(shape: Shape, **_: Any) -> Shape:
@@ -46,6 +47,18 @@ def _segment_max_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
     mask = equal(x, spread(y, x))
     share = dy / maximum(segment_sum(mask), 1.0)
     return (mask * spread(share, x),)
+
+
+def _graph_max_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
+    # Equal maxima share the cotangent evenly. A graph without vertices has no row to give it to.
+    mask = equal(x, apply(GRAPH_SPREAD, y, to=x.space))
+    share = dy / maximum(apply(GRAPH_SUM, mask), 1.0)
+    return (mask * apply(GRAPH_SPREAD, share, to=x.space),)
+
+
+def _on_rows(value: Any, like: Any) -> Any:
+    """A value without rows, or a number, for each row of another value."""
+    return like.__cavs_apply__(IDENTITY, (value,), {"to": like.space})
 
 
 PARAM = _source("param", recomputed=True)
@@ -141,7 +154,20 @@ GRAPH_SPREAD = define(
     vjp=lambda dy, y, x, **_: (apply(GRAPH_SUM, dy),),
 )
 GRAPH_SUM: OpDef = define(
-    "graph_sum", **_SUM, space=rows(SpaceKind.GRAPH), reduces=Between.GRAPH, zero_with=(0,)
+    "graph_sum",
+    **_SUM,
+    space=rows(SpaceKind.GRAPH),
+    reduces=Between.GRAPH,
+    zero_with=(0,),
+    vjp=lambda dy, y, x: (apply(GRAPH_SPREAD, dy, to=x.space),),
+)
+GRAPH_MAX = define(
+    "graph_max",
+    **_OF_ROWS,
+    flops=_sum_cost,
+    space=rows(SpaceKind.GRAPH),
+    reduces=Between.GRAPH,
+    vjp=_graph_max_vjp,
 )
 # Between the distinct `rows` and rows that have the ids: the rows that the ids are counted among,
 # or the distinct tuples that the ids are part of.
@@ -168,7 +194,13 @@ SLOTS_TO_EDGES = define(
 )
 # Rows of all its operands, each of which writes its own.
 JOIN = define("join", arity=-1, infer=lambda *parts, **_: parts[-1], space=rows_given)
-REDUCE_ROWS = define("reduce_rows", **_SUM, space=rows(SpaceKind.NONE), reduces=Between.ALL)
+REDUCE_ROWS = define(
+    "reduce_rows",
+    **_SUM,
+    space=rows(SpaceKind.NONE),
+    reduces=Between.ALL,
+    vjp=lambda dy, y, x: (_on_rows(dy, x),),
+)
 
 
 def spread(x: Any, edges: Any) -> Any:
@@ -205,3 +237,73 @@ def segment_logsumexp(x: Applies[R]) -> R:
     result gives no gradient.
     """
     return apply_to(SEGMENT_LOGSUMEXP, x)
+
+
+# Over the vertices of a graph, and over all rows of a batch
+
+
+def graph_sum(x: Applies[R]) -> R:
+    """Sum over the vertices of a graph, or over its edges, a value per graph; 0 without any.
+
+    In a function of types it is over the vertices, or edges, of the type at hand.
+    """
+    return apply_to(GRAPH_SUM, _of_vertices("graph_sum", x))
+
+
+def graph_mean(x: Applies[R]) -> R:
+    """Mean over the vertices of a graph, or over its edges, a value per graph; 0 without any."""
+    value: Any = x
+    of_edges = value.space.kind is SpaceKind.EDGE
+    ones = apply(NUM_CHILDREN, x) if of_edges else _on_rows(1.0, value)
+    y: R = apply(OPS["div"], graph_sum(x), maximum(apply(GRAPH_SUM, ones), 1.0))
+    return y
+
+
+def graph_max(x: Applies[R]) -> R:
+    """Maximum over the vertices of a graph, a value per graph; equal maxima share the gradient
+    evenly."""
+    value: Any = x
+    if value.space.kind is SpaceKind.EDGE:
+        raise ShapeError(
+            "[graph_max] expected a value per vertex, got one per edge; take the maximum over the "
+            "children first, x.max()"
+        )
+    return apply_to(GRAPH_MAX, x)
+
+
+def batch_sum(x: Applies[R]) -> R:
+    """Sum over all rows of the batch, vertices, edges or graphs: a value without rows.
+
+    In a function of types it is over the rows of the type at hand. The result depends on the other
+    graphs of the batch.
+    """
+    return apply_to(REDUCE_ROWS, _with_rows("batch_sum", x))
+
+
+def batch_mean(x: Applies[R]) -> R:
+    """Mean over all rows of the batch, a value without rows; 0 of none. See :func:`batch_sum`."""
+    count = apply(REDUCE_ROWS, _on_rows(1.0, _with_rows("batch_mean", x)))
+    y: R = apply(OPS["div"], batch_sum(x), maximum(count, 1.0))
+    return y
+
+
+def _of_vertices(name: str, x: Any) -> Any:
+    """A sum over the children of an edge value; else the value, which must be of vertices."""
+    if x.space.kind is SpaceKind.EDGE:
+        return segment_sum(x)
+    if x.space.kind is not SpaceKind.VERTEX:
+        raise ShapeError(
+            f"[{name}] expected a value per vertex or edge, got one per {x.space}; multiply it by "
+            "a value of vertices first, if it is to count for each"
+        )
+    return x
+
+
+def _with_rows(name: str, x: Any) -> Any:
+    if x.space.kind is SpaceKind.NONE:
+        raise ShapeError(
+            f"[{name}] expected a value per vertex, edge or graph, got one without rows; multiply "
+            "it by a value that has rows, if it is to count for each"
+        )
+    return x
+

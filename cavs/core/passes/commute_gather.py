@@ -92,13 +92,17 @@ def _products_of_children(
     """Maps an edge value that depends on nothing but a child's state and parameters to the FLOPs of
     the products with parameters that it contains."""
     products: dict[Node, frozenset[Node]] = {}
+    late: set[Node] = set()  # without rows, but of states: it is there when the levels are done
     for node in order:
+        if node.op is GATHER or any(x in late for x in node.inputs):
+            late.add(node)
         if node.op is GATHER and node.space.kind is SpaceKind.EDGE:
             products[node] = frozenset()
             continue
         own = [x for x in node.inputs if x.space != SpaceKind.NONE]
         # A sample depends on the edge, a softmax over the children on the other edges.
         stays = node.op.random or node.op.mixes_edges or node in masked
+        stays |= any(x in late for x in node.inputs if x.space == SpaceKind.NONE)
         on_edges = node.space.kind is SpaceKind.EDGE
         if not on_edges or stays or not own or any(x not in products for x in own):
             if reasons is not None:

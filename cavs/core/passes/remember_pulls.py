@@ -19,7 +19,7 @@ from typing import Any
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Internal, Node, ancestors, without_reshapes
 from cavs.core.lowering.zeros import NO_ROWS, RowIds, Zeros
-from cavs.core.ops._def import Shape, SpaceKind, Typed, Unique
+from cavs.core.ops._def import Between, Shape, SpaceKind, Typed, Unique
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.loss import EMBEDDING
 from cavs.core.ops.shape import reshape
@@ -169,6 +169,10 @@ def _hindrance(nodes: Sequence[Node]) -> str | None:
         return "no embedding says how many ids {ids} has"
     if any(n.op is UNIQUE_IDS or n.dtype != "float" for n in nodes):
         return "the ids {ids} themselves are read"
+    if any(n.op.reduces is Between.ALL for n in order):
+        return "a sum over the batch gives another value of {ids} in each call"
+    if any(n.op is PULL for n in order):
+        return "an input of the batch gives another value of {ids} in each call"
     if any(n.op.drops for n in order):
         return "dropout by id gives another value of {ids} in each call"
     ids, size = min(counts) + 1, sum(n.size for n in nodes)

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node, ancestors, without_reshapes
 from cavs.core.joins import into, join, results_of
-from cavs.core.ops._def import PARTS_OF_VERTICES, Space, SpaceKind, as_rows
+from cavs.core.ops._def import PARTS_OF_VERTICES, Between, Space, SpaceKind, as_rows
 from cavs.core.ops.matmul import MATMUL
 from cavs.core.ops.shape import CONCAT
 from cavs.core.ops.structure import GATHER, JOIN
@@ -28,8 +28,13 @@ _EXACT = (None, 0.0, 0.5, 1.0, -math.inf)
 
 
 def _can_specialize(nodes: Sequence[Node]) -> bool:
-    """Whether a function of these nodes gathers at all, and reads and gives no values per graph."""
-    return any(n.op is GATHER for n in nodes) and all(n.space != SpaceKind.GRAPH for n in nodes)
+    """Whether a function of these nodes gathers at all, reads and gives no values per graph, and
+    adds up no rows."""
+    return any(n.op is GATHER for n in nodes) and not any(map(_is_of_others, nodes))
+
+
+def _is_of_others(node: Node) -> bool:
+    return node.space == SpaceKind.GRAPH or node.op.reduces is Between.ALL
 
 
 def specialize_leaves(function: FunctionIR, context: Context) -> FunctionIR:
@@ -151,6 +156,10 @@ def _refuse(notes: Notes, nodes: Sequence[Node]) -> None:
         if all(x.space != SpaceKind.GRAPH for x in node.inputs):
             does = "reads a value" if not node.inputs else "gives a value"
             reason = f"F {does} of each graph, {called(node)}: leaves have no function of their own"
+            notes.refuse("specialize_leaves", node, reason, of_leaves)
+    for node in nodes if dependent else ():
+        if node.op.reduces is Between.ALL:
+            reason = "F adds up the rows of the batch: leaves have no function of their own"
             notes.refuse("specialize_leaves", node, reason, of_leaves)
 
 

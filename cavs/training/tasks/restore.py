@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cavs
+from cavs.core.vertex import named_values
 from cavs.data import Vocabulary
 from cavs.device import find_device
 from cavs.errors import CavsError, CheckpointError
@@ -148,7 +149,7 @@ def load_model(
     elements = sum(array.size for array in parameters.values())
     with bounded_parameters(2 * elements + _FEW_ELEMENTS):
         function = _built(path, checkpoint, user)
-    check_arrays(path, parameters, dict(function.named_parameters()))
+    check_arrays(path, parameters, dict(named_values(function)))
     with said_of_file(path), said_of(user, "a vertex function"):
         model: Any = cavs.compile(function, outputs=outputs, seed=seed)
     model.load_state_dict(parameters)

@@ -1,0 +1,31 @@
+"""What holds arrays for modules and vertex functions: layers above this one put it here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+def _missing(*_: Any) -> Any:
+    raise AssertionError("a layer above has not been imported")
+
+
+@dataclass
+class Makers:
+    """Functions of an array.
+
+    Attributes:
+        buffer: makes a module's buffer.
+        constant: makes what holds the array in a vertex function, of the array and its line.
+        tensor: makes a tensor of the outer program.
+        value: makes a value of the vertex function that is being traced, else a tensor.
+    """
+
+    buffer: Callable[[Any], Any] = _missing
+    constant: Callable[[Any, Any], Any] = _missing
+    tensor: Callable[[Any], Any] = _missing
+    value: Callable[[Any], Any] = _missing
+
+
+makers = Makers()
