@@ -11,7 +11,6 @@ import numpy as np
 
 from cavs._arguments import shown
 from cavs._arrays import Array, foreign_array
-from cavs.core.vertex import named_values
 from cavs.errors import DTypeError, GraphError, InputError, ShapeError
 from cavs.scheduler import GraphBatch
 
@@ -150,7 +149,8 @@ class Origin(NamedTuple):
             )
         for mark in self.marks:
             if not mark.holds():
-                names = [n for n, p in named_values(function) if p is mark.parameter]
+                held = (*function.named_parameters(), *function.named_buffers())
+                names = [name for name, p in held if p is mark.parameter]
                 raise InputError(
                     "[replay] expected the parameters that grew the graphs, got other values of "
                     f"{names[0] if names else 'a parameter'}; replay before the optimizer's step, "

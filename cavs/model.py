@@ -15,7 +15,7 @@ from cavs.compiled import convert, values_of
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, ancestors
 from cavs.core.structure import Structure
-from cavs.core.trace import Trace, children_read
+from cavs.core.trace import Trace, check_grows, children_read
 from cavs.core.vertex import VertexFunction
 from cavs.device import find_device
 from cavs.errors import CavsRuntimeError, InputError
@@ -205,6 +205,7 @@ class Model(Inspectable):
         """The model whose calls compute a vertex as growth does, to the bit: leaves are not told
         apart, whose values could be rounded otherwise, and draws depend on values."""
         if self._grown is None:
+            check_grows(self._compiler.trace)
             part = Model.__new__(type(self))
             vars(part).update(vars(self))
             part._compiler = self._compiler.growing()

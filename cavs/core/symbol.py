@@ -23,6 +23,7 @@ from cavs.core.ops.reduce import softmax as feature_softmax
 from cavs.core.ops.reduce import sum as feature_sum
 from cavs.core.ops.shape import reshape, slice_last
 from cavs.core.ops.structure import (
+    batch_max,
     batch_mean,
     batch_sum,
     graph_max,
@@ -141,6 +142,10 @@ class Symbol(Operators):
     def batch_mean(self: _S) -> _S:
         """Averages over all rows of the batch; see ops.batch_mean."""
         return batch_mean(self)
+
+    def batch_max(self: _S) -> _S:
+        """Maximum over all rows of the batch; see ops.batch_max."""
+        return batch_max(self)
 
     def logsumexp(self: _S, axis: Axis = None, keepdims: bool = False) -> _S:
         """log(sum(exp(x))) of an edge value without `axis` over the children; else over features:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node
 from cavs.core.joins import join, joined, joined_state
-from cavs.core.ops._def import Between, EdgeList, Typed
+from cavs.core.ops._def import Between, EdgeList, SpaceKind, Typed
 from cavs.core.ops.structure import GATHER, PULL
 from cavs.core.reads import Reads, recorded_reads
 from cavs.core.traced_vertex import InputSpec, Vertex, pulled_otherwise
@@ -228,6 +228,23 @@ def children_read(traced: Trace) -> int | None:
     nodes = ir.ancestors(traced.function.roots())
     slots = {node.attrs["slot"] for node in nodes if node.op is GATHER}
     return None if not slots or None in slots else 1 + max(slots)
+
+
+def check_grows(traced: Trace) -> None:
+    """Raises InputError where F cannot compute vertices of graphs that grow: it adds up vertices,
+    which are not all there, or has an input of the whole batch."""
+    for node in ir.ancestors(traced.function.roots()):
+        if node.op.reduces in (Between.ALL, Between.GRAPH):
+            raise InputError(
+                "[unfold] expected a function without reductions over graphs and batches, whose "
+                f"vertices are not all there while graphs grow, got {node.op.name}, at "
+                f"{node.where}; reduce over children, or what the growth has pushed"
+            )
+        if node.op is PULL and node.space == SpaceKind.NONE:
+            raise InputError(
+                "[unfold] expected inputs of vertices, edges and graphs, got "
+                f"{node.attrs['name']!r} of the batch, at {node.where}; pull it by graph"
+            )
 
 
 def select_outputs(traced: Trace, outputs: Iterable[str]) -> Trace:

@@ -207,16 +207,27 @@ class Vertex:
             raise pulled_otherwise(spec, f"{rows}{list(sizes)} {kind}")
         return node
 
-    def uniform(self, shape: int | Sequence[int] = ()) -> Node:
+    def uniform(self, shape: int | Sequence[int] = (), *, rows: str = "vertex") -> Node:
         """Uniform numbers in [0, 1), of 24 random bits each. They differ from vertex to vertex and
-        from call to call of the model, and do not depend on the batching."""
-        sizes = _feature_shape("uniform", shape)
-        return ir.source(UNIFORM, sizes, self._rows, key=new_random_key())
+        from call to call of the model, and do not depend on the batching.
 
-    def normal(self, shape: int | Sequence[int] = ()) -> Node:
+        With ``rows="batch"`` a value without rows: the same numbers for all vertices of a call.
+        """
+        return self._uniform("uniform", shape, rows)
+
+    def normal(self, shape: int | Sequence[int] = (), *, rows: str = "vertex") -> Node:
         """Standard normal numbers; for the rest as :meth:`uniform`."""
-        result: Node = standard_normal(self.uniform(shape))
+        result: Node = standard_normal(self._uniform("normal", shape, rows))
         return result
+
+    def _uniform(self, call: str, shape: int | Sequence[int], rows: str) -> Node:
+        sizes = _feature_shape(call, shape)
+        if not is_among(rows, ("vertex", "batch")):
+            raise TraceError(
+                f"[{call}] expected rows 'vertex' or 'batch', got {shown(rows)}; pass one of these"
+            )
+        space = SpaceKind.NONE if rows == "batch" else self._rows
+        return ir.source(UNIFORM, sizes, space, key=new_random_key())
 
     def gather(
         self,

@@ -9,10 +9,10 @@ and vertex.
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["GRAPH_LOCAL", "philox4x32", "uniform", "uniform_by_id"]
+__all__ = ["BATCH_LOCAL", "GRAPH_LOCAL", "philox4x32", "uniform", "uniform_by_id"]
 
 #: The local index of samples that belong to a graph as a whole.
-GRAPH_LOCAL = 0xFFFFFFFF
+GRAPH_LOCAL, BATCH_LOCAL = 0xFFFFFFFF, 0xFFFFFFFE
 
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -50,7 +50,8 @@ def uniform(
     """Uniform numbers in [0, 1) of 24 random bits, shape (rows, width), float64.
 
     ``graph_key`` (rows,) int64 is the key of each row's graph, ``local`` (rows,) the row's index
-    within its graph (:data:`GRAPH_LOCAL` for rows that are graphs).
+    within its graph (:data:`GRAPH_LOCAL` for rows that are graphs, and
+        :data:`BATCH_LOCAL`, of the key 0, for what has no rows).
     """
     mask = np.uint64(_MASK)
     graphs = np.asarray(graph_key, np.int64).astype(np.uint64)

@@ -28,7 +28,7 @@ from cavs.core.traced_vertex import InputSpec
 from cavs.device import Device, device_of, host
 from cavs.errors import CavsRuntimeError, ShapeError
 from cavs.execution.executor import Array, Gradients, NanState, RandomState
-from cavs.execution.philox import GRAPH_LOCAL, uniform, uniform_by_id
+from cavs.execution.philox import BATCH_LOCAL, GRAPH_LOCAL, uniform, uniform_by_id
 from cavs.execution.typed_rows import lists_of, names_of_types, rows_of
 from cavs.scheduler import GraphBatch
 
@@ -193,7 +193,8 @@ class ReferenceRun:
             self._sum_up(node)
 
     def _sum_up(self, node: Node) -> None:
-        add = np.maximum if node.op is structure.GRAPH_MAX else np.add
+        largest = node.op in (structure.GRAPH_MAX, structure.MAX_ROWS)
+        add = np.maximum if largest else np.add
         of_graphs = all(x.space == SpaceKind.GRAPH for x in node.inputs)
         whole: dict[int, Array] = {}
         seen: set[int] = set()
@@ -208,7 +209,8 @@ class ReferenceRun:
         for v, values in enumerate(self.values):
             if v in self.of_none or node in values:
                 nothing = np.zeros((*rows, *node.shape), self.dtype)
-                values[node] = whole.get(self._group(v, node), nothing)
+                total = whole.get(self._group(v, node), nothing)
+                values[node] = np.where(np.isneginf(total), nothing, total) if largest else total
 
     def _group(self, v: int, node: Node) -> int:
         """The graph of a value per graph; else 0."""
@@ -454,6 +456,12 @@ class ReferenceRun:
         total: Array = x.reshape(-1, *node.shape).sum(axis=0)
         return total
 
+    def _max_rows(self, v: int, node: Node, given: Any) -> Array:
+        x = self.values[v][node.inputs[0]].reshape(-1, *node.shape)
+        # Of no edges the share is none: it must not count.
+        top: Array = x.max(axis=0) if len(x) else np.full(node.shape, -np.inf, self.dtype)
+        return top
+
     def _slots_to_edges(self, v: int, node: Node, given: Any) -> Array:
         slots = self._slots(v, node.space).tolist()
         edges = np.zeros((len(slots), *node.shape), self.dtype)
@@ -498,13 +506,16 @@ class ReferenceRun:
 
     def _draw(self, v: int, node: Node) -> Array:
         """Uniform numbers for the rows at hand."""
+        seed, step, key = self.random.seed, self.random.step, node.attrs["key"]
+        if node.space == SpaceKind.NONE:
+            numbers = uniform(seed, step, key, np.zeros(1, int), np.full(1, BATCH_LOCAL), node.size)
+            return numbers.reshape(node.shape)
         graph, rows = int(self.graph_of[v]), self._own(v, node)
         ptr = self.graphs.edge_ptr if node.space.kind is SpaceKind.EDGE else self.graphs.ptr
         local = rows - int(ptr[graph])
         if node.space == SpaceKind.GRAPH:
             local = np.full(1, GRAPH_LOCAL)
         keys = np.full(len(local), self.graphs.keys[graph])
-        seed, step, key = self.random.seed, self.random.step, node.attrs["key"]
         return uniform(seed, step, key, keys, local, node.size).reshape(len(local), *node.shape)
 
     def _draw_by_id(self, v: int, node: Node) -> Array:
@@ -531,6 +542,7 @@ _OF_GRAPH: dict[OpDef, Callable[[ReferenceRun, int, Node, Mapping[str, Any]], Ar
     structure.GRAPH_SUM: ReferenceRun._of_graph,  # its share of the sum, see `_sum_up`
     structure.GRAPH_MAX: ReferenceRun._of_graph,
     structure.REDUCE_ROWS: ReferenceRun._reduce_rows,
+    structure.MAX_ROWS: ReferenceRun._max_rows,
     structure.SLOTS_TO_EDGES: ReferenceRun._slots_to_edges,
     CONCAT: ReferenceRun._concat,
     IDENTITY: ReferenceRun._identity,

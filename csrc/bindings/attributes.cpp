@@ -118,6 +118,7 @@ void complete_attributes(const Program& program, Instruction* instruction) {
   const SpaceKind kind = instruction->space.kind;
   const SampledRows rows = kind == SpaceKind::kEdge    ? SampledRows::kEdge
                            : kind == SpaceKind::kGraph ? SampledRows::kGraph
+                           : kind == SpaceKind::kNone  ? SampledRows::kBatch
                                                        : SampledRows::kVertex;
   const int edges =
       kind == SpaceKind::kEdge ? edge_list_of(program, instruction->space.members) : 0;

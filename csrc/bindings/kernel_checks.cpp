@@ -240,6 +240,7 @@ class CallChecker {
 
   void check_random(SampledRows rows) const {
     const CheckedRandom& random = call_.random;
+    if (rows == SampledRows::kBatch) return;
     if (rows == SampledRows::kGraph) {
       expect(random.num_graphs >= end_, "a key for each graph", random.num_graphs);
       return;

@@ -34,6 +34,7 @@ constexpr KernelEntry kKernels[] = {
     CAVS_KERNEL(num_children),
     CAVS_KERNEL(one_hot_max),
     CAVS_KERNEL(present),
+    CAVS_KERNEL(max_rows),
     CAVS_KERNEL(reduce_rows),
     CAVS_KERNEL(row_max),
     CAVS_KERNEL(row_sum),

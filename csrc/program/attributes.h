@@ -95,7 +95,7 @@ struct ShapeAttributes {
   }
 };
 
-enum class SampledRows : uint8_t { kVertex, kEdge, kGraph };
+enum class SampledRows : uint8_t { kVertex, kEdge, kGraph, kBatch };  // kBatch: none
 
 // Random numbers that depend on the graph of a row and its place in the graph.
 struct UniformAttributes {

@@ -218,8 +218,9 @@ void check_sampled(const Check& c, SampledRows rows) {
   const SpaceKind kind = c.instruction.space.kind;
   c.expect((rows == SampledRows::kVertex && is_vertex_rows(kind)) ||
                (rows == SampledRows::kEdge && kind == SpaceKind::kEdge) ||
-               (rows == SampledRows::kGraph && kind == SpaceKind::kGraph),
-           "rows of vertices, edges or graphs, as the attributes say");
+               (rows == SampledRows::kGraph && kind == SpaceKind::kGraph) ||
+               (rows == SampledRows::kBatch && kind == SpaceKind::kNone),
+           "rows of vertices, edges or graphs, or none, as the attributes say");
 }
 
 void check_uniform(const Check& c) { check_sampled(c, c.attributes<UniformAttributes>().rows); }
@@ -294,6 +295,7 @@ const std::vector<Kernel>& kernels() {
       {"matmul_masked", kThree, kIndexed, W::kRows, masked, flops_of_product, check_matmul_masked},
       {"matmul_reduce", kTwo, kStanding, W::kSums, product, flops_of_product, check_matmul},
       {"matmul_reduce_masked", kThree, kIndexed, W::kSums, masked, flops_of_product, check_matmul_masked},
+      {"max_rows", kOne, kStanding, W::kSums, none, per_input<1>, check_move},
       {"num_children", kNone, kChildren, W::kRows, none, nullptr, check_num_children},
       {"one_hot_max", kTwo, kStanding, W::kRows, axis, per_input<1>, check_one_hot_max},
       {"present", kOne, kStanding, W::kRows, none, nullptr, check_present},

@@ -55,7 +55,9 @@ void find_sampled(Executable& exe) {
   for (const Segment& segment : exe.program.segments) {
     for (const Instruction& instruction : segment.instructions) {
       const UniformAttributes* of = sampled_of(instruction.attributes);
-      if (of == nullptr || of->rows == SampledRows::kGraph) continue;
+      if (of == nullptr || of->rows == SampledRows::kGraph || of->rows == SampledRows::kBatch) {
+        continue;
+      }
       const auto same = [&](const SampledLists& it) {
         return it.rows == of->rows && it.edges == of->edges;
       };

@@ -11,6 +11,7 @@ import vertex_functions
 from model_runs import compiled, dense
 from ops_cases import CASES, NOT_LOWERED, OVER_ROWS, OpCase
 from program_contents import kernels_in, operations_in
+from vertex_functions.rowless import ROWLESS
 
 import cavs
 from cavs import ops
@@ -187,4 +188,6 @@ def test_the_library_uses_every_operation() -> None:
     used: set[str] = set()
     for name in vertex_functions.FUNCTIONS:
         used |= operations_in(compiled(name))
+    for make in ROWLESS.values():
+        used |= operations_in(cavs.compile(make(), dtype="float64"))
     assert set(OPS) - used <= NOT_LOWERED

@@ -88,8 +88,22 @@ MISUSES: dict[str, Misuse] = {
         r"v\.gather\(one=\(\)\)\.one\.sum\(\) is the number of children",
     ),
     "index": (lambda s, v: v.pull("x", 3)[[0]], TraceError, r"slice a:b.*ops\.split"),
-    "array": (lambda s, v: v.pull("x", 3) + np.ones(3), TraceError, r"\[add\].*ndarray.*v\.pull"),
-    "array-first": (lambda s, v: np.ones(3) * v.pull("x", 3), TraceError, r"\[mul\].*ndarray"),
+    "list": (lambda s, v: v.pull("x", 3) + [1.0] * 3, TraceError, r"\[add\].*list.*v\.pull"),
+    "array": (
+        lambda s, v: np.array([None] * 3) * v.pull("x", 3),
+        DTypeError,
+        r"\[mul\] expected an array of real numbers, got 'object'",
+    ),
+    "rows of numbers": (
+        lambda s, v: v.uniform(rows="graph"),
+        TraceError,
+        r"\[uniform\] expected rows 'vertex' or 'batch', got 'graph'",
+    ),
+    "ids of the batch": (
+        lambda s, v: v.pull_batch("i", dtype="int32"),
+        DTypeError,
+        r"\[pull_batch\] expected floats for 'i', got dtype 'int32'.*; pull ids by vertex",
+    ),
     "tensor": (lambda s, v: v.pull("x", 3) - cavs.tensor([1.0]), TraceError, r"\[sub\].*Tensor"),
     "nothing": (lambda s, v: ops.concat([]), TraceError, r"\[concat\]"),
     "shapes": (
@@ -276,15 +290,15 @@ MISUSES: dict[str, Misuse] = {
     "push-bool": (lambda s, v: v.push(y=True), TraceError, r"\[push\].*'y', got bool"),
     "push-huge": (lambda s, v: v.push(y=10**400), InputError, r"\[push\] expected a number, got"),
     "push-text": (lambda s, v: v.push(y="a"), TraceError, r"\[push\].*'y', got str.*; compute it"),
-    "scatter-array": (
-        lambda s, v: v.scatter(h=np.ones(3)),
+    "scatter-list": (
+        lambda s, v: v.scatter(h=[1.0] * 3),
         TraceError,
-        r"\[scatter\].*'h', got ndarray.*; .*Parameter\(data, requires_grad=False\)",
+        r"\[scatter\].*'h', got list.*; .*pass an array of NumPy",
     ),
-    "array-operand": (
-        lambda s, v: ops.equal(v.pull("x", 3), np.arange(3)),
+    "list-operand": (
+        lambda s, v: ops.equal(v.pull("x", 3), [0, 1, 2]),
         TraceError,
-        r"\[equal\].*got ndarray.*v\.pull, .*Parameter\(data, requires_grad=False\)",
+        r"\[equal\].*got list.*v\.pull, .*as an array of NumPy",
     ),
     "ids-as-numbers": (
         lambda s, v: ops.exp(v.pull("i", dtype="int32")),

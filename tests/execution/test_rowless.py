@@ -267,13 +267,82 @@ class TestReductions:
                 cavs.compile(Bad(name, space))
 
     def test_graphs_do_not_meet_in_sums_over_graphs(self) -> None:
-        model = make("Maxima")
+        model = make("OfGraphs")
         inputs = inputs_of(model, GRAPHS)
         whole = model(GRAPHS, **inputs)["y"].numpy()
         for number, graph in enumerate(cavs.unbatch(GRAPHS)):
             rows = slice(GRAPHS.ptr[number], GRAPHS.ptr[number + 1])
             own = {name: x[rows] for name, x in inputs.items()}
             np.testing.assert_array_equal(model(graph, **own)["y"].numpy(), whole[rows])
+
+
+class Refused(cavs.VertexFunction):
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x = v.pull("x", 2)
+        v.push(y=x - x.batch_mean() if self.kind == "sum" else x * v.pull_batch("factor"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("sum", "expected a function without reductions over graphs and batches, .* got reduce_rows"),
+        ("input", "expected inputs of vertices, edges and graphs, got 'factor' of the batch"),
+    ],
+)
+def test_graphs_that_grow_refuse_what_is_of_all_vertices(kind: str, message: str) -> None:
+    model = cavs.compile(Refused(kind))
+    roots = cavs.Growth([[]], {"x": np.zeros((1, 2), np.float32)}, graph=[0])
+    with pytest.raises(InputError, match=rf"\[unfold\] {message}"):
+        cavs.unfold(model, roots, lambda frontier: None, num_graphs=1)
+
+
+def test_inputs_of_the_batch_have_no_rows() -> None:
+    model = cavs.compile(Refused("input"))
+    graph, x = cavs.InputGraph([[], [0]]), np.ones((2, 2), np.float32)
+    assert model(graph, x=x, factor=np.float32(3))["y"].numpy().tolist() == [[3, 3], [3, 3]]
+    assert model(graph, x=x, factor=np.array(3.0))["y"].numpy().tolist() == [[3, 3], [3, 3]]
+    with pytest.raises(ShapeError, match=r"'factor', got shape \(2,\).*; give one array of shape \(\)"):
+        model(graph, x=x, factor=np.ones(2, np.float32))
+    factor = cavs.Tensor(np.float32(2), requires_grad=True)
+    model(graph, x=x, factor=factor)["y"].sum().backward()
+    assert factor.grad.shape == ()
+    assert float(factor.grad) == 4
+
+
+class Each(cavs.VertexFunction):
+    """Of one type: a sum over its vertices."""
+
+    def __init__(self, other: str) -> None:
+        self.w, self.other = nn.Linear(3, 3, dtype="float64"), other
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x = self.w(v.pull("x", 3)) * v.pull_batch("factor")
+        x = x - x.batch_mean() + x.graph_sum()
+        h = ops.tanh(x + v.gather(h=3, of=self.other).h.sum())
+        v.scatter(h=h)
+        v.push(h=h * h.batch_mean(), top=h.graph_max())
+
+
+def test_types_add_up_their_own_vertices() -> None:
+    graphs = cavs.batch(
+        [
+            cavs.InputGraph([[], [0], [1], []], types=["a", "b", "a", "b"]),
+            cavs.InputGraph([[], [0]], types=["b", "a"]),
+            cavs.InputGraph([[]], types=["a"]),
+        ]
+    )
+    found = []
+    for executor in ("native", "reference"):
+        nn.init.manual_seed(4)
+        function = cavs.TypedFunction({"a": Each("b"), "b": Each("a")})
+        model = cavs.compile(function, dtype="float64", executor=executor)
+        rng = np.random.default_rng(2)
+        inputs = {"x": rng.normal(size=(7, 3)), "factor": np.array(1.5)}
+        found.append(run(model, graphs, inputs))
+    assert_same(*found)
 
 
 class TestBuffers:

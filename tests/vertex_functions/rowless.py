@@ -109,8 +109,24 @@ class OfTheBatch(cavs.VertexFunction):
 
 
 @listed
-class Maxima(cavs.VertexFunction):
-    """Maxima over the vertices of a graph, before and after the levels."""
+class Samples(cavs.VertexFunction):
+    """Numbers drawn once a call, beside numbers of vertices: weights with noise."""
+
+    def __init__(self) -> None:
+        self.w, self.spread = linear(3, 4), parameter(4, 4)
+        self.embedding = embedding(IDS, 4)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        u = self.spread * v.normal((4, 4), rows="batch") + v.uniform(4, rows="batch")
+        word = self.embedding(v.pull("word", dtype="int32")) @ u
+        h = ops.tanh(self.w(v.pull("x", 3)) + word + v.gather(h=4).h.sum() @ u)
+        v.scatter(h=h)
+        v.push(h=h, noise=v.uniform(2), drawn=ops.sum(u))
+
+
+@listed
+class OfGraphs(cavs.VertexFunction):
+    """Reductions over graphs alone: no graph depends on another one."""
 
     def __init__(self) -> None:
         self.w = linear(3, 3)
@@ -119,4 +135,20 @@ class Maxima(cavs.VertexFunction):
         x = v.pull("x", 3)
         h = ops.tanh(self.w(x - x.graph_max()) + v.gather(h=3).h.sum())
         v.scatter(h=h)
-        v.push(h=h, y=h * h.graph_max())
+        v.push(h=h, y=h * h.graph_max() + h.graph_sum() - h.graph_mean())
+
+
+@listed
+class Maxima(cavs.VertexFunction):
+    """Maxima over the vertices of a graph, and over all rows, before and after the levels."""
+
+    def __init__(self) -> None:
+        self.w = linear(3, 3)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x = v.pull("x", 3)
+        gate = v.pull_edge("gate", 3)
+        x = x - x.graph_max() + 0.1 * x.batch_max() - 0.1 * gate.batch_max()
+        h = ops.tanh(self.w(x) + v.gather(h=3).h.sum())
+        v.scatter(h=h)
+        v.push(h=h, y=h * h.graph_max() + h * h.batch_max())

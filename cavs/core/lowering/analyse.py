@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from cavs.core.ir import Node
 from cavs.core.lowering.fuse import Partition, Unit, arrange, say_groups
-from cavs.core.lowering.nodes import parts, summed_rows, sums_all_rows
+from cavs.core.lowering.nodes import adds_all_rows, parts, summed_rows, sums_all_rows
 from cavs.core.lowering.phases import Phase, assign_phases, say_phases
 from cavs.core.lowering.sinks import Lowered, Sinks
 from cavs.core.lowering.steps import Step, StepWriter
@@ -94,7 +94,7 @@ def _phases(
     storage: Storage, switches: Collection[str], apart: Types, notes: Notes | None
 ) -> dict[Node, Phase]:
     def sums(node: Node) -> bool:
-        return sums_all_rows(node) and _run_by_level(_rows(summed_rows(node), apart), apart)
+        return adds_all_rows(node) and _run_by_level(_rows(summed_rows(node), apart), apart)
 
     def inputs(node: Node) -> list[Node]:
         return [x for x in storage.reads(node) if x not in storage.external]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from cavs.core.ir import Node
-from cavs.core.lowering.nodes import sums_all_rows
+from cavs.core.lowering.nodes import adds_all_rows
 from cavs.core.ops._def import SpaceKind
 from cavs.core.ops.elementwise import ADD
 from cavs.core.remarks import Notes, Stake, counted
@@ -32,14 +32,14 @@ def merge_matmuls(
 
     def terms(node: Node) -> list[Node]:
         if len(users[node]) > 1 or node in wanted:
-            if notes is not None and (node in sums or sums_all_rows(node)):
+            if notes is not None and (node in sums or adds_all_rows(node)):
                 others = "outside" if node in wanted else f"{len(users[node])} operations"
                 reason = (
                     f"the sum of {node.op.name} over all rows is read by {others}, not added alone"
                 )
                 notes.refuse("merge_matmuls", node, reason, [Stake(SpaceKind.NONE, node.size)])
             return []
-        return [node] if sums_all_rows(node) else sums.get(node, [])
+        return [node] if adds_all_rows(node) else sums.get(node, [])
 
     for node in order:
         if node.op is ADD and node.space == SpaceKind.NONE:

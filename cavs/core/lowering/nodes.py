@@ -8,7 +8,7 @@ from cavs.core.ir import Node
 from cavs.core.ops._def import Between, Space, SpaceKind
 from cavs.core.ops.matmul import MATMUL, MATMUL_REDUCE
 from cavs.core.ops.shape import BROADCAST, CONCAT, RESHAPE, SLICE
-from cavs.core.ops.structure import GATHER, JOIN
+from cavs.core.ops.structure import GATHER, JOIN, MAX_ROWS
 
 WIDEST = 4096
 """Elements of the longest rows that kernels bring together."""
@@ -42,8 +42,13 @@ def parts(node: Node) -> tuple[Node, ...]:
 
 
 def sums_all_rows(node: Node) -> bool:
-    """Whether the node is a sum over all rows, which a kernel can add to an earlier sum."""
+    """Whether the node is a sum, or the maximum, over all rows."""
     return node.op.reduces is Between.ALL
+
+
+def adds_all_rows(node: Node) -> bool:
+    """Whether it is such a sum that others may be added to."""
+    return sums_all_rows(node) and node.op is not MAX_ROWS
 
 
 def summed_rows(node: Node) -> Space:

@@ -58,6 +58,7 @@ from cavs.core.ops.shape import concat as concat
 from cavs.core.ops.shape import reshape as reshape
 from cavs.core.ops.shape import slice_last as slice_last
 from cavs.core.ops.shape import split as split
+from cavs.core.ops.structure import batch_max as batch_max
 from cavs.core.ops.structure import batch_mean as batch_mean
 from cavs.core.ops.structure import batch_sum as batch_sum
 from cavs.core.ops.structure import graph_max as graph_max

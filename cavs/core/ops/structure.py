@@ -56,6 +56,13 @@ def _graph_max_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
     return (mask * apply(GRAPH_SPREAD, share, to=x.space),)
 
 
+def _max_rows_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
+    # Equal maxima share the cotangent evenly.
+    mask = equal(x, _on_rows(y, x))
+    share = dy / maximum(apply(REDUCE_ROWS, mask), 1.0)
+    return (mask * _on_rows(share, x),)
+
+
 def _on_rows(value: Any, like: Any) -> Any:
     """A value without rows, or a number, for each row of another value."""
     return like.__cavs_apply__(IDENTITY, (value,), {"to": like.space})
@@ -201,6 +208,14 @@ REDUCE_ROWS = define(
     reduces=Between.ALL,
     vjp=lambda dy, y, x: (_on_rows(dy, x),),
 )
+MAX_ROWS = define(
+    "max_rows",
+    **_OF_ROWS,
+    flops=_sum_cost,
+    space=rows(SpaceKind.NONE),
+    reduces=Between.ALL,
+    vjp=_max_rows_vjp,
+)
 
 
 def spread(x: Any, edges: Any) -> Any:
@@ -285,6 +300,12 @@ def batch_mean(x: Applies[R]) -> R:
     count = apply(REDUCE_ROWS, _on_rows(1.0, _with_rows("batch_mean", x)))
     y: R = apply(OPS["div"], batch_sum(x), maximum(count, 1.0))
     return y
+
+
+def batch_max(x: Applies[R]) -> R:
+    """Maximum over all rows of the batch, a value without rows; 0 of none; equal maxima share the
+    gradient evenly. See :func:`batch_sum`."""
+    return apply_to(MAX_ROWS, _with_rows("batch_max", x))
 
 
 def _of_vertices(name: str, x: Any) -> Any:

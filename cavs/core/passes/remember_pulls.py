@@ -171,8 +171,8 @@ def _hindrance(nodes: Sequence[Node]) -> str | None:
         return "the ids {ids} themselves are read"
     if any(n.op.reduces is Between.ALL for n in order):
         return "a sum over the batch gives another value of {ids} in each call"
-    if any(n.op is PULL for n in order):
-        return "an input of the batch gives another value of {ids} in each call"
+    if any(n.op is PULL or (n.op.random and not n.op.drops) for n in order):
+        return "an input or a sample of the batch gives another value of {ids} in each call"
     if any(n.op.drops for n in order):
         return "dropout by id gives another value of {ids} in each call"
     ids, size = min(counts) + 1, sum(n.size for n in nodes)

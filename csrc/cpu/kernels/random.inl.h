@@ -29,10 +29,12 @@ CAVS_INLINE SampleKey sample_key(const RandomContext& random, uint32_t op, int64
           op};
 }
 
-constexpr uint32_t kWholeGraph = 0xFFFFFFFFu;  // the local index of rows that are graphs
+constexpr uint32_t kWholeGraph = 0xFFFFFFFFu;  // the local index of rows that are graphs,
+constexpr uint32_t kWholeBatch = 0xFFFFFFFEu;  // and of what has no rows, which is of graph 0
 
 CAVS_INLINE SampleKey sample_key_of_row(const RandomContext& random, const UniformAttributes& of,
                                         int64_t r) {
+  if (of.rows == SampledRows::kBatch) return sample_key(random, of.key, 0, kWholeBatch);
   if (of.rows == SampledRows::kGraph) {
     return sample_key(random, of.key, random.graph_key[r], kWholeGraph);
   }

@@ -86,5 +86,24 @@ void reduce_rows(const KernelCall& call) {
   }
 }
 
+// Zeros where there are no rows. A second operand is the output itself, as of reduce_rows.
+template <class T>
+void max_rows(const KernelCall& call) {
+  int64_t first, last;
+  split_columns(call.out[0].size, call.thread, call.num_threads, &first, &last);
+  T* target = static_cast<T*>(call.out[0].data) + first;
+  const int64_t n = last - first;
+  const bool goes_on = call.num_in > 1;
+  if (call.row_begin == call.row_end && !goes_on) fill_row(target, T(0), n);
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    const T* source = row_of<T>(call.in[0], r) + first;
+    if (r == call.row_begin && !goes_on) {
+      copy_row(target, source, n);
+    } else {
+      for (int64_t j = 0; j < n; ++j) target[j] = larger(target[j], source[j]);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace cavs

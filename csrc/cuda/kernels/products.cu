@@ -46,6 +46,12 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 extern "C" __global__ void __launch_bounds__(256)
+    row_maximum(Operand x, Rows rows, int goes_on, Real* result) {
+  __shared__ RowSumShared shared;
+  maximum_of_rows(x, rows, goes_on != 0, result, whole_grid(), shared);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
     part_sum(const Real* from, int count, int size, int goes_on, Real* result) {
   sum_of_parts(from, count, size, goes_on != 0, result, whole_grid());
 }

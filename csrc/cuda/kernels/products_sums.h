@@ -99,6 +99,32 @@ __device__ inline void sum_of_rows(const Operand& x, Rows rows, SumParts parts, 
   }
 }
 
+// The maximum of all rows; an item is 32 columns.
+__device__ inline void maximum_of_rows(const Operand& x, Rows rows, bool goes_on, Real* result,
+                                       Team team, RowSumShared& shared) {
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  const int across = (x.size + 31) / 32;
+  for (int item = team.block; item < across; item += team.blocks) {
+    const int column = item * 32 + lane;
+    const Real* const source = static_cast<const Real*>(x.data) + column;
+    // Warps without a row of their own begin with the first one too.
+    Real top = 0;
+    if (column < x.size) {
+      top = source[static_cast<long long>(rows.begin) * x.ld];
+      for (int row = rows.begin + warp; row < rows.end; row += kProductWarps) {
+        top = maximum_(top, source[static_cast<long long>(row) * x.ld]);
+      }
+    }
+    shared.sums[warp][lane] = top;
+    __syncthreads();
+    if (warp == 0 && column < x.size) {
+      for (int w = 1; w < kProductWarps; ++w) top = maximum_(top, shared.sums[w][lane]);
+      result[column] = goes_on ? maximum_(result[column], top) : top;
+    }
+    __syncthreads();
+  }
+}
+
 // The sum of `count` results of `size` elements, in order.
 __device__ inline void sum_of_parts(const Real* from, int count, int size, bool goes_on,
                                     Real* result, Team team) {

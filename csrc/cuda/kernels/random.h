@@ -13,7 +13,11 @@ struct __align__(16) Four {
 };
 
 __device__ __forceinline__ SampleKey key_of_row(const Draw& call, int r) {
-  constexpr unsigned kWholeGraph = 0xffffffffu;  // the local index of rows that are graphs
+  constexpr unsigned kWholeGraph = 0xffffffffu;  // the local index of rows that are graphs,
+  constexpr unsigned kWholeBatch = 0xfffffffeu;  // and of what has no rows, which is of graph 0
+  if (call.graph_key == nullptr) {
+    return sample_key(call.state->seed, call.state->step, call.op, 0ull, kWholeBatch);
+  }
   const bool graphs = call.local == nullptr;
   const long long graph = call.graph_key[graphs ? r : call.graph[r]];
   return sample_key(call.state->seed, call.state->step, call.op,

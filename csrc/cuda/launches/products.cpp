@@ -209,6 +209,12 @@ void launch_reduce_rows(Library& library, const Stream& stream, const DeviceCall
   if (parts.count > 1) launch_part_sum(library, stream, call, parts);
 }
 
+void launch_max_rows(Library& library, const Stream& stream, const DeviceCall& call) {
+  if (number_of_rows(call.rows) == 0) return put_zeros(stream, call);
+  launch_items(library, stream, "row_maximum", divided(call.in[0].size, 32), call.in[0], call.rows,
+               goes_on(*call.instruction) ? 1 : 0, call.out[0].data);
+}
+
 }  // namespace
 
 Product product_of_rows(const DeviceCall& call) {
@@ -263,6 +269,7 @@ const std::vector<DeviceKernel>& product_kernels() {
       {"matmul_masked", launch_matmul},
       {"matmul_reduce", launch_matmul_reduce, scratch_of_products},
       {"matmul_reduce_masked", launch_matmul_reduce, scratch_of_products},
+      {"max_rows", launch_max_rows},
       {"reduce_rows", launch_reduce_rows, scratch_of_rows},
   };
   return *kernels;

@@ -30,7 +30,7 @@ bool goes_on(const Instruction& instruction);
 // Whether a sum over so many rows is neither split into parts nor cuBLAS's.
 bool is_one_sum(const Program& program, const Instruction& instruction, int rows);
 
-// Rows for matmul, matmul_masked, matmul_reduce, matmul_reduce_masked and reduce_rows.
+// Rows for matmul, matmul_masked, matmul_reduce, matmul_reduce_masked, max_rows and reduce_rows.
 const std::vector<DeviceKernel>& product_kernels();
 
 }  // namespace cavs::cuda

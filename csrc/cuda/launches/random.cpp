@@ -20,6 +20,7 @@ Draw draw_of(const DeviceCall& call, uint32_t key) {
 }
 
 void set_rows(Draw* draw, const Random& random, const UniformAttributes& of) {
+  if (of.rows == SampledRows::kBatch) return;
   draw->graph_key = random.graph_key;
   if (of.rows == SampledRows::kGraph) return;
   const bool vertices = of.rows == SampledRows::kVertex;

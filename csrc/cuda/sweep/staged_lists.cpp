@@ -26,7 +26,7 @@ class Asked final : public Lists {
 
 void add_random(const Attributes& attributes, std::set<ListId>* lists) {
   const UniformAttributes* sampled = sampled_of(attributes);
-  if (sampled == nullptr) return;
+  if (sampled == nullptr || sampled->rows == SampledRows::kBatch) return;
   lists->insert({List::kGraphKeys});
   if (sampled->rows == SampledRows::kVertex) lists->insert({{List::kGraph}, {List::kLocal}});
   if (sampled->rows == SampledRows::kEdge) {
