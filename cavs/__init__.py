@@ -21,6 +21,7 @@ from cavs.core.typed_function import TypedFunction as TypedFunction
 from cavs.core.vertex import Module as Module
 from cavs.core.vertex import VertexFunction as VertexFunction
 from cavs.core.vertex_program import VertexProgram as VertexProgram
+from cavs.derivatives import grad as grad
 from cavs.errors import CavsError as CavsError
 from cavs.errors import CavsRuntimeError as CavsRuntimeError
 from cavs.errors import CheckpointError as CheckpointError

@@ -15,6 +15,7 @@ from cavs.tensor import (
     RowSparse,
     Tensor,
     Watch,
+    captures,
     detecting,
     grad_lock,
     record,
@@ -59,7 +60,8 @@ def record_call(
                 grad: Any = part
                 if isinstance(part, tuple):
                     grad = RowSparse._wrap(*part, parameter.shape)
-                parameter._accumulate(grad, adopt=True)
+                if not captures(parameter, grad):
+                    parameter._accumulate(grad, adopt=True)
         # Tensors of the other precision, or of the host, were converted on their way in.
         found = gradients.inputs
         return [

@@ -74,6 +74,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         *(*_BASE, "core", "scheduler", "execution", "tensor", "inputs", "compiled"),
         *("call", "replay", "values", "summary"),
     ),
+    "derivatives": (*_BASE, "core", "tensor"),
     "grown_graphs": (*_BASE, "_arrays", "scheduler"),
     "model": (
         "device",

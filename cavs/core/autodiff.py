@@ -165,16 +165,7 @@ class _Reverse:
         return Gradient(self._edges(), self._params(), self._inputs())
 
     def _total(self, node: Node) -> Node:
-        """Sum of the cotangents of `node`; those of its slices are put side by side instead."""
-        parts = self.cotangents[node]
-        slices = [p for p in parts if p.op is SLICE_GRAD]
-        rest = [p for p in parts if p.op not in (SLICE_GRAD, EMBEDDING_GRAD)]
-        if slices:
-            rest.extend(_assemble(slices))
-        total = rest[0]
-        for part in rest[1:]:
-            total = total + part
-        return total
+        return total_of([p for p in self.cotangents[node] if p.op is not EMBEDDING_GRAD])
 
     def _edges(self) -> dict[Name, Node]:
         whole: dict[Name, Node] = {}
@@ -231,6 +222,18 @@ class _Reverse:
                 shape = next(iter(by_space.values())).shape
                 result[name] = join_of_cotangents(name, shape, by_space, to)
         return result
+
+
+def total_of(parts: Sequence[Node]) -> Node:
+    """Sum of the cotangents of a value; those of its slices are put side by side instead."""
+    slices = [p for p in parts if p.op is SLICE_GRAD]
+    rest = [p for p in parts if p.op is not SLICE_GRAD]
+    if slices:
+        rest.extend(_assemble(slices))
+    total = rest[0]
+    for part in rest[1:]:
+        total = total + part
+    return total
 
 
 def _state_cotangent(reading: Name, state: Node) -> Node:

@@ -22,6 +22,8 @@ from cavs.tensor._random import Generator as Generator
 from cavs.tensor._random import Stream as Stream
 from cavs.tensor._random import check_seed as check_seed
 from cavs.tensor._row_sparse import RowSparse as RowSparse
+from cavs.tensor._tape import captures as captures
+from cavs.tensor._tape import capturing as capturing
 from cavs.tensor._tape import is_grad_enabled as is_grad_enabled
 from cavs.tensor._tape import no_grad as no_grad
 from cavs.tensor._tape import retaining as retaining

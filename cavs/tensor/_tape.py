@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import ContextDecorator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ContextDecorator, contextmanager
 from typing import TYPE_CHECKING
 
 from cavs._arrays import Array
@@ -35,6 +35,7 @@ class _State(threading.local):
     enabled = True
     retain = False  # whether this backward keeps the graph
     wrong: str | None = None  # the first record of this backward to give a value that is not finite
+    captured: dict[int, Cotangent | None] | None = None  # by identity, gradients that `grad` is for
 
 
 _state = _State()
@@ -111,6 +112,34 @@ class _Kept:
             return self._backward(cotangents)
 
 
+@contextmanager
+def capturing(tensors: Iterable[Tensor]) -> Iterator[dict[int, Cotangent | None]]:
+    """A backward of this thread inside gives the gradients of these tensors, by their identities,
+    and adds none to any leaf."""
+    before, _state.captured = _state.captured, dict.fromkeys(map(id, tensors))
+    try:
+        yield _state.captured
+    finally:
+        _state.captured = before
+
+
+def captures(x: Tensor, dx: Cotangent) -> bool:
+    """Whether gradients are captured; takes that of `x` if it is asked for."""
+    captured = _state.captured
+    if captured is None:
+        return False
+    if id(x) in captured:
+        held = captured[id(x)]
+        if held is None:
+            captured[id(x)] = dx
+        elif isinstance(held, RowSparse) and isinstance(dx, RowSparse):
+            captured[id(x)] = held.add(dx)
+        else:
+            a, b = (y.to_dense() if isinstance(y, RowSparse) else y for y in (held, dx))
+            captured[id(x)] = a + b
+    return True
+
+
 def retaining() -> bool:
     """Whether this thread's backward keeps the graph, so that another may follow."""
     return _state.retain
@@ -130,7 +159,8 @@ def run_backward(root: Tensor, cotangent: Array, retain: bool = False) -> None:
         _check_start(root, cotangent)
     first = root._record
     if first is None:
-        root.accumulate_grad(cotangent)
+        if not captures(root, cotangent):
+            root.accumulate_grad(cotangent)
         return
     waiting = _consumers(first)
     cotangents: dict[Record, list[Array | None]] = {}
@@ -273,7 +303,10 @@ def _step(
                 f"[backward] expected a cotangent {x.dtype} of shape {x.shape} from "
                 f"{record.name!r}, got {dx.dtype} of shape {dx.shape}; return one like the input"
             )
+        captured = captures(x, dx)
         if x._record is None:
+            if captured:
+                continue
             if shared is None:
                 shared = _shared(results, given)
             x.accumulate_grad(dx, adopt=fresh and id(dx) not in shared and _is_own(dx))

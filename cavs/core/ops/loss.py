@@ -24,7 +24,7 @@ from cavs.core.ops._formulas import reference_bce_with_logits
 from cavs.core.ops._protocols import Applies, R, Symbolic, binary
 from cavs.core.ops.elementwise import abs as abs_
 from cavs.core.ops.elementwise import equal, row, sigmoid, where
-from cavs.core.ops.reduce import reference_log_softmax, reference_softmax, sum
+from cavs.core.ops.reduce import reference_log_softmax, reference_softmax, softmax, sum
 from cavs.core.ops.shape import reshape
 from cavs.errors import DTypeError, ShapeError, TraceError
 
@@ -84,6 +84,16 @@ def _reference_embedding_grad(np: Any, dy: Any, ids: Any, *, num: int) -> Any:
     return grad
 
 
+def _cross_entropy_grad_vjp(dx: Any, dy: Any, logits: Any, label: Any) -> tuple[Any, Any, None]:
+    # It is dy (p - one_hot(label)): linear in dy; by the logits (diag(p) - p p') dy, but zeros where
+    # there is no label.
+    p = softmax(logits)
+    slope = apply(CROSS_ENTROPY_GRAD, equal(dy, dy), logits, label)
+    factor = dy * pick(equal(logits, logits), label)
+    centred = p * (dx - sum(p * dx, axis=-1, keepdims=True))
+    return sum(dx * slope, axis=-1), centred * reshape(factor, (*factor.shape, 1)), None
+
+
 BCE_WITH_LOGITS = row(
     "bce_with_logits",
     2,
@@ -122,6 +132,7 @@ CROSS_ENTROPY_GRAD: OpDef = define(
     zero_with=(0,),
     zero_without=2,
     flops=per_element(14),
+    vjp=lambda dx, y, dy, logits, label: _cross_entropy_grad_vjp(dx, dy, logits, label),
     reference=_reference_cross_entropy_grad,
 )
 EMBEDDING = define(
