@@ -165,12 +165,14 @@ class Model(Inspectable):
 
     def _asked(self, outputs: Iterable[str] | str | None) -> Model:
         """The model that gives these outputs alone: of the same function, mode and random state."""
-        names = asked_outputs(outputs, self._compiler.trace.function.pushes)
-        if names is None:
-            return self
-        part = self._parts.get(names)
+        part = self._parts.get((outputs,)) if isinstance(outputs, str) else None  # of each step
         if part is None:
-            part = self._parts.setdefault(names, self._part(names))
+            names = asked_outputs(outputs, self._compiler.trace.function.pushes)
+            if names is None:
+                return self
+            part = self._parts.get(names)
+            if part is None:
+                part = self._parts.setdefault(names, self._part(names))
         part.training = self.training
         return part
 
@@ -303,14 +305,10 @@ class Model(Inspectable):
         options = options.check(self._compiler.function.pushes)
         asked = self._asked(loss)
         if asked is not self:
-            return asked.step(
-                graphs,
-                optimizer,
-                loss=loss,
-                scale=scale,
-                clip_norm=clip_norm,
-                **self._checker.needed(inputs, asked._checker),
-            )
+            inputs = self._checker.needed(inputs, asked._checker)
+        return asked._step(graphs, options, inputs)
+
+    def _step(self, graphs: Any, options: StepOptions, inputs: dict[Name, Any]) -> Tensor:
         prepared = self._prepare(graphs, inputs)
         if not prepared.learns:
             raise CavsRuntimeError(

@@ -46,7 +46,10 @@ def versions() -> dict[str, str]:
     """The versions of DyNet and of the interpreter that runs it, if DyNet can run."""
     if available(1):
         return {}
-    code = "import sys, importlib.metadata as m; print(m.version('dyNET'), sys.version.split()[0])"
+    code = (  # the builds for later interpreters have names of their own, such as dyNET38
+        "import sys, importlib.metadata as m; print(next(d.version for d in m.distributions() "
+        "if d.metadata['Name'].lower().startswith('dynet')), sys.version.split()[0])"
+    )
     answer = subprocess.run(
         [os.environ[VARIABLE], "-c", code], capture_output=True, text=True, check=True
     )
