@@ -16,8 +16,8 @@ from cavs.tensor import RowSparse, Tensor, capturing
 def grad(
     outputs: Any, inputs: Any, grad_outputs: Any = None, *, create_graph: bool = False
 ) -> tuple[Any, ...]:
-    """The derivative of the sum of all elements of `outputs`, each times its `grad_outputs`, by each
-    of `inputs`; gradients of parameters are left as they are.
+    """The derivative of the sum of all elements of `outputs`, each times its `grad_outputs`, by
+    each of `inputs`; gradients of parameters are left as they are.
 
     In a vertex function it takes values of F and gives values of F, which are differentiated again
     where the function trains, as a gradient penalty is (Gulrajani et al., "Improved Training of
@@ -57,12 +57,16 @@ def grad(
 
 
 def _listed(name: str, given: Any) -> list[Any]:
-    if isinstance(given, (Node, Tensor)):
+    if isinstance(given, (Node, Tensor)) or (name == "grad_outputs" and not _is_several(given)):
         return [given]
     found = items("grad", name, given, object, "values or tensors")
     if not found and name != "grad_outputs":
         raise InputError(f"[grad] expected {name}, got none; pass one or more")
     return found
+
+
+def _is_several(given: Any) -> bool:
+    return isinstance(given, (list, tuple))
 
 
 def _value(y: Any) -> Node:

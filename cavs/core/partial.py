@@ -19,8 +19,8 @@ from cavs.errors import ShapeError, TraceError
 def partial(
     outputs: Sequence[Node], inputs: Sequence[Any], grad_outputs: Sequence[Any] | None
 ) -> list[Node]:
-    """The derivative of the sum of all elements of `outputs`, each times its `grad_outputs`, by each
-    of the inputs, values of this vertex or parameters.
+    """The derivative of the sum of all elements of `outputs`, each times its `grad_outputs`, by
+    each of the inputs, values of this vertex or parameters.
 
     Values of other vertices, which `gather` gives, count as given. The derivative by a value
     without rows, such as a parameter, is summed over all rows of the batch.

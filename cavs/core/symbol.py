@@ -123,27 +123,27 @@ class Symbol(Operators):
         ops.min."""
         return _reduce(self, axis, keepdims, lambda x: -segment_max(-x), feature_min)
 
-    def graph_sum(self: _S) -> _S:
+    def graph_sum(self) -> Symbol:
         """Sums over the vertices, or edges, of each graph; see ops.graph_sum."""
         return graph_sum(self)
 
-    def graph_mean(self: _S) -> _S:
+    def graph_mean(self) -> Symbol:
         """Averages over the vertices, or edges, of each graph; see ops.graph_mean."""
         return graph_mean(self)
 
-    def graph_max(self: _S) -> _S:
+    def graph_max(self) -> Symbol:
         """Maximum over the vertices of each graph; see ops.graph_max."""
         return graph_max(self)
 
-    def batch_sum(self: _S) -> _S:
+    def batch_sum(self) -> Symbol:
         """Sums over all rows of the batch; see ops.batch_sum."""
         return batch_sum(self)
 
-    def batch_mean(self: _S) -> _S:
+    def batch_mean(self) -> Symbol:
         """Averages over all rows of the batch; see ops.batch_mean."""
         return batch_mean(self)
 
-    def batch_max(self: _S) -> _S:
+    def batch_max(self) -> Symbol:
         """Maximum over all rows of the batch; see ops.batch_max."""
         return batch_max(self)
 

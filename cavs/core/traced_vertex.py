@@ -121,9 +121,9 @@ class Vertex:
 
         def __getattr__(self, name: str) -> Any:
             raise AttributeError(
-                f"[vertex] expected one of pull, pull_edge, pull_graph, pull_batch, gather, scatter, push, "
-                f"uniform, normal of the vertex, got {name!r}; read what children scattered by "
-                "gather, and everything else by pull"
+                "[vertex] expected one of pull, pull_edge, pull_graph, pull_batch, gather, "
+                f"scatter, push, uniform, normal of the vertex, got {name!r}; read what children "
+                "scattered by gather, and everything else by pull"
             )
 
     def pull(self, name: str, shape: int | Sequence[int] = (), dtype: Any = "float32") -> Node:

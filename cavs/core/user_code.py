@@ -13,7 +13,16 @@ from cavs.errors import CavsError
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _INTERNAL = tuple(
     os.path.join(_PACKAGE, part)
-    for part in ("_arguments", "_arrays", "core", "nn", "tensor", "execution", "program")
+    for part in (
+        "_arguments",
+        "_arrays",
+        "core",
+        "derivatives",
+        "nn",
+        "tensor",
+        "execution",
+        "program",
+    )
 )
 
 

@@ -13,6 +13,7 @@ import torch
 from cavs._arrays import Array
 from cavs.call import Call
 from cavs.core.ir import Name
+from cavs.core.vertex import is_buffer
 from cavs.errors import CavsRuntimeError
 from cavs.execution.executor import Gradients, Run, Weights
 from cavs.recording import check_unwritten, search_in

@@ -28,8 +28,8 @@ int64_t rows_of(const GraphBatch& graphs, SpaceKind space) {
   return space == SpaceKind::kGraph ? graphs.num_graphs() : graphs.num_vertices();
 }
 
-// The form that an input must have: an array of `shape` for each row of a space, or one where it has
-// no rows. Ids are -1 or more, and below `bound`.
+// The form that an input must have: an array of `shape` for each row of a space, or one where it
+// has no rows. Ids are -1 or more, and below `bound`.
 class InputForm {
  public:
   InputForm(py::object name, SpaceKind space, DType dtype, std::vector<int64_t> shape,

@@ -176,6 +176,8 @@ def kernels_in_use() -> set[str]:
     for name in vertex_functions.FUNCTIONS:
         for passes in (PASSES, ()):
             used |= kernels_in(compiled(name, passes=passes))
+    for make in ROWLESS.values():
+        used |= kernels_in(cavs.compile(make(), dtype="float64"))
     return used
 
 

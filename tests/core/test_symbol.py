@@ -153,7 +153,7 @@ WRONG: dict[str, tuple[Body, type[Exception], str]] = {
     "mask": (lambda x, w: x[..., x > 0], TraceError, r"ops\.pick for ids, ops\.where for masks"),
     "transposed": (lambda x, w: x.T, TraceError, r"axes in the order.*ops\.linear"),
     "permuted": (lambda x, w: x.permute(1, 0), TraceError, r"axes in the order.*ops\.linear"),
-    "list": (lambda x, w: x > [1.0] * 3, TraceError, r"\[greater\].*got list; bring data"),
+    "with a list": (lambda x, w: x > [1.0] * 3, TraceError, r"\[greater\].*got list; bring data"),
     "with text": (lambda x, w: x == "a", TraceError, r"\[equal\].*got str"),
 }
 

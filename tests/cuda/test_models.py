@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import vertex_functions
 from model_cases import CASES
+from vertex_functions.rowless import ROWLESS
 
 import cavs
 from cavs.device import device_of, find_device
@@ -295,3 +296,15 @@ def test_a_function_is_of_the_device_that_it_was_compiled_for_last(first: str, s
             call()
     model.train().to(first)
     assert model.step(graph, optimizer, **inputs).device == here
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [(n, ("float32", "float64")[i % 2]) for i, n in enumerate(ROWLESS)]
+)
+def test_values_without_rows_are_those_of_the_cpu(name: str, dtype: str) -> None:
+    found = []
+    for device in ("cuda", "cpu"):
+        cavs.nn.init.manual_seed(3)
+        model = cavs.compile(ROWLESS[name](), dtype=dtype, seed=3, device=device)
+        found.append(model_runs.run(model, GRAPHS, model_runs.draw_inputs(model, GRAPHS)))
+    model_runs.assert_same(*found, *TOLERANCES[dtype])

@@ -279,3 +279,23 @@ def test_unknown_names(dtype):
     with pytest.raises(ValueError, match="name of a kernel"):
         kc.call("no_such", dtype, [], [np.empty((1, 1))])
     assert {"fused", "matmul", "matmul_reduce"} <= set(core.kernel_names())
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (1, 1), (70, 3), (333, 1040)])
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_max_rows(dtype, layout, shape, num_threads, rng):
+    x = layout(draw(rng, dtype, *shape) - 3)
+    for goes_on in (False, True):
+        out = np.full(shape[1], -2.5, x.dtype)
+        for thread in range(num_threads):
+            kc.call(
+                "max_rows",
+                dtype,
+                [x, out] if goes_on else [x],
+                [out],
+                rows=(0, shape[0]),
+                thread=thread,
+                num_threads=num_threads,
+            )
+        expected = x.max(0) if shape[0] else np.full(shape[1], -2.5 if goes_on else 0, x.dtype)
+        np.testing.assert_array_equal(out, np.maximum(expected, -2.5) if goes_on else expected)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 import cavs
-from cavs import nn, ops
+from cavs import ops
 from vertex_functions.base import IDS, embedding, linear, parameter
 
 ROWLESS: dict[str, Callable[[], cavs.VertexFunction]] = {}

@@ -85,8 +85,8 @@ def _reference_embedding_grad(np: Any, dy: Any, ids: Any, *, num: int) -> Any:
 
 
 def _cross_entropy_grad_vjp(dx: Any, dy: Any, logits: Any, label: Any) -> tuple[Any, Any, None]:
-    # It is dy (p - one_hot(label)): linear in dy; by the logits (diag(p) - p p') dy, but zeros where
-    # there is no label.
+    # It is dy (p - one_hot(label)): linear in dy; by the logits (diag(p) - p p') dy, but zeros
+    # where there is no label.
     p = softmax(logits)
     slope = apply(CROSS_ENTROPY_GRAD, equal(dy, dy), logits, label)
     factor = dy * pick(equal(logits, logits), label)

@@ -76,6 +76,7 @@ MATMUL_REDUCE = define(
     flops=MATMUL.flops,
     space=rows(SpaceKind.NONE),
     reduces=Between.ALL,
+    vjp=_vjp,
     zero_with=(0, 1),
     attributes=_of_product,
     reference=_reference_reduce,

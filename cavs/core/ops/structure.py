@@ -262,7 +262,8 @@ def graph_sum(x: Applies[R]) -> R:
 
     In a function of types it is over the vertices, or edges, of the type at hand.
     """
-    return apply_to(GRAPH_SUM, _of_vertices("graph_sum", x))
+    y: R = apply(GRAPH_SUM, _of_vertices("graph_sum", x))
+    return y
 
 
 def graph_mean(x: Applies[R]) -> R:
@@ -292,7 +293,8 @@ def batch_sum(x: Applies[R]) -> R:
     In a function of types it is over the rows of the type at hand. The result depends on the other
     graphs of the batch.
     """
-    return apply_to(REDUCE_ROWS, _with_rows("batch_sum", x))
+    y: R = apply(REDUCE_ROWS, _with_rows("batch_sum", x))
+    return y
 
 
 def batch_mean(x: Applies[R]) -> R:
@@ -305,7 +307,8 @@ def batch_mean(x: Applies[R]) -> R:
 def batch_max(x: Applies[R]) -> R:
     """Maximum over all rows of the batch, a value without rows; 0 of none; equal maxima share the
     gradient evenly. See :func:`batch_sum`."""
-    return apply_to(MAX_ROWS, _with_rows("batch_max", x))
+    y: R = apply(MAX_ROWS, _with_rows("batch_max", x))
+    return y
 
 
 def _of_vertices(name: str, x: Any) -> Any:
@@ -327,4 +330,3 @@ def _with_rows(name: str, x: Any) -> Any:
             "it by a value that has rows, if it is to count for each"
         )
     return x
-

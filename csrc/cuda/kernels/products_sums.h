@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cuda/kernels/products_tile.h"
+#include "cuda/kernels/real.h"
 
 namespace cavs::cuda {
 
