@@ -194,7 +194,7 @@ class Search:
             run.backward(own)
         for v in reversed(run.order):
             for node in self._roots(run.of(v), key):
-                if not is_finite(run.values[v][node]):
+                if not is_finite(run.shares[v].get(node, run.values[v][node])):
                     origin = run.origin(v, node, not_finite, run.cotangent_operands)
                     return self._words(run, origin, None, graph)
         return f"that of each vertex of graph {graph} is finite, and their sum is not"

@@ -9,6 +9,7 @@ import numpy as np
 
 from cavs.call import Call
 from cavs.core.ir import Name, Node
+from cavs.core.ops._def import Between
 from cavs.core.ops.structure import CONSTANT, GATHER, STATE_COTANGENT
 from cavs.device import device_of
 from cavs.execution.executor import Array
@@ -67,6 +68,11 @@ class Replay(ReferenceRun):
 
     def operands(self, v: int, node: Node) -> Iterator[tuple[int, Node]]:
         """The values that a value of F was computed from, with their vertices."""
+        if node.op.reduces in (Between.ALL, Between.GRAPH):
+            own = self.shares[v].get(node)
+            others = [v] if own is None or not np.isfinite(own).all() else self.order
+            yield from ((u, x) for u in others for x in node.inputs if x in self.values[u])
+            return
         if node.op is not GATHER:
             yield from ((v, x) for x in node.inputs)
             return

@@ -81,6 +81,8 @@ class ReferenceSchedule(Schedule):
         leaves = [arity == 0 for arity in arities]
         first = 0 if sorted(leaves, reverse=True) != leaves else sum(leaves)
         self.type_rows = [(0, first, len(vertices))]
+        together = sorted(leaves, reverse=True) == leaves  # leaves are the first rows
+        self.has_few_leaves = together and sum(leaves) < 32 and sum(leaves) * 8 <= len(vertices)
         self.max_arity = max(arities, default=0)
         self.vertex_order = _ints(vertices)
         self.vertex_row = _inverse(vertices)

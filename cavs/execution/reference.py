@@ -138,6 +138,7 @@ class ReferenceRun:
         self.graph_of = np.concatenate([np.repeat(np.arange(graphs.num_graphs), sizes), empty])
         self.types = names_of_types(graphs, trace.types)
         self.values: list[Values] = [{} for _ in self.graph_of]
+        self.shares: list[Values] = [{} for _ in self.graph_of]  # of sums over vertices
         self.states: dict[Name, dict[int, Array]] = {name: {} for name in self.joined.scatters}
         self._places: dict[Space, Array] = {}
         self._finished = False
@@ -204,6 +205,7 @@ class ReferenceRun:
                 continue  # each graph counts once
             seen.add(graph)
             group, share = self._group(v, node), self.values[v][node]
+            self.shares[v][node] = share
             whole[group] = share if group not in whole else add(whole[group], share)
         rows = (1,) if node.space == SpaceKind.GRAPH else ()
         for v, values in enumerate(self.values):
@@ -245,7 +247,7 @@ class ReferenceRun:
             for p, _, _ in gradient.params
         }
         self._evaluate_gradients({"push": cotangents, "state": state})
-        taken: set[tuple[Node, int]] = set()  # sums over vertices, of which each has the whole
+        taken: set[tuple[Any, ...]] = set()  # sums over vertices, of which each has the whole
         for v in (*reversed(self.order), *self.of_none):
             values = self.values[v]
             own = self.of(v) if v < self.graphs.num_vertices else self._any_function()
@@ -253,9 +255,10 @@ class ReferenceRun:
                 if node not in values:
                     continue
                 whole = node.space in (SpaceKind.GRAPH, SpaceKind.NONE)
-                if whole and (node, self._group(v, node)) in taken:
+                part = (name, node, self._group(v, node))
+                if whole and part in taken:
                     continue
-                taken.add((node, self._group(v, node)))
+                taken.add(part)
                 if node.space == SpaceKind.NONE:
                     inputs[name] += values[node]
                 else:
@@ -263,8 +266,8 @@ class ReferenceRun:
             for parameter, dense, sparse in own.gradient.params:
                 total = params[numbers[id(parameter)]]
                 for node in [*sparse, *([] if dense is None else [dense])]:
-                    if (node, 0) not in taken:
-                        taken.add((node, 0))
+                    if (id(parameter), node) not in taken:
+                        taken.add((id(parameter), node))
                         total += values[node]
         return Gradients(list(params.items()), inputs)
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from cavs._arguments import boolean
-from cavs._arrays import Array
+from cavs._arrays import FLOAT32, Array
 from cavs.core.ops._holding import makers
 from cavs.core.tracing import SourceLine
-from cavs.device import Device
+from cavs.device import Device, host
 from cavs.device.taking import moved
 from cavs.errors import InputError
 from cavs.tensor._parameter import Parameter
@@ -67,14 +67,14 @@ class Constant(Buffer):
 
     def __init__(self, exact: Array, where: SourceLine | None) -> None:
         self.exact, self.where = exact, where
-        super().__init__(exact.astype(np.float32))
+        super().__init__(exact, FLOAT32)
 
     def become(self, dtype: np.dtype[Any], device: Device) -> None:
         """Makes it one of this dtype on this device, in place."""
         if self.dtype == dtype and self.device == device.name:
             return
         rebind()
-        self._values = moved(self.exact.astype(dtype), device)
+        self._values = moved(host.asarray(self.exact, dtype), device)
         self._version.start(None, private=True)
 
 

@@ -75,6 +75,10 @@ class EveryCase(cavs.VertexFunction):
 
 # What cavs.ops makes of several operations, of a vector of six and an id.
 COMPOSED: dict[str, Callable[[Any, Any], Any]] = {
+    "batch_max": lambda x, ids: ops.batch_max(x),
+    "batch_mean": lambda x, ids: ops.batch_mean(x),
+    "batch_sum": lambda x, ids: ops.batch_sum(x),
+    "graph_mean": lambda x, ids: ops.graph_mean(x) + ops.graph_max(x),
     "bernoulli": lambda x, ids: ops.bernoulli(ops.sigmoid(x)),
     "binary_cross_entropy_with_logits": lambda x, ids: ops.binary_cross_entropy_with_logits(
         x, ops.greater(x, 0.2)

@@ -23,7 +23,7 @@ from cavs.core.ops._def import (
 from cavs.core.ops._formulas import reference_bce_with_logits
 from cavs.core.ops._protocols import Applies, R, Symbolic, binary
 from cavs.core.ops.elementwise import abs as abs_
-from cavs.core.ops.elementwise import equal, row, sigmoid, where
+from cavs.core.ops.elementwise import equal, greater, row, sigmoid, where
 from cavs.core.ops.reduce import reference_log_softmax, reference_softmax, softmax, sum
 from cavs.core.ops.shape import reshape
 from cavs.errors import DTypeError, ShapeError, TraceError
@@ -89,7 +89,8 @@ def _cross_entropy_grad_vjp(dx: Any, dy: Any, logits: Any, label: Any) -> tuple[
     # where there is no label.
     p = softmax(logits)
     slope = apply(CROSS_ENTROPY_GRAD, equal(dy, dy), logits, label)
-    factor = dy * pick(equal(logits, logits), label)
+    some = apply(CROSS_ENTROPY, equal(logits, logits), label)  # 0 where there is no label
+    factor = dy * greater(some, 0.0)
     centred = p * (dx - sum(p * dx, axis=-1, keepdims=True))
     return sum(dx * slope, axis=-1), centred * reshape(factor, (*factor.shape, 1)), None
 

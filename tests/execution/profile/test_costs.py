@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import vertex_functions
 from model_runs import compiled, draw_cotangents, draw_inputs
+from vertex_functions.rowless import ROWLESS
 
 import cavs
 from cavs._native import core
@@ -24,11 +25,16 @@ FUNCTIONS = sorted(vertex_functions.FUNCTIONS)
 SWITCHES: list[tuple[str, ...]] = [PASSES, ()]
 
 
-def works(
-    name: str, dtype: str, passes: tuple[str, ...]
-) -> Iterator[tuple[Program, Instruction, int, int]]:
+def models(dtype: str) -> Iterator[cavs.Model]:
+    for passes in SWITCHES:
+        for name in FUNCTIONS:
+            yield compiled(name, dtype, passes=passes)
+        for make in ROWLESS.values():
+            yield cavs.compile(make(), dtype=dtype, passes=passes)
+
+
+def works(model: cavs.Model, dtype: str) -> Iterator[tuple[Program, Instruction, int, int]]:
     """Each instruction of inference and training, with FLOPs and bytes of a row by its kernel."""
-    model = compiled(name, dtype, passes=passes)
     inputs = {k: np.asarray(x) for k, x in draw_inputs(model, GRAPHS).items()}
     typed = {k: x if x.dtype == np.int32 else x.astype(dtype) for k, x in inputs.items()}
     outputs = {k: np.asarray(y.data) for k, y in model(GRAPHS, **typed).items()}
@@ -46,13 +52,12 @@ def works(
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_kernels_and_operations_count_alike(dtype: str) -> None:
     kernels, operations = set[str](), set[str]()
-    for name in FUNCTIONS:
-        for passes in SWITCHES:
-            for program, i, flops, size in works(name, dtype, passes):
-                assert flops == i.flops, f"{name}: {program.line(i)}"
-                assert size == program.row_bytes(i, np.dtype(dtype).itemsize), program.line(i)
-                kernels.add(i.kernel)
-                if isinstance(i.attributes, Group):
-                    operations.update(call.op for call in i.attributes.calls)
+    for model in models(dtype):
+        for program, i, flops, size in works(model, dtype):
+            assert flops == i.flops, f"{type(model.function).__name__}: {program.line(i)}"
+            assert size == program.row_bytes(i, np.dtype(dtype).itemsize), program.line(i)
+            kernels.add(i.kernel)
+            if isinstance(i.attributes, Group):
+                operations.update(call.op for call in i.attributes.calls)
     assert kernels == set(core.kernel_names())
     assert operations == {op.name for op in OPS.values() if op.elementwise}
