@@ -234,7 +234,7 @@ def test_an_error_has_the_values_of_the_call_that_failed(how: str) -> None:
     out = model(GRAPHS, **given)
     for number in range(3):
         other = error.values(number)
-        (h,) = [x.value for x in other if "push h" in x.used_as]
+        (h,) = [x.value for x in other if "scatter h" in x.used_as]
         np.testing.assert_allclose(h, out["h"].data[3 * graph + number], rtol=1e-5)
         assert (str(other) == str(values)) == (number == vertex)
     for wrong in (3, -1, "0", 1.5):
