@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -141,6 +142,7 @@ class TreePart:
         self._keys = {"model": "tree-lstm", "hidden": hidden, "batch": size}
         batches = choose_batches(corpus.dataset, size)[:MOST_BATCHES]
         self._count, self._size = len(batches), size
+        gc.collect()  # what an earlier part left is not to be given back meanwhile
         before = 0 if options.device == "cpu" else used_bytes(options.device)
         sizes = options.embedding, hidden
         self.ours = CavsTrees(corpus, sizes, batches, options.device)

@@ -220,7 +220,9 @@ def test_everything_is_measured(tmp_path: Path) -> None:
     for one in (together, apart):
         assert one["graph_launches"] == 0  # whose launches would not be counted
     assert together["launches"] < apart["launches"]
-    assert all(m["predicted"] > 0 and m["grown"] > 0 for m in found["memory"].values())
+    assert all(m["predicted"] > 0 for m in found["memory"].values())
+    # A smaller part that comes later may take memory that the first one let go.
+    assert found["memory"]["tree-lstm, hidden 3, batch 4"]["grown"] > 0
     again = run("--table", out, "--limit-table", table).stdout
     assert again in done.stdout
     assert "| must | <= 0.1 s | - | not measured |" in again
