@@ -141,7 +141,7 @@ def _operand(value: Any, op: OpDef) -> Node:
     raise TraceError(
         f"[{op.name}] expected a vertex value, a parameter, an array or a number, got {whose}"
         f"{type(value).__name__}; bring data that differs from vertex to vertex through v.pull, "
-        "and what does not as an array of NumPy"
+        "keep what is learned as cavs.Parameter(data), and pass what stays as an array of NumPy"
     )
 
 
