@@ -1,16 +1,17 @@
-"""Training steps of the autoencoders and of the language model, beside the same models in PyTorch.
+"""Training steps of generative models and of their parts, beside the same in PyTorch.
 
     python benchmarks/generative.py [NAME ...] [--threads N] [--rounds N] [--json FILE]
 
-NAME is the first word of a line: vae, iwae or lm. Both start from the same weights, see the same
-batches and flush denormal numbers to zero; the losses of the first step must agree (for the
-autoencoders, which draw different noise, to one percent over many samples). Steps take turns; a
-line shows medians, and the median of the ratios by round.
+NAME is the first word of a line: vae, iwae, lm, batch-norm or penalty. Both start from the same
+weights, see the same batches and flush denormal numbers to zero; the losses of the first step must
+agree (for the autoencoders, which draw different noise, to one percent over many samples). Steps
+take turns; a line shows medians, and the median of the ratios by round.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -138,10 +139,111 @@ def language_model(words: int = 10_000, length: int = 20, size: int = 20) -> tup
     return ours, other
 
 
+class NormedNetwork(cavs.VertexFunction):
+    """Three layers, with batch normalisation and a ramp between them."""
+
+    def __init__(self) -> None:
+        sizes = (784, 512, 512, 256)
+        self.layers = [cavs.nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
+        self.norms = [cavs.nn.BatchNorm(size) for size in sizes[1:-1]]
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x = v.pull("x", 784)
+        for layer, norm in zip(self.layers, self.norms, strict=False):
+            x = cavs.ops.relu(norm(layer(x)))
+        v.push(loss=cavs.ops.sum(cavs.ops.square(self.layers[-1](x) - v.pull("y", 256))))
+
+
+def batch_norm(rows: int = 128) -> tuple[Step, Step]:
+    """Steps of SGD of a network with batch normalisation."""
+    cavs.nn.init.manual_seed(0)
+    function = NormedNetwork()
+    parts: list[tnn.Module] = []
+    for layer in function.layers:
+        parts += [linear(layer), tnn.BatchNorm1d(layer.weight.shape[0]), tnn.ReLU()]
+    theirs = tnn.Sequential(*parts[:-2])
+    model = cavs.compile(function)
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(rows, n)).astype(np.float32) for n in (784, 256))
+    graphs = cavs.batch([cavs.InputGraph([[]])] * rows)
+    optimizer = cavs.optim.SGD(model.parameters(), lr=1e-3)
+    torch_optimizer = torch.optim.SGD(theirs.parameters(), lr=1e-3)
+    given, wanted = torch.from_numpy(x), torch.from_numpy(y)
+
+    def ours() -> float:
+        return float(model.step(graphs, optimizer, scale=1 / rows, x=x, y=y).item())
+
+    def other() -> float:
+        loss = (theirs(given) - wanted).square().sum() / rows
+        torch_optimizer.zero_grad()
+        loss.backward()
+        torch_optimizer.step()
+        return float(loss.item())
+
+    return ours, other
+
+
+class Critic(cavs.VertexFunction):
+    """A critic with its gradient penalty (Gulrajani et al. 2017)."""
+
+    def __init__(self) -> None:
+        sizes = (784, 512, 256, 1)
+        self.layers = [cavs.nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
+
+    def score(self, x: cavs.Symbol) -> cavs.Symbol:
+        for layer in self.layers[:-1]:
+            x = cavs.ops.tanh(layer(x))
+        return cavs.ops.sum(self.layers[-1](x))
+
+    def forward(self, v: cavs.Vertex) -> None:
+        real, fake, mix = v.pull("real", 784), v.pull("fake", 784), v.pull("mix")
+        between = mix * real + (1.0 - mix) * fake
+        (slope,) = cavs.grad([self.score(between)], [between])
+        length = cavs.ops.sqrt(cavs.ops.sum(cavs.ops.square(slope)))
+        penalty = 10.0 * cavs.ops.square(length - 1.0)
+        v.push(loss=self.score(fake) - self.score(real) + penalty)
+
+
+def gradient_penalty(rows: int = 64) -> tuple[Step, Step]:
+    """Steps of SGD of a critic with a gradient penalty."""
+    cavs.nn.init.manual_seed(0)
+    function = Critic()
+    parts: list[tnn.Module] = []
+    for layer in function.layers:
+        parts += [linear(layer), tnn.Tanh()]
+    theirs = tnn.Sequential(*parts[:-1])
+    model = cavs.compile(function)
+    rng = np.random.default_rng(0)
+    real, fake = (rng.normal(size=(rows, 784)).astype(np.float32) for _ in range(2))
+    mix = rng.random(rows).astype(np.float32)
+    graphs = cavs.batch([cavs.InputGraph([[]])] * rows)
+    optimizer = cavs.optim.SGD(model.parameters(), lr=1e-4)
+    torch_optimizer = torch.optim.SGD(theirs.parameters(), lr=1e-4)
+    a, b, share = (torch.from_numpy(values) for values in (real, fake, mix))
+
+    def ours() -> float:
+        given = {"real": real, "fake": fake, "mix": mix}
+        return float(model.step(graphs, optimizer, scale=1 / rows, **given).item())
+
+    def other() -> float:
+        between = (share[:, None] * a + (1 - share)[:, None] * b).requires_grad_()
+        (slope,) = torch.autograd.grad(theirs(between).sum(), [between], create_graph=True)
+        penalty = 10 * (slope.norm(dim=1) - 1).square().sum()
+        loss = (theirs(b).sum() - theirs(a).sum() + penalty) / rows
+        torch_optimizer.zero_grad()
+        loss.backward()
+        torch_optimizer.step()
+        return float(loss.item())
+
+    return ours, other
+
+
 WORKLOADS: dict[str, tuple[Callable[[], tuple[Step, Step]], int, float]] = {
     "vae, batch 100": (lambda: autoencoder(1), 10, 0.02),
     "iwae, batch 100, k = 50": (lambda: autoencoder(50), 1, 0.01),
     "lm, 2 x 200, 20 x 20 words": (language_model, 1, 1e-4),
+    "batch-norm, 784-512-512-256, 128 rows": (batch_norm, 3, 1e-4),
+    "penalty, critic 784-512-256-1, 64 rows": (gradient_penalty, 3, 1e-4),
 }
 
 

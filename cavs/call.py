@@ -45,12 +45,17 @@ class Call(NamedTuple):
         return self._replace(graphs=graphs, inputs=inputs)
 
     def rows(self, array: Array, space: Space, first: int, last: int) -> Array:
-        """The rows of the graphs `first` to `last` - 1, of a value of the batch."""
+        """The rows of the graphs `first` to `last` - 1, of a value of the batch; without rows, the
+        value."""
+        if space == SpaceKind.NONE:
+            return array
         ptr = self._first_rows(space)
         return array[first:last] if ptr is None else array[ptr[first] : ptr[last]]
 
     def graph_of(self, space: Space, row: int) -> int:
-        """The graph that a row belongs to."""
+        """The graph that a row belongs to; of a value without rows, the first."""
+        if space == SpaceKind.NONE:
+            return 0
         ptr = self._first_rows(space)
         return row if ptr is None else int(np.searchsorted(ptr, row, side="right")) - 1
 

@@ -323,7 +323,7 @@ class Growing:
         inputs = {**self._inputs_of(whole), **self._graph_inputs}
         needed = {name: x for name, x in inputs.items() if name in self._specs}
         with no_grad():
-            out = self._model._forward(self._model._prepare(whole.graphs, needed), self.random)
+            out, _ = self._model._forward(self._model._prepare(whole.graphs, needed), self.random)
         found = {}
         for name, y in out.items():
             rows, values = self._pushed[name], y.numpy()

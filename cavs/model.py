@@ -19,7 +19,7 @@ from cavs.core.trace import Trace, check_grows, children_read
 from cavs.core.vertex import VertexFunction
 from cavs.device import find_device
 from cavs.errors import CavsRuntimeError, InputError
-from cavs.execution.executor import Array, Executor, RandomState
+from cavs.execution.executor import Array, Executor, RandomState, Updates, write_buffers
 from cavs.execution.native import NativeExecutor
 from cavs.grown_graphs import Unfolded
 from cavs.inputs import InputChecker
@@ -198,6 +198,7 @@ class Model(Inspectable):
         )
         self._parts: dict[tuple[str, ...], Model] = {}
         self._grown: Model | None = None
+        self._grows: set[bool] = set()  # the modes, training or not, in which F can grow graphs
         self._executor = self._make_executor()
         self._steps: NativeSteps | None = None
         if isinstance(self._executor, NativeExecutor):
@@ -206,8 +207,10 @@ class Model(Inspectable):
     def _as_grown(self) -> Model:
         """The model whose calls compute a vertex as growth does, to the bit: leaves are not told
         apart, whose values could be rounded otherwise, and draws depend on values."""
+        if self.training not in self._grows:
+            check_grows(self._compiler.in_mode(self.training).trace, self.training)
+            self._grows.add(self.training)
         if self._grown is None:
-            check_grows(self._compiler.trace)
             part = Model.__new__(type(self))
             vars(part).update(vars(self))
             part._compiler = self._compiler.growing()
@@ -218,7 +221,10 @@ class Model(Inspectable):
 
     def _call(self, graphs: Any, inputs: dict[Name, Any]) -> dict[Name, Tensor]:
         """A call with inputs of any name."""
-        return self._forward(self._prepare(graphs, inputs), self._draw())
+        outputs, updates = self._forward(self._prepare(graphs, inputs), self._draw())
+        if updates:
+            write_buffers(self._compiler.params, updates)
+        return outputs
 
     def _prepare(self, graphs: Any, inputs: dict[Name, Any]) -> _Prepared:
         """The checked arguments of a call; nothing has changed yet."""
@@ -230,24 +236,27 @@ class Model(Inspectable):
         learns = is_grad_enabled() and (bool(tensors) or self._learns())
         return _Prepared(batched, arrays, tensors, learns)
 
-    def _forward(self, prepared: _Prepared, random: RandomState) -> dict[Name, Tensor]:
+    def _forward(
+        self, prepared: _Prepared, random: RandomState
+    ) -> tuple[dict[Name, Tensor], Updates]:
+        """The outputs, and the values for buffers, which are not written yet."""
         wanted = frozenset(prepared.tensors) if prepared.learns else None
         given = prepared.graphs, prepared.arrays, random, wanted
         detects = detecting()
         if wanted is None and not detects:
-            outputs, _ = self._executor.forward(*given)
-            return {name: Tensor._wrap(y) for name, y in outputs.items()}
+            outputs, _, updates = self._executor.forward(*given)
+            return {name: Tensor._wrap(y) for name, y in outputs.items()}, updates
         # Begins before the forward: another thread may write while it runs.
-        params = self._compiler.params
+        params = self._compiler.unwritten
         watch = None if wanted is None else Watch(list(map(_values, params)), params)
         call = Call(self._executor, *given, self._name_of)
         if detects:
-            outputs, run = search_in(call).checked_forward()
+            outputs, run, updates = search_in(call).checked_forward()
         else:
-            outputs, run = self._executor.forward(*given)
+            outputs, run, updates = self._executor.forward(*given)
         if run is None or watch is None:
-            return {name: Tensor._wrap(y) for name, y in outputs.items()}
-        return record_call(call, outputs, run, prepared.tensors, watch)
+            return {name: Tensor._wrap(y) for name, y in outputs.items()}, updates
+        return record_call(call, outputs, run, prepared.tensors, watch), updates
 
     def _draw(self) -> RandomState:
         """The state from which a call's random operations draw; counts the calls that may draw."""
@@ -332,7 +341,10 @@ class Model(Inspectable):
                 return done
         if not prepared.tensors:  # else it may have what the inputs were computed from
             options.check_holds_some(self._parameters)
-        return separate_step(self._forward(prepared, random()), self._parameters, options)
+        outputs, updates = self._forward(prepared, random())
+        done = separate_step(outputs, self._parameters, options)
+        write_buffers(self._compiler.params, updates)
+        return done
 
     def _name_of(self, parameter: Parameter) -> str:
         return self._compiler.param_names.get(parameter, "?")
@@ -430,4 +442,4 @@ class Model(Inspectable):
         if asked is not self:
             inputs = self._checker.needed(inputs, asked._checker)
         random, asked = RandomState(grown.seed, grown.step, self.training), asked._as_grown()
-        return asked._forward(asked._prepare(grown.graphs, inputs), random)
+        return asked._forward(asked._prepare(grown.graphs, inputs), random)[0]

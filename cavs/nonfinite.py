@@ -8,7 +8,7 @@ from operation to operand, to the first value that has it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,12 +16,12 @@ import numpy as np
 
 from cavs._arguments import integer
 from cavs.call import Call, in_words
-from cavs.core.ir import Internal, Name, Node
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ir import Internal, Name, Node, ancestors
+from cavs.core.ops._def import Between, SpaceKind
 from cavs.core.ops.structure import PARAM, PULL
 from cavs.device import device_of
 from cavs.errors import NonFiniteError
-from cavs.execution.executor import Array, Gradients, NanState, Run
+from cavs.execution.executor import Array, Gradients, NanState, Run, Updates
 from cavs.execution.reference import TypeFunction
 from cavs.replay import Origin, Replay, Sinks, replay
 from cavs.tensor._nonfinite import (
@@ -46,23 +46,23 @@ class Search:
 
     # Forward
 
-    def checked_forward(self) -> tuple[dict[Name, Array], Run | None]:
+    def checked_forward(self) -> tuple[dict[Name, Array], Run | None, Updates]:
         """The call itself; raises :class:`NonFiniteError` where an output or state is NaN."""
         call = self._call
         given = call.graphs, call.inputs, call.random, call.wanted
         try:
-            outputs, run = call.executor.forward(*given, check_states=True)
+            outputs, run, updates = call.executor.forward(*given, check_states=True)
         except NanState as found:
             error = self._of_state(found)
             if error is not None:
                 raise error from None
-            outputs, run = call.executor.forward(*given)
+            outputs, run, updates = call.executor.forward(*given)
         if any(map(math.isnan, magnitudes(outputs.values()))):
             wrong = {name: call.nan_in(name, y) for name, y in outputs.items() if has_nan(y)}
             wrong = {name: where for name, where in wrong.items() if where.any()}
             if wrong:
                 raise self._of_outputs(outputs, wrong)
-        return outputs, run
+        return outputs, run, updates
 
     def _of_outputs(
         self, outputs: Mapping[Name, Array], wrong: Mapping[Name, Array]
@@ -73,15 +73,23 @@ class Search:
             call.graph_of(call.pushes[name].space, int(np.argwhere(where)[0][0]))
             for name, where in wrong.items()
         )
-        found = self._first_of(graph, wrong)
-        if found is not None:
-            return found
+        for each in self._suspects(graph):
+            found = self._first_of(each, wrong)
+            if found is not None:
+                return found
         name = next(iter(wrong))
         y = outputs[name]
         return nonfinite(
             f"expected no NaN, got {describe(y)} of {_output(name)}, in graph {graph}, where "
             f"computing it again gives none; {REMEDY}"
         )
+
+    def _suspects(self, graph: int) -> Sequence[int]:
+        """The graphs that a bad value of `graph` may come from, that graph first."""
+        nodes = ancestors(self._call.executor.compiler.trace.function.roots())
+        if all(node.op.reduces is not Between.ALL for node in nodes):
+            return [graph]
+        return [graph, *(g for g in range(self._call.graphs.num_graphs) if g != graph)]
 
     def _of_state(self, found: NanState) -> NonFiniteError | None:
         """The error of NaN in a state; None if a pass made the state and no result of F has NaN."""
@@ -131,15 +139,18 @@ class Search:
         bad = has_nan if has_nan(output) else not_finite
         wrong = np.isnan(output) if bad is has_nan else np.isinf(output)
         node = self._call.pushes[name]
-        graph = self._call.graph_of(node.space, int(np.argwhere(wrong)[0][0]))
-        run = replay(self._call, graph)
+        first = self._call.graph_of(node.space, int(np.argwhere(wrong)[0][0]))
 
         def sinks(of: TypeFunction) -> dict[Name, Node]:
             return {k: x for k, x in of.function.pushes.items() if k == name}
 
-        found = run.first(sinks, bad)
-        if found is None:
-            return f"{_output(name)} of graph {graph} has it first"
+        for graph in self._suspects(first):
+            run = replay(self._call, graph)
+            found = run.first(sinks, bad)
+            if found is not None:
+                break
+        else:
+            return f"{_output(name)} of graph {first} has it first"
         v, _ = found
         origin = run.origin(v, node, bad, run.operands)
         where = in_words(graph, v)
@@ -236,7 +247,7 @@ class Search:
         self, key: int | Name, cotangents: Mapping[Name, Array], first: int, last: int
     ) -> bool:
         part = self._call.only(first, last)
-        _, run = part.executor.forward(part.graphs, part.inputs, part.random, part.wanted)
+        run = part.executor.forward(part.graphs, part.inputs, part.random, part.wanted)[1]
         assert run is not None
         with np.errstate(all="ignore"):
             found = run.backward(self._of_graphs(cotangents, first, last))

@@ -19,7 +19,7 @@ from cavs.core.compiler import Compiler
 from cavs.core.ir import Name
 from cavs.core.program import Program
 from cavs.errors import InputError, NonFiniteError, ShapeError
-from cavs.execution.executor import Array, RandomState, read_parameters
+from cavs.execution.executor import Array, RandomState, read_parameters, write_buffers
 from cavs.execution.native import NativeExecutor
 from cavs.optim import Optimizer, clip_grad_norm
 from cavs.scheduler import GraphBatch
@@ -108,8 +108,8 @@ _MOST_AHEAD = 64  # steps that the host may be ahead of the device
 
 class _Plan(NamedTuple):
     """The plan of a step from one loss: the native plan and its forward program, the parameters
-    that get gradients with their numbers among the function's, and which of them get a whole
-    gradient."""
+    that get gradients with their numbers among the function's, which of them get a whole gradient,
+    and the numbers of the buffers that it updates."""
 
     native: Any
     forward: Program
@@ -117,6 +117,7 @@ class _Plan(NamedTuple):
     numbers: list[int]
     whole: list[bool]
     positions: dict[Parameter, int]  # the numbers of `params`
+    updated: list[int]
 
 
 class NativeSteps:
@@ -186,7 +187,7 @@ class NativeSteps:
             rows: list[tuple[Array, Array] | None]
             executor.device.begin_native()
             try:
-                loss, norm, rows, bounds = plan.native.run(
+                loss, norm, rows, bounds, updated = plan.native.run(
                     executor.schedule(graphs, plan.forward),
                     graphs.keys,
                     *state,
@@ -209,7 +210,10 @@ class NativeSteps:
         ):
             return None
         later = isinstance(norm, core.StepOutcome)
-        if later:
+        if later and plan.updated:  # buffers take the values of good steps alone
+            check_loss(norm.loss)
+            check_norm(norm.norm)
+        elif later:
             self._outcomes.append(norm)
         else:
             check_loss(loss)
@@ -219,6 +223,7 @@ class NativeSteps:
             check_norm(norm)
         for parameter in plan.params:
             optimizer.updated(parameter)
+        write_buffers(executor.compiler.params, list(zip(plan.updated, updated, strict=True)))
         if known is not None:
             optimizer.checks.settle(plan.params, writing.versions, known, bounds, plan.whole)
         return Tensor._wrap(loss if later else np.array(loss, executor.dtype))
@@ -251,6 +256,7 @@ class NativeSteps:
             executor.load(backward),
             dict(forward.results.pushes)[loss],
             parts,
+            [output for _, output in forward.results.updates],
         )
         numbers = list(native.params)
         params = [compiler.params[i] for i in numbers]
@@ -261,6 +267,7 @@ class NativeSteps:
             numbers,
             [i in whole for i in numbers],
             {parameter: position for position, parameter in enumerate(params)},
+            [buffer for buffer, _ in forward.results.updates],
         )
 
 

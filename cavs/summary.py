@@ -42,9 +42,9 @@ def interface_of(traced: Trace) -> list[str]:
 
 def _value(name: str, space: str, shape: tuple[int, ...]) -> str:
     kind, _, members = space.partition(":")
-    rows = {"vertex": "vertices", "edge": "edges", "graph": "graphs"}.get(kind, kind)
-    rows += f" of {members}" if members else ""
-    return f"{name} ({', '.join(map(str, (rows, *shape)))})"
+    plurals = {"vertex": "vertices", "edge": "edges", "graph": "graphs"}
+    rows = [plurals.get(kind, kind) + (f" of {members}" if members else "")]
+    return f"{name} ({', '.join(map(str, (*(rows if kind != 'none' else ()), *shape)))})"
 
 
 def cost_of(graphs: GraphBatch, profile: Profile, memory: Mapping[str, int]) -> list[str]:

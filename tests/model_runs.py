@@ -27,11 +27,13 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass
 class Result:
-    """What a forward and a backward gave; gradients are dense, zeros where there is none."""
+    """What a forward and a backward gave; gradients are dense, zeros where there is none. And the
+    buffers afterwards."""
 
     outputs: Arrays
     params: Arrays = field(default_factory=dict)
     inputs: Arrays = field(default_factory=dict)
+    buffers: Arrays = field(default_factory=dict)
 
 
 _models: dict[Any, cavs.Model] = {}
@@ -115,6 +117,7 @@ def run(
     if total is not None and total.requires_grad:
         total.backward()
     result.params = {name: dense(p) for name, p in model.named_parameters()}
+    result.buffers = {name: b.numpy().copy() for name, b in model.function.named_buffers()}
     for name, x in given.items():
         if isinstance(x, cavs.Tensor):
             result.inputs[name] = np.zeros(x.shape) if x.grad is None else x.grad
@@ -122,8 +125,9 @@ def run(
 
 
 def assert_same(a: Result, b: Result, rtol: float = 1e-9, atol: float = 1e-11) -> None:
-    """Outputs and gradients equal to rounding; tolerances are relative to each array's greatest."""
-    for kind in ("outputs", "params", "inputs"):
+    """Outputs, gradients and buffers equal to rounding; tolerances are relative to each array's
+    greatest."""
+    for kind in ("outputs", "params", "inputs", "buffers"):
         left, right = getattr(a, kind), getattr(b, kind)
         assert set(left) == set(right)
         for name, x in left.items():

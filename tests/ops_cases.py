@@ -18,6 +18,7 @@ Shape = tuple[int, ...]
 # operations, which draw by vertex: the executors' tests try these.
 STRUCTURE = frozenset(
     {
+        "by_mode",
         "constant",
         "dropout",
         "dropout_by_id",

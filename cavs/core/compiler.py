@@ -10,11 +10,11 @@ from typing import Any, ParamSpec, TypeVar
 
 from cavs._locks import new_lock
 from cavs.core.autodiff import Gradient, differentiate
-from cavs.core.evaluation import evaluation
 from cavs.core.ir import FunctionIR, Name, Node, ancestors, is_read, reading_of
 from cavs.core.lowering import Lowered, Sinks, distinct_tables, find_masks, lower, read_from_forward
 from cavs.core.lowering.nodes import parts
 from cavs.core.lowering.zeros import RowIds
+from cavs.core.modes import buffers_written, evaluation, in_training
 from cavs.core.ops._def import Space, SpaceKind, Typed
 from cavs.core.ops.structure import (
     GATHER,
@@ -73,7 +73,9 @@ class Compiler:
 
     Attributes:
         trace: F as traced; in evaluation without dropout.
-        params: the parameters, buffers and arrays that F uses, in order of their numbers.
+        params: the parameters, buffers and arrays that F uses, in order of their numbers; last, the
+            buffers that calls in training mode write.
+        unwritten: those that no call writes.
         param_names: attribute paths of the function's parameters.
         function: F after the passes.
         types: the order of the types of F, if it has any.
@@ -93,17 +95,22 @@ class Compiler:
                 traced = select_outputs(traced, outputs)
             traced = traced if rewrite is None else rewrite(traced)
             self.params: list[Any] = _used_parameters(function, traced.function)
+            written = buffers_written(traced)
+            self.params.sort(key=lambda p: id(p) in written)
+            self.unwritten = self.params[: len(self.params) - len(written)]
             self.param_names = {p: name for name, p in named_values(function)}
             arrays = filter(is_constant, self.params)
             self.param_names |= {p: f"array {i}{_at(p)}" for i, p in enumerate(arrays)}
             self._evaluation: Compiler | None = None
+            self._updates = True  # whether calls in training mode write to buffers
             self._reasons: Mapping[str, str] = {}  # of passes that are off, if not by the user
             self._begin(traced)
 
     def _begin(self, traced: Trace, notes: Notes | None = None) -> None:
         """Sets up everything that follows from the trace."""
         verify(traced.function.roots(), "trace")
-        self.trace = traced
+        self._traced = traced
+        self.trace = traced = in_training(traced, self._updates)
         self._context = Context(self.passes, notes)
         function = read_states(traced.function) if traced.types else traced.function
         self.function = run(OF_FUNCTIONS, function, self._context)
@@ -127,7 +134,7 @@ class Compiler:
         ``training`` with cotangents of all outputs."""
         with _lock, apart_from_traces():
             made, of_function = copy(self), Notes()
-            made._begin(self.trace, of_function)
+            made._begin(self._traced, of_function)
             say_switches(made._context, self._reasons)
             found = {}
             for mode in ("inference", "training"):
@@ -148,7 +155,7 @@ class Compiler:
         Raises:
             InputError: F pushes no such output, or there is none at all.
         """
-        traced = select_outputs(self.trace, outputs)
+        traced = select_outputs(self._traced, outputs)
         with apart_from_traces():
             made = copy(self)
             made._evaluation = None
@@ -158,9 +165,9 @@ class Compiler:
     @_one_at_a_time
     def _evaluating(self) -> Compiler:
         if self._evaluation is None:
-            traced = evaluation(self.trace)
+            traced = evaluation(self._traced)
             made = self
-            if traced is not self.trace:
+            if traced is not self._traced:
                 made = copy(self)
                 made._begin(traced)
             self._evaluation = made
@@ -168,12 +175,12 @@ class Compiler:
 
     @_one_at_a_time
     def growing(self) -> Compiler:
-        """The same function for graphs that grow: new vertices are computed alone, and neither
-        leaves nor distinct ids among them are told apart."""
-        if not set(_OF_WHOLE_BATCHES).intersection(self.passes):
+        """The same function for graphs that grow: new vertices are computed alone, neither leaves
+        nor distinct ids among them are told apart, and buffers stay as they are."""
+        if not set(_OF_WHOLE_BATCHES).intersection(self.passes) and not self.trace.function.updates:
             return self
         if self._growing is None:
-            self._growing = self._without(_OF_WHOLE_BATCHES)
+            self._growing = self._without(_OF_WHOLE_BATCHES, updates=False)
         return self._growing
 
     def with_few_leaves(self) -> Compiler:
@@ -191,11 +198,12 @@ class Compiler:
             self._together = made
         return self._together
 
-    def _without(self, passes: Collection[str]) -> Compiler:
+    def _without(self, passes: Collection[str], *, updates: bool = True) -> Compiler:
         made = copy(self)
+        made._updates = self._updates and updates
         made.passes = tuple(name for name in self.passes if name not in passes)
         made._evaluation = None
-        made._begin(self.trace)
+        made._begin(self._traced)
         return made
 
     def _masks(self, roots: Iterable[Node], notes: Notes | None = None) -> dict[Node, Node]:
@@ -273,6 +281,11 @@ class Compiler:
         outputs = tuple(
             (Output(OutputKind.PUSH, node.space, node.shape, name), node)
             for name, node in function.pushes.items()
+        )
+        numbers = {id(p): i for i, p in enumerate(self.params)} if function.updates else {}
+        outputs += tuple(
+            (Output(OutputKind.UPDATE, node.space, node.shape, parameter=numbers[id(buffer)]), node)
+            for buffer, node in function.updates.items()
         )
         gathered = {n.attrs["name"] for n in ancestors(function.roots()) if n.op is GATHER}
         states = {k: v for k, v in function.scatters.items() if k in gathered}

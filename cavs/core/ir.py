@@ -180,18 +180,21 @@ class FunctionIR:
     Attributes:
         scatters: by state name, the node that a vertex scatters to its parents.
         pushes: the node of each output, by name.
+        updates: by buffer, the node of the value that it takes after a call in training mode.
     """
 
     scatters: dict[Name, Node] = field(default_factory=dict)
     pushes: dict[Name, Node] = field(default_factory=dict)
+    updates: dict[Any, Node] = field(default_factory=dict)
 
     def roots(self) -> list[Node]:
         """Every node that the function gives."""
-        return [*self.scatters.values(), *self.pushes.values()]
+        return [*self.scatters.values(), *self.pushes.values(), *self.updates.values()]
 
     def map(self, replace: Mapping[Node, Node]) -> FunctionIR:
         """The same function with its results replaced."""
         return FunctionIR(
             {k: replace.get(v, v) for k, v in self.scatters.items()},
             {k: replace.get(v, v) for k, v in self.pushes.items()},
+            {k: replace.get(v, v) for k, v in self.updates.items()},
         )

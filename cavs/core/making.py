@@ -24,6 +24,7 @@ from cavs.core.ops._def import (
     join_spaces,
 )
 from cavs.core.ops.elementwise import IDENTITY
+from cavs.core.ops.mode import BY_MODE
 from cavs.core.ops.random import DROPOUT_BY_ID, UNIFORM
 from cavs.core.ops.shape import CONCAT, broadcast, broadcast_shapes
 from cavs.core.ops.structure import CONSTANT, GRAPH_SPREAD, PULL, REDUCE_ROWS, SPREAD
@@ -57,7 +58,7 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
         return inputs[0]
     rows = join_spaces([x.space for x in inputs])
     inputs = [to_space(x, rows) for x in inputs]
-    if op.elementwise and len({x.shape for x in inputs}) > 1:
+    if (op.elementwise or op is BY_MODE) and len({x.shape for x in inputs}) > 1:
         shape = broadcast_shapes([x.shape for x in inputs], op)
         inputs = [
             constant(x.attrs["value"], shape) if x.op is CONSTANT else broadcast(x, shape)
@@ -156,6 +157,13 @@ def to_space(x: Node, space: Space) -> Node:
     return x
 
 
+def on_rows_of(x: Node, like: Node) -> Node:
+    """`x` on the rows of another value, which are the same or finer."""
+    if x.space == SpaceKind.NONE and like.space != SpaceKind.NONE:
+        return Node(IDENTITY, (x,), {"to": like.space}, x.shape, like.space)
+    return to_space(x, like.space)
+
+
 def repeated(op: OpDef, x: Node, space: Space) -> Node:
     """The rows of a vertex on its edges, or of a graph on its vertices, which are `space`."""
     return Node(op, (x,), {"to": space}, x.shape, space, x.dtype)
@@ -169,12 +177,7 @@ def vertex_value(what: str, name: str, value: Any, shape: Shape, vertices: Rows)
     Raises:
         TraceError, DTypeError, InputError: it is none.
     """
-    if type(value) is not bool and isinstance(value, numbers.Real):
-        value = constant(_float(what, value), shape)
-    elif getattr(value, "__cavs_parameter__", False):
-        value = param(value)
-    elif isinstance(value, np.ndarray):
-        value = array_operand(what, value)
+    value = _value(what, value, shape)
     rows = (vertices, SpaceKind.GRAPH, SpaceKind.NONE)
     if not isinstance(value, Node) or value.space not in rows:
         given = f"one per {value.space.kind}" if isinstance(value, Node) else type(value).__name__
@@ -184,14 +187,43 @@ def vertex_value(what: str, name: str, value: Any, shape: Shape, vertices: Rows)
         raise TraceError(
             f"[{what}] expected a value per vertex for {name!r}, got {given}; {remedy}"
         )
+    _check_floats(what, name, value)
+    if value.space == SpaceKind.NONE:
+        return Node(IDENTITY, (value,), {}, value.shape, vertices)
+    return to_space(value, vertices)
+
+
+def batch_value(what: str, name: str, value: Any) -> Node:
+    """What a function pushes without rows by this name.
+
+    Raises:
+        TraceError, InputError: it is none.
+    """
+    value = _value(what, value, ())
+    if not isinstance(value, Node) or value.space != SpaceKind.NONE:
+        given = f"one per {value.space.kind}" if isinstance(value, Node) else type(value).__name__
+        raise TraceError(
+            f"[{what}] expected a value without rows for {name!r}, got {given}; reduce it, as by "
+            "x.batch_mean(), or push it by v.push"
+        )
+    return value
+
+
+def _value(what: str, value: Any, shape: Shape) -> Any:
+    """A number, of `shape`, a parameter or an array as a node; other values as they are."""
+    if type(value) is not bool and isinstance(value, numbers.Real):
+        return constant(_float(what, value), shape)
+    if getattr(value, "__cavs_parameter__", False):
+        return param(value)
+    return array_operand(what, value) if isinstance(value, np.ndarray) else value
+
+
+def _check_floats(what: str, name: str, value: Node) -> None:
     if value.dtype != "float":
         raise DTypeError(
             f"[{what}] expected a float value for {name!r}, got {value.dtype}; look ids up in an "
             "embedding first"
         )
-    if value.space == SpaceKind.NONE:
-        return Node(IDENTITY, (value,), {}, value.shape, vertices)
-    return to_space(value, vertices)
 
 
 def _in_space(op: OpDef, x: Node, kind: SpaceKind, to: Space | None) -> Node:

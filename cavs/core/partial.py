@@ -9,7 +9,7 @@ from typing import Any
 from cavs.core import ir
 from cavs.core.autodiff import total_of
 from cavs.core.ir import Node, ancestors
-from cavs.core.making import make, to_space
+from cavs.core.making import make, on_rows_of, to_space
 from cavs.core.ops._def import SpaceKind, apply
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.structure import PARAM, REDUCE_ROWS
@@ -67,7 +67,7 @@ def partial(
                 f"[grad] expected outputs that depend on input {number}, got some that do not; "
                 "leave it out, or differentiate what is computed from it"
             )
-        results.append(_with_rows(total_of(parts), found[0]))
+        results.append(on_rows_of(total_of(parts), found[0]))
     return results
 
 
@@ -96,18 +96,11 @@ def _places(x: Any, order: Sequence[Node], number: int) -> list[Node]:
 
 def _seed(y: Node, given: Any) -> Node:
     if given is None:
-        return _with_rows(ir.constant(1.0, y.shape), y)
+        return on_rows_of(ir.constant(1.0, y.shape), y)
     cotangent = make(IDENTITY, [given], {})
     if cotangent.shape != y.shape:
         raise ShapeError(
             f"[grad] expected grad_outputs of shape {y.shape}, as the output, got "
             f"{cotangent.shape}; reshape it"
         )
-    return _with_rows(to_space(cotangent, y.space), y)
-
-
-def _with_rows(value: Node, like: Node) -> Node:
-    """A value without rows on the rows of another one, if that has some."""
-    if value.space != SpaceKind.NONE or like.space == SpaceKind.NONE:
-        return value
-    return Node(IDENTITY, (value,), {"to": like.space}, value.shape, like.space)
+    return on_rows_of(to_space(cotangent, y.space), y)

@@ -54,6 +54,7 @@ class OutputKind(_Word):
     IDS = auto()  # the distinct ids of `space`, ascending, int32
     SPARSE = auto()  # rows of the gradient of `parameter`, for the ids in output `ids`
     INPUT = auto()  # the cotangent of the input `name`
+    UPDATE = auto()  # the value that buffer `parameter` takes after the call
 
 
 class TableKind(_Word):
@@ -227,12 +228,14 @@ class Results(NamedTuple):
         whole: (parameter, gradient); one at most for each parameter.
         by_rows: (parameter, ids, gradient rows for these ids); any number for each parameter.
         inputs: (name, cotangent).
+        updates: (parameter, value): the values that buffers take after the call.
     """
 
     pushes: list[tuple[Name, int]]
     whole: list[tuple[int, int]]
     by_rows: list[tuple[int, int, int]]
     inputs: list[tuple[Name, int]]
+    updates: list[tuple[int, int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,7 +271,7 @@ class Program:
     results: Results = field(init=False)
 
     def __post_init__(self) -> None:
-        found = Results([], [], [], [])
+        found = Results([], [], [], [], [])
         for number, output in enumerate(self.outputs):
             if output.kind is OutputKind.PUSH:
                 found.pushes.append((output.name, number))
@@ -278,6 +281,8 @@ class Program:
                 found.by_rows.append((output.parameter, output.ids, number))
             elif output.kind is OutputKind.INPUT:
                 found.inputs.append((output.name, number))
+            elif output.kind is OutputKind.UPDATE:
+                found.updates.append((output.parameter, number))
         object.__setattr__(self, "results", found)
 
     def instructions(self) -> Iterator[Instruction]:
@@ -380,4 +385,6 @@ class Program:
         rows = "rows of the " if output.kind is OutputKind.SPARSE else ""
         names = {v.index: v.name for v in self.values if v.role is Role.PARAM}
         of = names.get(output.parameter, f"parameter {output.parameter}")
+        if output.kind is OutputKind.UPDATE:
+            return f"new value of {of}"
         return f"{rows}gradient of {output.name if output.kind is OutputKind.INPUT else of}"

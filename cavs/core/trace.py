@@ -199,6 +199,11 @@ def _joined_push(name: str, parts: Sequence[Node]) -> Node:
     first = parts[0]
     if len(parts) == 1:
         return first
+    if first.space == SpaceKind.NONE:
+        raise TraceError(
+            f"[push_batch] expected output {name!r} from one type, got it at {first.where} and "
+            f"{parts[1].where}; rename one"
+        )
     for x in parts:
         if (x.shape, x.space.kind) != (first.shape, first.space.kind):
             raise ShapeError(
@@ -230,20 +235,27 @@ def children_read(traced: Trace) -> int | None:
     return None if not slots or None in slots else 1 + max(slots)
 
 
-def check_grows(traced: Trace) -> None:
-    """Raises InputError where F cannot compute vertices of graphs that grow: it adds up vertices,
-    which are not all there, or has an input of the whole batch."""
+def check_grows(traced: Trace, training: bool) -> None:
+    """Raises InputError where F, traced for this mode, cannot compute vertices of graphs that grow:
+    it adds up vertices, which are not all there, or has an input of the whole batch."""
+    advice = ", or call model.eval() if evaluation has none" if training else ""
     for node in ir.ancestors(traced.function.roots()):
         if node.op.reduces in (Between.ALL, Between.GRAPH):
             raise InputError(
                 "[unfold] expected a function without reductions over graphs and batches, whose "
                 f"vertices are not all there while graphs grow, got {node.op.name}, at "
-                f"{node.where}; reduce over children, or what the growth has pushed"
+                f"{node.where}; reduce over children, or what the growth has pushed{advice}"
             )
         if node.op is PULL and node.space == SpaceKind.NONE:
             raise InputError(
                 "[unfold] expected inputs of vertices, edges and graphs, got "
                 f"{node.attrs['name']!r} of the batch, at {node.where}; pull it by graph"
+            )
+    for name, node in traced.function.pushes.items():
+        if node.space == SpaceKind.NONE:
+            raise InputError(
+                f"[unfold] expected outputs of vertices and edges, got {str(name)!r} of the batch; "
+                "ask for the others by outputs="
             )
 
 

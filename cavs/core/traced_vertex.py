@@ -11,7 +11,7 @@ import numpy as np
 from cavs._arguments import dtype_name, is_among, printed, shown
 from cavs.core import ir
 from cavs.core.ir import Name, Node
-from cavs.core.making import vertex_value
+from cavs.core.making import batch_value, vertex_value
 from cavs.core.names import check_name, check_pull, check_state
 from cavs.core.ops._def import EdgeList, Rows, Shape, SpaceKind, Typed
 from cavs.core.ops.random import UNIFORM, standard_normal
@@ -122,8 +122,8 @@ class Vertex:
         def __getattr__(self, name: str) -> Any:
             raise AttributeError(
                 "[vertex] expected one of pull, pull_edge, pull_graph, pull_batch, gather, "
-                f"scatter, push, uniform, normal of the vertex, got {name!r}; read what children "
-                "scattered by gather, and everything else by pull"
+                f"scatter, push, push_batch, uniform, normal of the vertex, got {name!r}; read "
+                "what children scattered by gather, and everything else by pull"
             )
 
     def pull(self, name: str, shape: int | Sequence[int] = (), dtype: Any = "float32") -> Node:
@@ -300,15 +300,28 @@ class Vertex:
     def push(self, /, *unnamed: NoReturn, **outputs: Any) -> None:
         """Gives outputs to the caller: arrays of shape (vertices, *shape), (edges, *shape) for
         values per child. A number or a parameter is the output of every vertex alike."""
-        _refuse_unnamed("push", "outputs by name", unnamed)
-        for name, x in outputs.items():
-            check_name("push", "outputs", name)
-            if name in self._pushes:
-                raise TraceError(
-                    f"[push] expected a new output, got {name!r} a second time; rename one"
-                )
+        for name, x in self._new_outputs("push", unnamed, outputs):
             edge = isinstance(x, Node) and x.space.kind is SpaceKind.EDGE
             self._pushes[name] = x if edge else vertex_value("push", name, x, (), self._rows)
+
+    def push_batch(self, /, *unnamed: NoReturn, **outputs: Any) -> None:
+        """Gives values without rows, such as the mean over a batch, to the caller: arrays of
+        `shape`."""
+        for name, x in self._new_outputs("push_batch", unnamed, outputs):
+            self._pushes[name] = batch_value("push_batch", name, x)
+
+    def _new_outputs(
+        self, call: str, unnamed: Sequence[Any], outputs: dict[str, Any]
+    ) -> Iterator[tuple[str, Any]]:
+        """Checks the names of the outputs, each before it is pushed."""
+        _refuse_unnamed(call, "outputs by name", unnamed)
+        for name, x in outputs.items():
+            check_name(call, "outputs", name)
+            if name in self._pushes:
+                raise TraceError(
+                    f"[{call}] expected a new output, got {name!r} a second time; rename one"
+                )
+            yield name, x
 
 
 def pulled_otherwise(known: InputSpec, got: str) -> TraceError:

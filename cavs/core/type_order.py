@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import permutations
 from typing import Any
@@ -56,7 +56,8 @@ class TypeOrder:
 
 def read_states(function: FunctionIR) -> FunctionIR:
     """The joined function without states, and parts of states by type, that nobody gathers."""
-    pushed = {x for node in function.pushes.values() for x in results_of(node)}
+    given = [*function.pushes.values(), *function.updates.values()]
+    pushed = {x for node in given for x in results_of(node)}
     scattered = {
         (name, x.space): x for name, node in function.scatters.items() for x in results_of(node)
     }
@@ -81,7 +82,7 @@ def read_states(function: FunctionIR) -> FunctionIR:
             scatters[name] = node
         elif parts:
             scatters[name] = joined_state(name, parts)
-    return FunctionIR(scatters, function.pushes)
+    return replace(function, scatters=scatters)
 
 
 def order_of(

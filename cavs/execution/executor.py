@@ -35,6 +35,10 @@ class Gradients(NamedTuple):
     inputs: dict[Name, Array]
 
 
+Updates = list[tuple[int, Array]]
+"""(parameter number, value) of the buffers that a call in training mode writes."""
+
+
 class Weights(NamedTuple):
     """Values of the parameters, by number, and the version of each, or -1 (see Parameter.read).
     Anything that was made of a weight is valid until its version changes."""
@@ -87,9 +91,17 @@ class Executor(Protocol):
         wanted: frozenset[Name] | None,
         *,
         check_states: bool = False,
-    ) -> tuple[dict[Name, Array], Run | None]:
-        """Outputs in the user's order. `wanted`: inputs whose cotangents a backward call will give;
-        None if none follows. `check_states`: whether NaN in a state raises :class:`NanState`."""
+    ) -> tuple[dict[Name, Array], Run | None, Updates]:
+        """Outputs in the user's order, and the values for buffers, which are not written yet.
+        `wanted`: inputs whose cotangents a backward call will give; None if none follows.
+        `check_states`: whether NaN in a state raises :class:`NanState`."""
+
+
+def write_buffers(params: Sequence[Any], updates: Updates) -> None:
+    """Writes the values that a call gave for buffers."""
+    for number, value in updates:
+        with params[number].writing() as array:
+            array[...] = value.reshape(array.shape)
 
 
 def read_parameters(params: Sequence[Any]) -> Weights:

@@ -21,6 +21,7 @@ from cavs.execution.executor import (
     Gradients,
     NanState,
     RandomState,
+    Updates,
     Weights,
     read_parameters,
 )
@@ -105,23 +106,36 @@ class NativeExecutor:
         *,
         check_states: bool = False,
         weights: Weights | None = None,
-    ) -> tuple[dict[Name, Array], NativeRun | None]:
+    ) -> tuple[dict[Name, Array], NativeRun | None, Updates]:
         """See :class:`cavs.execution.executor.Executor`. `weights`: stand in place of the
         parameters' values, in this call and its backward."""
         if weights is None:
             weights = read_parameters(self.compiler.params)
         if wanted is None:
             program, known = self._inference(graphs, inputs, random, weights)
-            outputs, _ = self._run(
+            outputs, _, updates = self._run(
                 program, graphs, known, random, weights, keep=False, check_states=check_states
             )
-            return outputs, None
+            return outputs, None, updates
         compiler = self.of_training(self.compiler, graphs, random.training)
         program = compiler.training(wanted)
-        outputs, native = self._run(
-            program, graphs, inputs, random, weights, keep=True, check_states=check_states
+        outputs, native, updates = self._run(
+            program,
+            *(graphs, inputs, random, self._held(weights)),
+            keep=True,
+            check_states=check_states,
         )
-        return outputs, NativeRun(self, compiler, native, program, wanted)
+        return outputs, NativeRun(self, compiler, native, program, wanted), updates
+
+    def _held(self, weights: Weights) -> Weights:
+        """The weights, with copies of the buffers that calls write: backward may read them when
+        they have other values."""
+        first = len(self.compiler.unwritten)
+        if first == len(weights.values):
+            return weights
+        copies = [device_of(x).copy(x) for x in weights.values[first:]]
+        versions = [*weights.versions[:first], *[-1] * len(copies)]
+        return Weights([*weights.values[:first], *copies], versions)
 
     def _inference(
         self,
@@ -184,8 +198,8 @@ class NativeExecutor:
         keep: bool,
         profile: bool = False,
         check_states: bool = False,
-    ) -> tuple[dict[Name, Array], Any]:
-        """Outputs by name, and the native run."""
+    ) -> tuple[dict[Name, Array], Any, Updates]:
+        """Outputs by name, the native run, and the values for buffers."""
         native = _core.Run(
             self.load(program),
             self.schedule(graphs, program),
@@ -209,7 +223,9 @@ class NativeExecutor:
         if check_states and native.nan_state is not None:
             number, vertex = native.nan_state
             raise NanState(self._looked_at(program)[number], vertex)
-        return {name: outputs[number] for name, number in program.results.pushes}, native
+        results = program.results
+        updates = [(buffer, outputs[number]) for buffer, number in results.updates]
+        return {name: outputs[number] for name, number in results.pushes}, native, updates
 
     def placed(self, arrays: list[Array]) -> list[Array]:
         """Inputs of a program where it reads them: floats on the device, ids on the host."""
@@ -231,12 +247,12 @@ class NativeExecutor:
         weights = read_parameters(self.compiler.params)
         if cotangents is None:
             program, known = self._inference(graphs, inputs, random, weights)
-            _, native = self._run(program, graphs, known, random, weights, keep=False, profile=True)
+            native = self._run(program, graphs, known, random, weights, keep=False, profile=True)[1]
             return {"forward": program}, native
         compiler = self.of_training(self.compiler, graphs, random.training)
         wanted = frozenset[Name]()
         program = compiler.training(wanted)
-        _, native = self._run(program, graphs, inputs, random, weights, keep=True, profile=True)
+        native = self._run(program, graphs, inputs, random, weights, keep=True, profile=True)[1]
         NativeRun(self, compiler, native, program, wanted).backward(cotangents)
         return {"forward": program, "backward": compiler.backward(cotangents, wanted)}, native
 

@@ -25,9 +25,10 @@ from cavs.core.ops.shape import CONCAT
 from cavs.core.owners import path_of
 from cavs.core.trace import Trace
 from cavs.core.traced_vertex import InputSpec
+from cavs.core.vertex import is_buffer
 from cavs.device import Device, device_of, host
 from cavs.errors import CavsRuntimeError, ShapeError
-from cavs.execution.executor import Array, Gradients, NanState, RandomState
+from cavs.execution.executor import Array, Gradients, NanState, RandomState, Updates
 from cavs.execution.philox import BATCH_LOCAL, GRAPH_LOCAL, uniform, uniform_by_id
 from cavs.execution.typed_rows import lists_of, names_of_types, rows_of
 from cavs.scheduler import GraphBatch
@@ -51,7 +52,7 @@ class ReferenceExecutor:
         wanted: frozenset[Name] | None,
         *,
         check_states: bool = False,
-    ) -> tuple[dict[Name, Array], ReferenceRun | None]:
+    ) -> tuple[dict[Name, Array], ReferenceRun | None, Updates]:
         """See :class:`cavs.execution.executor.Executor`."""
         run = ReferenceRun(self, graphs, inputs, random, wanted or frozenset())
         outputs = run.forward()
@@ -60,7 +61,7 @@ class ReferenceExecutor:
                 for name, state in run.states.items():
                     if v in state and np.isnan(state[v]).any():
                         raise NanState(name, v)
-        return outputs, None if wanted is None else run
+        return outputs, None if wanted is None else run, run.updates()
 
 
 class TypeFunction:
@@ -104,8 +105,23 @@ def _functions(trace: Trace) -> dict[str, TypeFunction]:
             {k: x for k, node in results.items() for x in results_of(node) if x.space.type == name}
             for results in (trace.function.scatters, trace.function.pushes)
         )
-        found[name] = TypeFunction(FunctionIR(scatters, pushes))
+        # What has no rows belongs to the type that it is computed from, if to any.
+        for name_of, node in trace.function.pushes.items():
+            if node.space == SpaceKind.NONE and _type_below(node, trace.types) == name:
+                pushes[name_of] = node
+        updates = {
+            buffer: node
+            for buffer, node in trace.function.updates.items()
+            if _type_below(node, trace.types) == name
+        }
+        found[name] = TypeFunction(FunctionIR(scatters, pushes, updates))
     return found
+
+
+def _type_below(node: Node, types: Sequence[str]) -> str:
+    """The type whose values a value without rows depends on; the first if on none."""
+    found = (x.space.type for x in ancestors([node]) if isinstance(x.space, Typed))
+    return next(found, types[0])
 
 
 class ReferenceRun:
@@ -119,11 +135,12 @@ class ReferenceRun:
         random: RandomState,
         wanted: frozenset[Name],
     ) -> None:
-        trace = executor.compiler.trace
+        compiler = executor.compiler.in_mode(random.training)
+        trace = compiler.trace
         self.joined = trace.function
         self.specs = trace.inputs
         self.functions = _functions(trace)
-        self.params = executor.compiler.params
+        self.params = compiler.params
         self.dtype = executor.dtype
         self.graphs = graphs
         self.inputs = inputs
@@ -134,17 +151,19 @@ class ReferenceRun:
         # A graph without vertices has values of its own: they stand with a vertex that it has not.
         sizes = np.diff(graphs.ptr)
         empty = np.flatnonzero(sizes == 0)
-        self.of_none = list(range(graphs.num_vertices, graphs.num_vertices + len(empty)))
-        self.graph_of = np.concatenate([np.repeat(np.arange(graphs.num_graphs), sizes), empty])
         self.types = names_of_types(graphs, trace.types)
+        # One more, without a graph, has what has no rows, where a type has no vertices.
+        lacks = set(self.functions) - set(self.types)
+        end = graphs.num_vertices + len(empty)
+        self.of_none = list(range(graphs.num_vertices, end + bool(lacks)))
+        self.without_graph = end
+        graph_of = np.repeat(np.arange(graphs.num_graphs), sizes)
+        self.graph_of = np.concatenate([graph_of, empty, np.zeros(int(bool(lacks)), int)])
         self.values: list[Values] = [{} for _ in self.graph_of]
         self.shares: list[Values] = [{} for _ in self.graph_of]  # of sums over vertices
         self.states: dict[Name, dict[int, Array]] = {name: {} for name in self.joined.scatters}
         self._places: dict[Space, Array] = {}
         self._finished = False
-
-    def _any_function(self) -> TypeFunction:
-        return next(iter(self.functions.values()))
 
     def of(self, v: int) -> TypeFunction:
         """The function of a vertex."""
@@ -152,7 +171,9 @@ class ReferenceRun:
 
     def forward(self) -> dict[Name, Array]:
         """Outputs in the user's order."""
-        outputs = {name: self._zeros(node) for name, node in self.joined.pushes.items()}
+        pushes = self.joined.pushes
+        with_rows = {k: node for k, node in pushes.items() if node.space != SpaceKind.NONE}
+        outputs = {name: self._zeros(node) for name, node in with_rows.items()}
         functions = list(self.functions.values())
         scattered: dict[Name, list[Node]] = {}
         for function in functions:
@@ -175,9 +196,20 @@ class ReferenceRun:
             self._finish_stage(stages, stage, {})
         for v in self.order:
             for name, node in self.of(v).function.pushes.items():
-                rows = self._rows(v, node, self.joined.pushes[name].space)
-                outputs[name][rows] = self.values[v][node]
-        return outputs
+                if name in with_rows:
+                    rows = self._rows(v, node, pushes[name].space)
+                    outputs[name][rows] = self.values[v][node]
+        return {k: outputs[k] if k in outputs else self._once(x) for k, x in pushes.items()}
+
+    def updates(self) -> Updates:
+        """The values for buffers, after the forward."""
+        numbers = {id(p): i for i, p in enumerate(self.params)}
+        return [(numbers[id(b)], self._once(node)) for b, node in self.joined.updates.items()]
+
+    def _once(self, node: Node) -> Array:
+        """A value without rows."""
+        found = next(values[node] for values in self.values if node in values)
+        return np.array(found, self.dtype)
 
     def _finish_stage(
         self, stages: Mapping[Node, int], stage: int, given: Mapping[str, Any]
@@ -188,7 +220,8 @@ class ReferenceRun:
         for v in self.of_none:
             for node in here:
                 known = all(x in self.values[v] for x in node.inputs)
-                if node.space in (SpaceKind.GRAPH, SpaceKind.NONE) and known:
+                of_graph = node.space == SpaceKind.GRAPH and v != self.without_graph
+                if (of_graph or node.space == SpaceKind.NONE) and known:
                     self.values[v][node] = self._evaluate(v, node, given)
         for node in filter(_is_over_vertices, here):
             self._sum_up(node)
@@ -209,7 +242,7 @@ class ReferenceRun:
             whole[group] = share if group not in whole else add(whole[group], share)
         rows = (1,) if node.space == SpaceKind.GRAPH else ()
         for v, values in enumerate(self.values):
-            if v in self.of_none or node in values:
+            if node in values or (v in self.of_none and (v != self.without_graph or not rows)):
                 nothing = np.zeros((*rows, *node.shape), self.dtype)
                 total = whole.get(self._group(v, node), nothing)
                 values[node] = np.where(np.isneginf(total), nothing, total) if largest else total
@@ -250,8 +283,9 @@ class ReferenceRun:
         taken: set[tuple[Any, ...]] = set()  # sums over vertices, of which each has the whole
         for v in (*reversed(self.order), *self.of_none):
             values = self.values[v]
-            own = self.of(v) if v < self.graphs.num_vertices else self._any_function()
-            for name, node in own.gradient.inputs.items():
+            owns = [self.of(v)] if v < self.graphs.num_vertices else self.functions.values()
+            found = [item for own in owns for item in own.gradient.inputs.items()]
+            for name, node in found:
                 if node not in values:
                     continue
                 whole = node.space in (SpaceKind.GRAPH, SpaceKind.NONE)
@@ -263,10 +297,10 @@ class ReferenceRun:
                     inputs[name] += values[node]
                 else:
                     inputs[name][self._rows(v, node, self.specs[name].rows)] += values[node]
-            for parameter, dense, sparse in own.gradient.params:
+            for parameter, dense, sparse in (part for own in owns for part in own.gradient.params):
                 total = params[numbers[id(parameter)]]
                 for node in [*sparse, *([] if dense is None else [dense])]:
-                    if (id(parameter), node) not in taken:
+                    if node in values and (id(parameter), node) not in taken:
                         taken.add((id(parameter), node))
                         total += values[node]
         return Gradients(list(params.items()), inputs)
@@ -393,7 +427,9 @@ class ReferenceRun:
                 f"{path_of(parameter)!r}, got {values.shape}; give it the shape that it was "
                 "compiled with"
             )
-        return np.asarray(values, self.dtype)
+        # A buffer is copied: calls may write it before backward.
+        copied: Array = np.array(values, self.dtype) if is_buffer(parameter) else values
+        return np.asarray(copied, self.dtype)
 
     def _constant(self, v: int, node: Node, given: Any) -> Array:
         return np.full(node.shape, node.attrs["value"], self.dtype)
@@ -419,8 +455,11 @@ class ReferenceRun:
 
     def _push_cotangent(self, v: int, node: Node, given: Any) -> Array:
         name = node.attrs["name"]
-        array: Array = given["push"][name][self._rows(v, node, self.joined.pushes[name].space)]
-        return array
+        array: Array = given["push"][name]
+        if node.space == SpaceKind.NONE:
+            return array
+        rows = self._rows(v, node, self.joined.pushes[name].space)
+        return array[rows]
 
     def _state_cotangent(self, v: int, node: Node, given: Any) -> Array:
         array: Array = given["state"][node.attrs["reading"]][v : v + 1]

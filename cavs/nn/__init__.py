@@ -9,4 +9,7 @@ from cavs.nn.layers import Dropout as Dropout
 from cavs.nn.layers import Embedding as Embedding
 from cavs.nn.layers import LayerNorm as LayerNorm
 from cavs.nn.layers import Linear as Linear
+from cavs.nn.norms import BatchNorm as BatchNorm
+from cavs.nn.norms import SpectralNorm as SpectralNorm
+from cavs.nn.norms import WeightNorm as WeightNorm
 from cavs.tensor import Parameter as Parameter

@@ -18,7 +18,8 @@ from cavs.nn import init
 from cavs.tensor import Parameter, check_room
 
 
-def _empty(shape: tuple[int, ...], dtype: Any) -> Parameter:
+def empty(shape: tuple[int, ...], dtype: Any) -> Parameter:
+    """A parameter of zeros, if there is room for it."""
     found = check_dtype(dtype, "layer")
     check_room(shape)
     return Parameter(np.zeros(shape, found))
@@ -39,8 +40,8 @@ class Linear(Module):
         size_in = integer("linear", "in_features", in_features, 1, error=ShapeError)
         size_out = integer("linear", "out_features", out_features, 1, error=ShapeError)
         bound = 1.0 / math.sqrt(size_in)
-        self.weight = init.uniform_(_empty((size_out, size_in), dtype), -bound, bound)
-        self.bias = init.uniform_(_empty((size_out,), dtype), -bound, bound) if bias else None
+        self.weight = init.uniform_(empty((size_out, size_in), dtype), -bound, bound)
+        self.bias = init.uniform_(empty((size_out,), dtype), -bound, bound) if bias else None
 
     def forward(self, x: Any) -> Any:
         """Shapes: x (in,) or (n, in) -> (out,) or (n, out)."""
@@ -77,7 +78,7 @@ class Embedding(Module):
             integer("embedding", "embedding_size", embedding_size, 1, error=ShapeError),
         )
         std = number("embedding", "std", std, 0)
-        self.weight = _empty(shape, dtype)
+        self.weight = empty(shape, dtype)
         if values is None:
             init.normal_(self.weight, 0.0, std)
             return
@@ -109,8 +110,8 @@ class LayerNorm(Module):
 
     def __init__(self, size: int, eps: float = 1e-5, dtype: Any = "float32") -> None:
         shape = (integer("layer_norm", "size", size, 1, error=ShapeError),)
-        self.weight = init.constant_(_empty(shape, dtype), 1.0)
-        self.bias = _empty(shape, dtype)
+        self.weight = init.constant_(empty(shape, dtype), 1.0)
+        self.bias = empty(shape, dtype)
         self.eps = number("layer_norm", "eps", eps, 0)
 
     def forward(self, x: Any) -> Any:

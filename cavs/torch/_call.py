@@ -15,7 +15,7 @@ from cavs.call import Call
 from cavs.core.ir import Name
 from cavs.core.vertex import is_buffer
 from cavs.errors import CavsRuntimeError
-from cavs.execution.executor import Gradients, Run, Weights
+from cavs.execution.executor import Gradients, Run, Weights, write_buffers
 from cavs.recording import check_unwritten, search_in
 from cavs.tensor import Parameter, RowSparse, Watch, detecting
 from cavs.torch._device import Place
@@ -45,7 +45,8 @@ class Learning(NamedTuple):
 
 
 def compute(call: Call, weights: Weights | None) -> tuple[Mapping[Name, Array], Run | None]:
-    """Outputs and run of a call; with ``cavs.detect_nonfinite`` it looks for NaN."""
+    """Outputs and run of a call, whose values for buffers are written; with
+    ``cavs.detect_nonfinite`` it looks for NaN."""
     if detecting():
         if weights is not None:
             raise CavsRuntimeError(
@@ -53,10 +54,12 @@ def compute(call: Call, weights: Weights | None) -> tuple[Mapping[Name, Array], 
                 "finite, got others in their place; call the layer itself, or leave out "
                 "detect_nonfinite"
             )
-        return search_in(call).checked_forward()
-    given = call.graphs, call.inputs, call.random, call.wanted
-    executor: Any = call.executor  # the native one, which alone takes weights
-    outputs, run = executor.forward(*given, weights=weights)
+        outputs, run, updates = search_in(call).checked_forward()
+    else:
+        given = call.graphs, call.inputs, call.random, call.wanted
+        executor: Any = call.executor  # the native one, which alone takes weights
+        outputs, run, updates = executor.forward(*given, weights=weights)
+    write_buffers(call.params, updates)
     return outputs, run
 
 
@@ -146,7 +149,7 @@ class Evaluate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, learning: Learning, names: list[Name], *operands: torch.Tensor) -> Any:
         call = learning.call
-        params: Sequence[Parameter] = call.params
+        params: Sequence[Parameter] = call.executor.compiler.unwritten
         kept = np.zeros(1, np.int64).view(_Kept)
         kept.learning, kept.names = learning, names
         kept.read = list(operands)

@@ -133,8 +133,20 @@ py::list gradients_of(const StepResult& result, const Device& device, DType dtyp
   return gradients;
 }
 
+py::list updates_of(const StepResult& result, const StepPlan& plan) {
+  py::list updates;
+  const auto specs = outputs_of(*plan.forward);
+  for (size_t i = 0; i < result.updates.size(); ++i) {
+    const ValueSpec& spec = *specs[static_cast<size_t>(plan.updates[i])];
+    const std::shared_ptr<Block>& block = result.updates[i];
+    updates.append(array_of(device_of(plan), block, block->data(), spec.dtype, {spec.size}));
+  }
+  return updates;
+}
+
 std::shared_ptr<StepPlan> make_plan(const PyProgram& forward, const PyProgram& backward, int loss,
-                                    const std::vector<std::vector<int>>& parts) {
+                                    const std::vector<std::vector<int>>& parts,
+                                    std::vector<int> updates) {
   std::vector<GradientPart> found;
   for (const auto& part : parts) {
     CAVS_CHECK(part.size() == 3, ErrorKind::kValue,
@@ -142,7 +154,8 @@ std::shared_ptr<StepPlan> make_plan(const PyProgram& forward, const PyProgram& b
                " numbers; give three numbers");
     found.push_back({part[0], part[1], part[2]});
   }
-  return std::make_shared<StepPlan>(forward.exe, backward.exe, loss, std::move(found));
+  return std::make_shared<StepPlan>(forward.exe, backward.exe, loss, std::move(found),
+                                    std::move(updates));
 }
 
 py::tuple run_step(const StepPlan& plan, const Schedule& schedule,
@@ -195,10 +208,13 @@ py::tuple run_step(const StepPlan& plan, const Schedule& schedule,
   }
   const DType dtype = plan.forward->program.dtype;
   py::list gradients = gradients_of(result, device_of(plan), dtype);
-  if (!result.outcome) return py::make_tuple(result.loss, result.norm, gradients, bounds);
+  py::list updates = updates_of(result, plan);
+  if (!result.outcome) {
+    return py::make_tuple(result.loss, result.norm, gradients, bounds, updates);
+  }
   py::object loss =
       array_of(device_of(plan), result.later_loss, result.later_loss->data(), dtype, {});
-  return py::make_tuple(loss, result.outcome, gradients, bounds);
+  return py::make_tuple(loss, result.outcome, gradients, bounds, updates);
 }
 
 }  // namespace
@@ -214,25 +230,27 @@ void bind_step(py::module_& m) {
   py::class_<StepPlan, std::shared_ptr<StepPlan>>(
       m, "StepPlan",
       "A training step of a forward program and the backward program from its output `loss`; "
-      "`parts`: (parameter, output of backward, output with the ids of its rows or -1).")
+      "`parts`: (parameter, output of backward, output with the ids of its rows or -1); "
+      "`updates`: outputs of forward without rows, which run gives.")
       .def(py::init(&make_plan), py::arg("forward"), py::arg("backward"), py::arg("loss"),
-           py::arg("parts"))
+           py::arg("parts"), py::arg("updates") = std::vector<int>())
       .def_readonly("params", &StepPlan::params,
                     "Numbers of the parameters that get a gradient, ascending.")
-      .def("run", &run_step, py::arg("schedule"), py::arg("graph_keys"), py::arg("seed"),
-           py::arg("step"), py::arg("training"), py::arg("params"), py::arg("versions"),
-           py::arg("inputs"), py::arg("grads"), py::arg("groups"), py::arg("scale"),
-           py::arg("clip_norm"), py::arg("clip_order"), py::arg("known").none(true) = py::none(),
-           "Returns (loss, norm, gradients, bounds) and updates the `params` that `groups` "
-           "name. Each group is (settings, [(number of the gradient, number of the update, "
-           "states...)]). `grads`: an array for each whole gradient, None for a gradient that "
-           "comes as (ids, rows). There are no gradients where the loss is not finite, and no "
-           "update where the norm to clip by is not finite. `known` has for each parameter the "
-           "bounds that bounds_after gave before, or None. With it there is no update either "
-           "where an output or state is NaN, a gradient is not finite, or a parameter may not "
-           "be finite after the update. `bounds` is then None; otherwise it holds the bounds of "
-           "the parameters after the step. On a device for which the host does not wait, `loss` "
-           "is an array there and a StepOutcome stands in place of the norm.");
+      .def(
+          "run", &run_step, py::arg("schedule"), py::arg("graph_keys"), py::arg("seed"),
+          py::arg("step"), py::arg("training"), py::arg("params"), py::arg("versions"),
+          py::arg("inputs"), py::arg("grads"), py::arg("groups"), py::arg("scale"),
+          py::arg("clip_norm"), py::arg("clip_order"), py::arg("known").none(true) = py::none(),
+          "Returns (loss, norm, gradients, bounds, updates) and updates the `params` that `groups` "
+          "name. Each group is (settings, [(number of the gradient, number of the update, "
+          "states...)]). `grads`: an array for each whole gradient, None for a gradient that "
+          "comes as (ids, rows). There are no gradients where the loss is not finite, and no "
+          "update where the norm to clip by is not finite. `known` has for each parameter the "
+          "bounds that bounds_after gave before, or None. With it there is no update either "
+          "where an output or state is NaN, a gradient is not finite, or a parameter may not "
+          "be finite after the update. `bounds` is then None; otherwise it holds the bounds of "
+          "the parameters after the step. On a device for which the host does not wait, `loss` "
+          "is an array there and a StepOutcome stands in place of the norm.");
 }
 
 }  // namespace cavs

@@ -20,11 +20,12 @@ std::vector<const ValueSpec*> outputs_of(const Executable& exe) {
 
 StepPlan::StepPlan(std::shared_ptr<const Executable> forward_program,
                    std::shared_ptr<const Executable> backward_program, int loss_output,
-                   std::vector<GradientPart> all_parts)
+                   std::vector<GradientPart> all_parts, std::vector<int> all_updates)
     : forward(std::move(forward_program)),
       backward(std::move(backward_program)),
       loss(loss_output),
-      parts(std::move(all_parts)) {
+      parts(std::move(all_parts)),
+      updates(std::move(all_updates)) {
   const int outputs = backward->array_counts[2];
   CAVS_CHECK(backward->forward == forward, ErrorKind::kValue,
              "[step] expected the backward program of the forward program, got another; pass the "
@@ -60,6 +61,13 @@ void StepPlan::check_outputs() const {
     }
   }
   expect(outputs_of(*forward)[static_cast<size_t>(loss)]->dtype == dtype, "a floating-point loss");
+  for (const int output : updates) {
+    const bool known = output >= 0 && output < forward->array_counts[2];
+    expect(known, "an output of forward as an update");
+    const ValueSpec& value = *outputs_of(*forward)[static_cast<size_t>(output)];
+    expect(value.dtype == dtype && value.space.kind == SpaceKind::kNone,
+           "a floating-point update without rows");
+  }
   const std::vector<const ValueSpec*> specs = outputs_of(*backward);
   for (const GradientPart& part : parts) {
     const ValueSpec& output = *specs[static_cast<size_t>(part.output)];

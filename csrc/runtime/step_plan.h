@@ -21,12 +21,13 @@ struct GradientPart {
 // other.
 struct StepPlan {
   StepPlan(std::shared_ptr<const Executable> forward, std::shared_ptr<const Executable> backward,
-           int loss, std::vector<GradientPart> parts);
+           int loss, std::vector<GradientPart> parts, std::vector<int> updates = {});
 
   std::shared_ptr<const Executable> forward, backward;
   int loss = 0;                     // output of forward
   std::vector<GradientPart> parts;  // ordered by parameter
   std::vector<int> params;          // that get a gradient, ascending
+  std::vector<int> updates;         // outputs of forward that the caller gets: buffers' values
 
  private:
   void check_outputs() const;

@@ -81,6 +81,9 @@ class Step {
       arrays.outputs.push_back(make_output(*plan_.forward, *spec));
     }
     run_.forward(arrays, threads_);
+    for (const int output : plan_.updates) {
+      result_.updates.push_back(blocks_[static_cast<size_t>(output)]);
+    }
     pushed_ = arrays.outputs;
     loss_ = arrays.outputs[static_cast<size_t>(plan_.loss)];
     if (later_) {

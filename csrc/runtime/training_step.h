@@ -60,6 +60,7 @@ struct StepResult {
   std::vector<StepGradient> gradients;  // [StepPlan::params]; empty where the loss is not finite
   bool refused = false;  // by a check of outputs and states for NaN, or of gradients and updates
   std::vector<UpdateBounds> bounds;  // [StepPlan::params] after the step, with `check`
+  std::vector<std::shared_ptr<Block>> updates;  // [StepPlan::updates] values of one row
 };
 
 // Runs the step over a new run of plan.forward with `keep`. No parameter changes where the loss or

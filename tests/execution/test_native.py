@@ -231,7 +231,7 @@ def test_second_backward_is_refused() -> None:
     with pytest.raises(CavsRuntimeError, match=r"\[backward\].*freed"):
         loss.backward()
     random = cavs.execution.executor.RandomState(0, 0, True)
-    _, waiting = model._executor.forward(graphs, inputs, random, frozenset())
+    _, waiting, _ = model._executor.forward(graphs, inputs, random, frozenset())
     assert waiting is not None
     cotangent = {"loss": np.ones(graphs.num_vertices)}
     waiting.backward(cotangent)
@@ -309,7 +309,7 @@ def test_memory_is_predicted(
             cavs.execution.executor.RandomState(0, 0, True),
             frozenset() if keep else None,
         )
-        out, waiting = model._executor.forward(graphs, inputs, random, wanted)
+        out, waiting, _ = model._executor.forward(graphs, inputs, random, wanted)
         if waiting is not None:
             for _ in range(2 if retain else 1):
                 waiting.backward({k: np.ones_like(y) for k, y in out.items()}, retain=retain)

@@ -82,10 +82,13 @@ def test_any_graphs(name: str, graphs: cavs.GraphBatch, seed: int) -> None:
 def test_gradients_are_central_differences(name: str) -> None:
     model = make(name)
     inputs = inputs_of(model, GRAPHS)
+    buffers = [(buffer, buffer.numpy().copy()) for _, buffer in model.named_buffers()]
     found = run(model, GRAPHS, inputs)
     rng = np.random.default_rng(1)
 
     def loss() -> float:
+        for buffer, values in buffers:  # each call writes to some
+            buffer.copy_in(values)
         model.set_random_state({"seed": 3, "step": 7})
         out = model(GRAPHS, **inputs)
         draws = np.random.default_rng(1000)
@@ -410,3 +413,31 @@ def test_all_pairs_of_passes_off() -> None:
     for pair in combinations(PASSES, 2):
         passes = tuple(p for p in PASSES if p not in pair)
         assert_same(results("Normed", GRAPHS, passes=passes), expected)
+
+
+def test_graphs_grow_by_the_running_averages_of_evaluation() -> None:
+    class Normed(cavs.VertexFunction):
+        def __init__(self) -> None:
+            self.norm = nn.BatchNorm(2)
+
+        def forward(self, v: cavs.Vertex) -> None:
+            h = self.norm(v.pull("x", 2)) + v.gather(h=2).h.sum()
+            v.scatter(h=h)
+            v.push(h=h)
+
+    model = cavs.compile(Normed())
+    roots = cavs.Growth([[]], {"x": np.full((1, 2), 3, np.float32)}, graph=[0])
+
+    def grown() -> cavs.Unfolded:
+        levels = iter([cavs.Growth([[0]], {"x": np.ones((1, 2), np.float32)}, graph=[0])])
+        return cavs.unfold(model, roots, lambda frontier: next(levels, None), num_graphs=1)
+
+    with pytest.raises(InputError, match=r"or call model\.eval\(\) if evaluation has none"):
+        grown()
+    model.eval()
+    found = grown()
+    np.testing.assert_allclose(found.outputs["h"], [[3, 3], [4, 4]], rtol=1e-4)
+    np.testing.assert_array_equal(model.replay(found)["h"].numpy(), found.outputs["h"])
+    model.train()
+    with pytest.raises(InputError, match="without reductions"):
+        grown()

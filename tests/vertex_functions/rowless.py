@@ -152,3 +152,40 @@ class Maxima(cavs.VertexFunction):
         h = ops.tanh(self.w(x) + v.gather(h=3).h.sum())
         v.scatter(h=h)
         v.push(h=h, y=h * h.graph_max() + h * h.batch_max())
+
+
+@listed
+class RunningAverages(cavs.VertexFunction):
+    """Batch norm with running averages before the levels and after them, and outputs without
+    rows."""
+
+    def __init__(self) -> None:
+        self.w, self.u, self.out = linear(3, 4), linear(4, 4, bias=False), parameter(2, 3)
+        self.before, self.after = cavs.nn.BatchNorm(4), cavs.nn.BatchNorm(2, affine=False)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x = self.before(self.w(v.pull("x", 3)))
+        h = ops.tanh(x + self.u(v.gather(h=4).h.sum()))
+        v.scatter(h=h)
+        v.push(h=h, y=self.after(ops.reshape(h, (2, 2))))
+        temperature = v.pull_batch("temperature")
+        v.push_batch(mean=h.batch_mean(), total=ops.sum(x.batch_sum()) * temperature)
+        v.push_batch(out=self.out, given=temperature, one=1.0, rows=ops.batch_count(h))
+
+
+@listed
+class WrittenBuffers(cavs.VertexFunction):
+    """A buffer that takes a value of each call, of the batch and of itself, beside one that no call
+    writes; and values that differ by mode."""
+
+    def __init__(self) -> None:
+        self.w = linear(3, 4)
+        self.register_buffer("fixed", np.arange(4.0))
+        self.register_buffer("state", np.ones(4))
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x = self.w(v.pull("x", 3)) + self.fixed
+        state = ops.running(x.batch_max() * self.state, self.state, 0.5 * self.state + 2.0)
+        h = ops.tanh(x * state + v.gather(h=4).h.sum())
+        v.scatter(h=h)
+        v.push(h=h, y=ops.by_mode(h * self.fixed, v.pull("z", 4)))

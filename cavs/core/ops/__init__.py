@@ -39,6 +39,8 @@ from cavs.core.ops.loss import pick as pick
 from cavs.core.ops.loss import squared_error as squared_error
 from cavs.core.ops.matmul import linear as linear
 from cavs.core.ops.matmul import matmul as matmul
+from cavs.core.ops.mode import by_mode as by_mode
+from cavs.core.ops.mode import running as running
 from cavs.core.ops.random import bernoulli as bernoulli
 from cavs.core.ops.random import categorical as categorical
 from cavs.core.ops.random import dropout as dropout
@@ -58,6 +60,7 @@ from cavs.core.ops.shape import concat as concat
 from cavs.core.ops.shape import reshape as reshape
 from cavs.core.ops.shape import slice_last as slice_last
 from cavs.core.ops.shape import split as split
+from cavs.core.ops.structure import batch_count as batch_count
 from cavs.core.ops.structure import batch_max as batch_max
 from cavs.core.ops.structure import batch_mean as batch_mean
 from cavs.core.ops.structure import batch_sum as batch_sum

@@ -299,8 +299,15 @@ def batch_sum(x: Applies[R]) -> R:
 
 def batch_mean(x: Applies[R]) -> R:
     """Mean over all rows of the batch, a value without rows; 0 of none. See :func:`batch_sum`."""
-    count = apply(REDUCE_ROWS, _on_rows(1.0, _with_rows("batch_mean", x)))
+    count: Any = batch_count(x)
     y: R = apply(OPS["div"], batch_sum(x), maximum(count, 1.0))
+    return y
+
+
+def batch_count(x: Applies[R]) -> R:
+    """How many rows of the batch `x` has, a value without rows of shape (). See
+    :func:`batch_sum`."""
+    y: R = apply(REDUCE_ROWS, _on_rows(1.0, _with_rows("batch_count", x)))
     return y
 
 

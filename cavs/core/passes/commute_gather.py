@@ -13,7 +13,7 @@ state has no reader, so its product is in vain: one row of a tree.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cavs.core.ir import (
     FunctionIR,
@@ -81,9 +81,10 @@ def commute_gather(function: FunctionIR, context: Context) -> FunctionIR:
     known: dict[Space, dict[Node, Node]] = {}
     own = {names[node]: _scattered(names[node], node, result.scatters, known) for node in chosen}
     scatters = {**result.scatters, **own}
-    gone = _gathered(order) - _gathered(ancestors([*scatters.values(), *result.pushes.values()]))
+    result = replace(result, scatters=scatters)
+    gone = _gathered(order) - _gathered(ancestors(result.roots()))
     kept = {name: node for name, node in scatters.items() if name not in gone}
-    return FunctionIR(kept, result.pushes)
+    return replace(result, scatters=kept)
 
 
 def _products_of_children(

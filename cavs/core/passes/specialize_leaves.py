@@ -59,7 +59,7 @@ def specialize_leaves(function: FunctionIR, context: Context) -> FunctionIR:
 
     def apart(node: Node) -> dict[Space, Node]:
         """The rows of a result."""
-        if node not in inner:
+        if node not in inner or node.space == SpaceKind.NONE:
             return {node.space: node}
         rows = as_rows(node.space)
         if rows.kind is SpaceKind.EDGE:
@@ -84,6 +84,7 @@ def specialize_leaves(function: FunctionIR, context: Context) -> FunctionIR:
     return FunctionIR(
         {name: state(name, node) for name, node in function.scatters.items()},
         {name: push(name, node) for name, node in function.pushes.items()},
+        function.updates,
     )
 
 

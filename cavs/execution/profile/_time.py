@@ -15,7 +15,7 @@ import numpy as np
 from cavs._arguments import shown
 from cavs._arrays import Array
 from cavs._files import write_atomically
-from cavs.core.ops._def import as_rows
+from cavs.core.ops._def import SpaceKind, as_rows
 from cavs.core.program import Program
 from cavs.core.remarks import Remark
 from cavs.core.remarks_text import MOST, remarks_lines
@@ -345,8 +345,10 @@ def _ones(
     traced, ones = executor.compiler.trace, {}
     for name in outputs:
         node = traced.function.pushes[name]
-        rows = len(numbers_of(graphs, traced.types, as_rows(node.space)))
-        ones[name] = np.ones((rows, *node.shape), executor.dtype)
+        rows: tuple[int, ...] = ()
+        if node.space != SpaceKind.NONE:
+            rows = (len(numbers_of(graphs, traced.types, as_rows(node.space))),)
+        ones[name] = np.ones((*rows, *node.shape), executor.dtype)
     return ones
 
 

@@ -14,8 +14,8 @@ from model_runs import assert_same, compiled, draw_cotangents, draw_inputs, run
 from strategies import batches
 
 import cavs
-from cavs.core.evaluation import evaluation
 from cavs.core.ir import ancestors
+from cavs.core.modes import evaluation
 from cavs.core.passes import PASSES
 from cavs.core.trace import trace
 from cavs.models import ChildSumTreeLSTM
