@@ -82,12 +82,12 @@ class Compiled(ABC):
         self._structure.check(thorough=True)
         return self.function.named_parameters()
 
-    def named_buffers(self) -> Iterator[tuple[str, Parameter]]:
+    def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
         """(attribute path, buffer); see :meth:`Module.register_buffer`."""
         self._structure.check(thorough=True)
         return self.function.named_buffers()
 
-    def buffers(self) -> list[Parameter]:
+    def buffers(self) -> list[Buffer]:
         """All buffers, in order of assignment."""
         return [buffer for _, buffer in self.named_buffers()]
 

@@ -171,23 +171,26 @@ def stand_in(parameter: Parameter, tensor: torch.Tensor, requires_grad: bool) ->
     parameter.requires_grad = tensor.__dict__["_cavs_learns"] = requires_grad
 
 
-def check_values(values: Any, shape: tuple[int, ...], name: str | None = None) -> None:
-    """Checks that cavs can read a tensor's memory as the values of a parameter.
+def check_values(
+    values: Any, shape: tuple[int, ...], name: str | None = None, kind: str = "parameter"
+) -> None:
+    """Checks that cavs can read a tensor's memory as the values of a parameter, or of a buffer.
 
     Args:
         values: the tensor.
         shape: the parameter's.
         name: the parameter's, for errors.
+        kind: what it is, for errors.
 
     Raises:
         InputError, DTypeError, ShapeError: it cannot; DeviceError: it is on a GPU that cavs cannot
             use.
     """
-    what = "a parameter of cavs" if name is None else f"parameter {name!r}"
+    what = f"a {kind} of cavs" if name is None else f"{kind} {name!r}"
     if not isinstance(values, torch.Tensor):
         raise InputError(
-            f"[torch] expected a tensor for {what}, got {type(values).__name__}; assign a "
-            "torch.nn.Parameter"
+            f"[torch] expected a tensor for {what}, got {type(values).__name__}; assign "
+            + ("a torch.nn.Parameter" if kind == "parameter" else "a tensor")
         )
     if values.device.type not in ("cpu", "cuda"):
         raise InputError(
@@ -237,12 +240,13 @@ def bind(parameter: Parameter, tensor: torch.Tensor, name: str | None = None) ->
         before.__dict__["_cavs_holders"] = left
     parameter.take(_device.place_of(tensor).array_of(writes.own))
     # Of another class, whose ``data`` is PyTorch's own, nobody knows who writes.
-    parameter.follow(writes.version if isinstance(tensor, SharedParameter) else _unknown)
+    parameter.follow(writes.version if isinstance(tensor, SharedParameter) else unknown_version)
     _tensors.set(parameter, tensor)
     agree(parameter, tensor)
 
 
-def _unknown() -> int:
+def unknown_version() -> int:
+    """That of memory of which nobody knows who writes to it; see :meth:`cavs.Parameter.follow`."""
     return -1
 
 

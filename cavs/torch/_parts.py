@@ -45,7 +45,7 @@ class Holder(torch.nn.Module):
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
         arrays = {
             name: torch.from_numpy(np.array(x))
-            for name in (prefix + key for key in self._parameters)
+            for name in (prefix + key for key in (*self._parameters, *self._buffers))
             if isinstance(x := state_dict.get(name), np.ndarray)  # as in a state of cavs
         }
         given = {**state_dict, **arrays} if arrays else state_dict
@@ -174,12 +174,19 @@ def attach(root: Holder, named: Iterable[tuple[str, Parameter]]) -> list[Entry]:
     entries = []
     for name, parameter in named:
         *path, key = name.split(".")
-        part: Any = root
-        for step in path:
-            below = part._modules.get(step)
-            if below is None:
-                below = part._modules[step] = Part()
-            part = below
+        part = part_at(root, path)
         part.__dict__.setdefault("_shared", {})[key] = parameter
         entries.append(Entry(name, part, key, parameter))
     return entries
+
+
+def part_at(root: Holder, path: Iterable[str]) -> Holder:
+    """The part at a path below `root`; made where there is none."""
+    part: Any = root
+    for step in path:
+        below = part._modules.get(step)
+        if below is None:
+            below = part._modules[step] = Part()
+        part = below
+    found: Holder = part
+    return found

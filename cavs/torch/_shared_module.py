@@ -16,12 +16,13 @@ from cavs.execution.executor import Weights, read_parameters
 from cavs.model import Model
 from cavs.tensor import Parameter
 from cavs.torch import _device
+from cavs.torch._buffers import HeldBuffer, hold
 from cavs.torch._copies import dump, load, parameter_of
 from cavs.torch._parameters import agree, bind, check_values, learns, stand_in
 from cavs.torch._parts import Entry, Holder, attach, build
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
-_OF_CAVS = {"_model", "_entries", "_places", "_known", "_place"}
+_OF_CAVS = {"_model", "_entries", "_held", "_places", "_known", "_place"}
 
 
 class SharedModule(Holder):
@@ -32,6 +33,7 @@ class SharedModule(Holder):
         _place: the model's device.
         _used: how many parameters F uses: the first ones of `_entries`, in the compiler's order.
         _places: where they were, and their memory, at the last call.
+        _held: the buffers of the function.
         _known: what a subclass keeps of the model's programs; empty for each new model.
     """
 
@@ -41,6 +43,7 @@ class SharedModule(Holder):
         self._entries = self._used_first(
             build(self, model.named_parameters(), Module.named_modules(model.function))
         )
+        self._held: list[HeldBuffer] = hold(self, model.named_buffers())
 
     def _used_first(self, entries: list[Entry]) -> list[Entry]:
         """In the order of the compiler's numbers, and then those that F does not use."""
@@ -49,7 +52,7 @@ class SharedModule(Holder):
 
     def _hold(self, model: Model) -> None:
         self._model = model
-        # Buffers, and arrays in F, are no tensors of PyTorch; they come after the parameters.
+        # Buffers, and arrays in F, come after the parameters; no gradient reaches them.
         self._used = sum(not is_buffer(p) for p in model._compiler.params)
         self._places: list[Any] | None = None  # as of the last call
         self._known: dict[Any, Any] = {}
@@ -76,6 +79,8 @@ class SharedModule(Holder):
         at the last call. `aware`: whether cavs is to know which of them learn."""
         tensors: list[Any] = []
         flags: list[bool] = []
+        for buffer in self._held:
+            buffer.settle()
         if self._places is None:
             return None, flags
         for held, key, tensor, pointer, parameter, values in self._places:
@@ -140,6 +145,14 @@ class SharedModule(Holder):
         numbers = [place[id(p)] for p in params if not is_buffer(p)]
         return [tensors[i] for i in numbers], [flags[i] for i in numbers], weights
 
+    def _count_writes(self, model: Model) -> None:
+        """Tells PyTorch which buffers a training call of a model has written to."""
+        compiler = model._compiler
+        written = set(map(id, compiler.params[len(compiler.unwritten) :]))
+        for held in self._held:
+            if id(held.buffer) in written:
+                held.count_write()
+
     # Other memory and dtypes
 
     def _follow(self) -> None:
@@ -174,7 +187,11 @@ class SharedModule(Holder):
             for entry, tensor in found:
                 if tensor is not None and tensor is not entry.tensor:
                     check_values(tensor, tuple(entry.parameter.shape), entry.name)
+            for buffer in self._held:
+                buffer.check()
         except CavsError:
+            for buffer in self._held:
+                buffer.put_back()
             for entry, tensor in found:
                 if tensor is not None:
                     entry.part._parameters[entry.key] = entry.tensor
@@ -183,6 +200,8 @@ class SharedModule(Holder):
             if tensor is not None and tensor is not entry.tensor:
                 bind(entry.parameter, tensor, entry.name)
             entry.find()
+        for buffer in self._held:
+            buffer.settle()
         return result
 
     # Copies
@@ -231,3 +250,4 @@ class SharedModule(Holder):
         super().__setstate__(state)
         self._hold(model)
         self._entries = self._used_first(attach(self, named.items()))
+        self._held = hold(self, model.named_buffers())

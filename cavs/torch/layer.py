@@ -142,7 +142,10 @@ class Layer(SharedModule):
             tensors, flags, weights = self._of_part(part, tensors, flags, weights)
             model = part
         with self._place.ordered():
-            return self._compute(model, graphs, inputs, aware, (tensors, flags, weights))
+            results = self._compute(model, graphs, inputs, aware, (tensors, flags, weights))
+        if self._held and self.training:
+            self._count_writes(model)
+        return results
 
     def _compute(
         self, model: Model, graphs: Any, inputs: dict[str, Any], aware: bool, operands: Operands
