@@ -14,7 +14,7 @@ from cavs.core.pickles import check_pickle
 from cavs.core.structure import Structure
 from cavs.core.vertex import Module, Unmatched, is_constant, named_values
 from cavs.device import Device, host
-from cavs.tensor import Constant, Parameter
+from cavs.tensor import Buffer, Constant, Parameter
 
 _Self = TypeVar("_Self", bound="Compiled")
 
