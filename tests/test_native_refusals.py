@@ -327,6 +327,9 @@ class TestSteps:
             (3, [(2**30, 0, -1)]),
             (3, [(-1, 0, -1)]),
             (3, [(0, 2, -1)]),
+            (4, [99]),
+            (4, [-1]),
+            (4, [0]),  # the loss, which has rows
         ],
     )
     def test_wrong_plans(self, recorded: list[Any], place: int, change: Any) -> None:
