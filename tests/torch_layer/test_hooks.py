@@ -41,10 +41,10 @@ def test_checkpoints_free_the_run(reentrant: bool) -> None:
     original = layer.model._executor.forward
 
     def spy(*args: Any, **options: Any) -> Any:
-        outputs, run = original(*args, **options)
+        outputs, run, updates = original(*args, **options)
         if run is not None:
             runs.append(weakref.ref(run))
-        return outputs, run
+        return outputs, run, updates
 
     layer.model._executor.forward = spy
     y = checkpoint(

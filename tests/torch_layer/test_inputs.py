@@ -49,9 +49,9 @@ def test_dense_inputs_are_read_in_place_and_outputs_share_memory() -> None:
     original = layer.model._executor.forward
 
     def spy(graphs: Any, arrays: Any, *rest: Any, **options: Any) -> Any:
-        outputs, run = original(graphs, arrays, *rest, **options)
+        outputs, run, updates = original(graphs, arrays, *rest, **options)
         seen.append((arrays["x"], outputs["y"]))
-        return outputs, run
+        return outputs, run, updates
 
     layer.model._executor.forward = spy
     x = torch.randn(GRAPHS.num_vertices, 4, requires_grad=True)

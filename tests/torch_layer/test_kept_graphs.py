@@ -68,9 +68,9 @@ def test_a_run_is_freed_after_backward_and_after_del() -> None:
     original = layer.model._executor.forward
 
     def spy(*args: Any, **options: Any) -> Any:
-        outputs, run = original(*args, **options)
+        outputs, run, updates = original(*args, **options)
         runs.append(weakref.ref(run))
-        return outputs, run
+        return outputs, run, updates
 
     layer.model._executor.forward = spy
     gc.collect()
