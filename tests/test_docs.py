@@ -16,7 +16,7 @@ from cavs.core.ops._def import OpDef
 from cavs.core.passes import PASSES
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ["concepts.md", "explain.md", "gpu.md", "growth.md", "types.md", "why.md"]
+PAGES = ["concepts.md", "derivatives.md", "explain.md", "gpu.md", "growth.md", "types.md", "why.md"]
 MAKE_REASONS = ("_reasons", "_hindrance", "_why_apart", "_beside")
 
 

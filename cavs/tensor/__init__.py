@@ -6,6 +6,7 @@ several models, are written with them.
 
 from cavs.tensor._buffer import Buffer as Buffer
 from cavs.tensor._buffer import Constant as Constant
+from cavs.tensor._differentiable import gradients as gradients
 from cavs.tensor._joining import concat as concat
 from cavs.tensor._joining import stack as stack
 from cavs.tensor._nonfinite import describe as describe
@@ -26,12 +27,13 @@ from cavs.tensor._tape import captures as captures
 from cavs.tensor._tape import capturing as capturing
 from cavs.tensor._tape import is_grad_enabled as is_grad_enabled
 from cavs.tensor._tape import no_grad as no_grad
+from cavs.tensor._tape import place_of as place_of
 from cavs.tensor._tape import retaining as retaining
+from cavs.tensor._tape import sole_cotangent as sole_cotangent
 from cavs.tensor._tape import wrong_cotangent as wrong_cotangent
 from cavs.tensor._tensor import Tensor as Tensor
 from cavs.tensor._tensor import grad_lock as grad_lock
 from cavs.tensor._tensor import record as record
 from cavs.tensor._tensor import tensor as tensor
-from cavs.tensor._views import sole_cotangent as sole_cotangent
 from cavs.tensor._watch import Watch as Watch
 from cavs.tensor._writing import Writing as Writing

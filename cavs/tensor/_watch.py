@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from cavs._arrays import Array
@@ -111,10 +111,10 @@ def written_since(name: str) -> CavsRuntimeError:
 def watched(backward: Backward, name: str, watch: Watch) -> Backward:
     """`backward` behind a check that the values of `watch` are as in the forward of `name`."""
 
-    def checked(cotangents: Sequence[Array | None]) -> Sequence[Cotangent | None]:
+    def checked(*given: Any) -> Sequence[Cotangent | None]:
         if watch.first_changed() >= 0:
             raise written_since(name)
-        return backward(cotangents)
+        return backward(*given)
 
     return checked
 

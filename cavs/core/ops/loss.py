@@ -160,6 +160,7 @@ EMBEDDING_GRAD: OpDef = define(
     space=rows(SpaceKind.NONE),
     reduces=Between.ALL,
     zero_without=1,
+    vjp=lambda d, y, dy, ids, *, num: (apply(EMBEDDING, d, ids), None),
     reference=_reference_embedding_grad,
 )
 
