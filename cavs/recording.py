@@ -45,7 +45,12 @@ def record_call(
     """
     names, params = list(outputs), call.params
 
-    def backward(cotangents: Sequence[Array | None]) -> list[Any]:
+    def backward(cotangents: Sequence[Any], place: Any = None) -> list[Any]:
+        if place is not None:
+            raise CavsRuntimeError(
+                "[grad] expected operations on tensors between outputs and inputs, got a call of a "
+                "model, whose gradient has no derivative; take cavs.grad in its vertex function"
+            )
         retain = retaining()
         check_unwritten(watch, call)
         if not retain:
@@ -75,7 +80,13 @@ def record_call(
         return search_in(call).origin_of(names[index], output)
 
     results = record(
-        outputs.values(), tensors.values(), backward, name="model", learns=True, find=find
+        outputs.values(),
+        tensors.values(),
+        backward,
+        name="model",
+        learns=True,
+        find=find,
+        derives=params,
     )
     return dict(zip(names, results, strict=True))
 

@@ -147,10 +147,10 @@ class _Reverse:
                 continue
             if any(part.op is EMBEDDING_GRAD for part in parts):
                 raise TraceError(
-                    "[autodiff] expected the table of an embedding to be a parameter, or to need no "
-                    f"gradient, got a value of {node.op.name}"
-                    f"{f', at {node.where}' if node.where else ''}; look up rows first, and compute "
-                    "with them"
+                    "[autodiff] expected the table of an embedding to be a parameter, or to need "
+                    f"no gradient, got a value of {node.op.name}"
+                    f"{f', at {node.where}' if node.where else ''}; look up rows first, and "
+                    "compute with them"
                 )
             cotangent = self._total(node)
             if node.op is JOIN:

@@ -16,6 +16,7 @@ from cavs.tensor._nonfinite import get_detect_nonfinite as get_detect_nonfinite
 from cavs.tensor._nonfinite import magnitudes as magnitudes
 from cavs.tensor._nonfinite import nonfinite as nonfinite
 from cavs.tensor._nonfinite import set_detect_nonfinite as set_detect_nonfinite
+from cavs.tensor._order import place_of as place_of
 from cavs.tensor._parameter import Parameter as Parameter
 from cavs.tensor._parameter import bounded_parameters as bounded_parameters
 from cavs.tensor._parameter import check_room as check_room
@@ -27,7 +28,6 @@ from cavs.tensor._tape import captures as captures
 from cavs.tensor._tape import capturing as capturing
 from cavs.tensor._tape import is_grad_enabled as is_grad_enabled
 from cavs.tensor._tape import no_grad as no_grad
-from cavs.tensor._tape import place_of as place_of
 from cavs.tensor._tape import retaining as retaining
 from cavs.tensor._tape import sole_cotangent as sole_cotangent
 from cavs.tensor._tape import wrong_cotangent as wrong_cotangent

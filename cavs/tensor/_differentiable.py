@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 from cavs.errors import CavsRuntimeError
 from cavs.tensor._gradients import cotangent_of
 from cavs.tensor._nonfinite import detecting
+from cavs.tensor._order import Place, in_order, leading_to, operands_of, place_of
 from cavs.tensor._tape import (
-    Place,
     Record,
     check_start,
-    freed,
     note_wrong,
-    place_of,
     recording,
     take,
 )
@@ -44,41 +42,17 @@ def gradients(
         CavsRuntimeError: a part of the graph was freed, values were written since, or a function
             between has a gradient without a derivative. NonFiniteError: as of backward.
     """
-    return _walk(outputs, cotangents, _in_order(outputs), set(map(place_of, inputs)))
+    return _walk(outputs, cotangents, in_order(outputs), set(map(place_of, inputs)))
 
 
 def gradients_of_leaves(output: Tensor, cotangent: Any) -> list[tuple[Tensor, Tensor]]:
     """The leaves that a tensor depends on, each with its gradient."""
     given = type(output)._wrap(cotangent_of(output, cotangent))
-    order = _in_order([output])
-    operands = [x for record in order for x in _operands(record)]
+    order = in_order([output])
+    operands = [x for record in order for x in operands_of(record)]
     leaves = {id(x): x for x in [output, *operands] if x._record is None and x.requires_grad}
     found = _walk([output], [given], order, set(map(place_of, leaves.values())))
     return [(x, found[place_of(x)]) for x in leaves.values() if place_of(x) in found]
-
-
-def _operands(record: Record) -> Sequence[Tensor]:
-    return [*record.inputs, *(record.derives or ())]
-
-
-def _in_order(outputs: Sequence[Tensor]) -> list[Record]:
-    """The records that tensors come from, each after those of its operands."""
-    order: list[Record] = []
-    seen: set[Record] = set()
-    stack = [(y._record, False) for y in outputs]
-    while stack:
-        record, done = stack.pop()
-        if record is None:
-            continue
-        if done:
-            order.append(record)
-        elif record not in seen:
-            seen.add(record)
-            if record.backward is None:
-                raise freed(record)
-            stack.append((record, True))
-            stack.extend((x._record, False) for x in record.inputs)
-    return order
 
 
 def _walk(
@@ -87,10 +61,7 @@ def _walk(
     order: Sequence[Record],
     wanted: set[Place],
 ) -> dict[Place, Tensor]:
-    leading: set[Record] = set()  # the records from which a wanted tensor can be reached
-    for record in order:
-        if any(x._record in leading or place_of(x) in wanted for x in _operands(record)):
-            leading.add(record)
+    leading = leading_to(wanted, order)
     found: dict[Place, Tensor] = {}
 
     def add(x: Tensor, dx: Tensor) -> None:
@@ -125,7 +96,7 @@ def _results(record: Record, dys: Sequence[Tensor | None]) -> list[tuple[Tensor,
             f"{record.name!r}; leave create_graph off, or compute it by operations on tensors"
         )
     backward: Any = take(record, retain=True)[0]
-    operands = _operands(record)
+    operands = operands_of(record)
     results = backward(dys, record)
     # A cotangent that nobody needs may be stale; taking the values of another one raises.
     values = [

@@ -21,6 +21,7 @@ from cavs.tensor._nonfinite import (
     nonfinite,
     not_finite,
 )
+from cavs.tensor._order import Place, freed, in_order, leading_to, place_of
 from cavs.tensor._row_sparse import RowSparse
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 Cotangent = Array | RowSparse
 Backward = Callable[[Sequence[Array | None]], Sequence[Cotangent | None]]
-Place = tuple[int, int]
 Find = Callable[[int, Array], str]
 
 
@@ -118,12 +118,6 @@ class _Kept:
             return self._backward(*given)
 
 
-def place_of(x: Tensor) -> Place:
-    """What tells a tensor's value from others: of a computed one its place on the tape, which
-    several tensors may have."""
-    return (id(x), -1) if x._record is None else (id(x._record), x._index)
-
-
 @contextmanager
 def capturing(tensors: Iterable[Tensor]) -> Iterator[dict[Place, Cotangent | None]]:
     """A backward of this thread inside gives the gradients of these tensors, by their places, and
@@ -187,7 +181,12 @@ def run_backward(root: Tensor, cotangent: Array, retain: bool = False) -> None:
         if not captures(root, cotangent):
             root.accumulate_grad(cotangent)
         return
-    waiting = _consumers(first)
+    leading = None
+    if _state.captured is not None:
+        leading = leading_to(_state.captured, in_order([root]))
+        if first not in leading:
+            return
+    waiting = _consumers(first, leading)
     cotangents: dict[Record, list[Array | None]] = {}
     _add(cotangents, root, cotangent)
     ready = [first]
@@ -200,9 +199,10 @@ def run_backward(root: Tensor, cotangent: Array, retain: bool = False) -> None:
                 record = ready.pop()
                 for x in _step(record, cotangents, retain):
                     before = x._record
-                    if before is not None:
-                        waiting[before] -= 1
-                        if waiting[before] == 0:
+                    left = waiting.get(before)
+                    if before is not None and left is not None:
+                        waiting[before] = left - 1
+                        if left == 1:
                             ready.append(before)
                 if not retain:
                     record.inputs, record.find = (), None
@@ -263,9 +263,10 @@ def note_wrong(
             )
 
 
-def _consumers(first: Record) -> dict[Record, int]:
-    """How often each record's outputs are used by the records from `first` backwards."""
-    uses = {first: 0}
+def _consumers(first: Record, among: set[Record] | None) -> dict[Record | None, int]:
+    """How often each record's outputs are used by the records from `first` backwards; of `among`
+    alone, if it is given."""
+    uses: dict[Record | None, int] = {first: 0}
     stack = [first]
     while stack:
         record = stack.pop()
@@ -273,21 +274,12 @@ def _consumers(first: Record) -> dict[Record, int]:
             raise freed(record)
         for x in record.inputs:
             before = x._record
-            if before is not None:
+            if before is not None and (among is None or before in among):
                 if before not in uses:
                     uses[before] = 0
                     stack.append(before)
                 uses[before] += 1
     return uses
-
-
-def freed(record: Record) -> CavsRuntimeError:
-    return CavsRuntimeError(
-        "[backward] expected a graph that backward has not used yet, got the record of "
-        f"{record.name!r}, which was freed; add the losses up and call backward once, call all but "
-        "the last with retain_graph=True, grad with create_graph=True, or compute the outputs "
-        "again"
-    )
 
 
 def take(record: Record, retain: bool) -> tuple[Backward, Sequence[Tensor]]:

@@ -406,6 +406,27 @@ def test_it_records_under_no_grad() -> None:
     assert dx.requires_grad
 
 
+def test_steps_of_gradient_descent_leave_what_is_before_them() -> None:
+    w = Parameter(np.array([2.0, -1.0]))
+    first = w - 0.1 * cavs.grad((w**2.0).sum(), w)[0]
+    second = first - 0.1 * cavs.grad((first**2.0).sum(), first)[0]
+    (slope,) = cavs.grad((second**2.0).sum(), [second])
+    np.testing.assert_allclose(slope.numpy(), 2 * 0.8**2 * w.numpy())
+    second.sum().backward()  # each slope was a constant
+    np.testing.assert_array_equal(w.grad, 1.0)
+
+
+def test_what_lies_before_an_input_stays() -> None:
+    x = leaf([1.0, 2.0])
+    y = x.exp()
+    z = (y * y).sum()
+    assert len(cavs.grad(z, [y])) == 1
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, np.exp(x.numpy()))
+    with pytest.raises(CavsRuntimeError, match=r"'(mul|sum)', which was freed"):
+        cavs.grad(z, y)
+
+
 def test_only_what_leads_to_the_inputs_is_differentiated() -> None:
     x, other = leaf([1.0, 2.0]), leaf([3.0, 4.0])
     (bad,) = record([other.numpy() * 1.0], [other], lambda dys: [dys[0]], name="bad")
