@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
 from cavs._arguments import boolean, items, shown
@@ -10,7 +12,7 @@ from cavs.core.ir import Node
 from cavs.core.partial import partial
 from cavs.core.tracing import tracing
 from cavs.errors import InputError, ShapeError
-from cavs.tensor import RowSparse, Tensor, capturing
+from cavs.tensor import RowSparse, Tensor, capturing, gradients, place_of
 
 
 def grad(
@@ -25,15 +27,15 @@ def grad(
     given. The derivative by a value without rows, such as a parameter, is summed over the batch.
 
     On tensors it goes back along the tape, through calls of models too, and the graph is gone
-    afterwards, as after ``backward``.
+    afterwards, as after ``backward``. With `create_graph` the graph stays, and the results have one
+    of their own, to be differentiated to any order.
 
     Args:
         outputs: a value or tensor, or several.
         inputs: likewise: in F values that `outputs` are computed from, or parameters; of tensors
             those that require a gradient.
         grad_outputs: for each output a value or tensor of its shape; None: ones.
-        create_graph: whether the result can be differentiated. In F it always can; of tensors it
-            cannot be asked for.
+        create_graph: whether the results can be differentiated. In F they always can.
 
     Returns:
         For each input a value, or a tensor, of its shape.
@@ -81,11 +83,6 @@ def _value(y: Any) -> Node:
 def _of_tensors(
     ys: Sequence[Any], xs: Sequence[Any], dys: Sequence[Any] | None, create_graph: bool
 ) -> tuple[Tensor, ...]:
-    if create_graph:
-        raise InputError(
-            "[grad] expected create_graph=False of tensors, got True; take the derivative in a "
-            "vertex function, where it is differentiated again"
-        )
     for name, given in (("outputs", ys), ("inputs", xs)):
         for number, x in enumerate(given):
             if not isinstance(x, Tensor) or not x.requires_grad:
@@ -93,21 +90,18 @@ def _of_tensors(
                     f"[grad] expected tensors that require a gradient as {name}, got {shown(x)} at "
                     f"{number}; make it with requires_grad=True, or compute it from such ones"
                 )
-    total: Any = None
-    for number, y in enumerate(ys):
-        dy = None if dys is None else dys[number]
-        if dy is not None and tuple(getattr(dy, "shape", ())) != y.shape:
-            raise ShapeError(
-                f"[grad] expected grad_outputs of shape {y.shape}, as output {number}, got "
-                f"{tuple(getattr(dy, 'shape', ()))}; reshape it"
-            )
-        part = (y if dy is None else y * dy).sum()
-        total = part if total is None else total + part
-    with capturing(xs) as found:
-        total.backward()
-    results = []
-    for number, x in enumerate(xs):
-        gradient = found.get(id(x))
+    seeds = [None if dys is None else _seed(y, dys[i], i) for i, y in enumerate(ys)]
+    places = list(map(place_of, xs))
+    found: Mapping[Any, Any]
+    if create_graph:
+        found = gradients(ys, seeds, xs)
+    else:
+        parts = [(y if dy is None else y * dy).sum() for y, dy in zip(ys, seeds, strict=True)]
+        with capturing(xs) as found:
+            reduce(add, parts).backward()
+    results: list[Tensor] = []
+    for number, place in enumerate(places):
+        gradient = found.get(place)
         if gradient is None:
             raise InputError(
                 f"[grad] expected outputs that depend on input {number}, got some that do not; "
@@ -115,5 +109,18 @@ def _of_tensors(
             )
         if isinstance(gradient, RowSparse):
             gradient = gradient.to_dense()
-        results.append(Tensor._wrap(gradient))
+        results.append(gradient if isinstance(gradient, Tensor) else Tensor._wrap(gradient))
     return tuple(results)
+
+
+def _seed(y: Tensor, given: Any, number: int) -> Tensor | None:
+    """The cotangent of an output, as a tensor where it is."""
+    if given is None:
+        return None
+    dy = given if isinstance(given, Tensor) else Tensor(given, y.dtype).to(y.device)
+    if dy.shape != y.shape:
+        raise ShapeError(
+            f"[grad] expected grad_outputs of shape {y.shape}, as output {number}, got "
+            f"{dy.shape}; reshape it"
+        )
+    return dy

@@ -66,9 +66,11 @@ def readout(graphs: GraphBatch, x: Tensor, kind: str = "root", of: Of = None) ->
     device.add_at(total, rows, x._values)
     with device.here():
         total *= weights
-    return record(
-        [total], [x], lambda dys: [(sole_cotangent(dys) * weights)[rows]], name="readout"
-    )[0]
+
+    def backward(dys: Sequence[Any], place: Any = None) -> list[Any]:
+        return [(sole_cotangent(dys) * weights)[rows]]
+
+    return record([total], [x], backward, name="readout", derives=())[0]
 
 
 def readout_pairs(
@@ -131,14 +133,17 @@ def _take(x: Tensor, numbers: Any) -> Tensor:
     shape, dtype, device = x.shape, x.dtype, device_of(x._values)
     rows = device.asarray(numbers)
 
-    def backward(dys: Sequence[Any]) -> list[Any]:
+    def backward(dys: Sequence[Any], place: Any = None) -> list[Any]:
+        dy = sole_cotangent(dys)
+        if place is not None:
+            return [dy.added_at(rows, shape)]
         dx = device.zeros(shape, dtype)
-        dx[rows] = sole_cotangent(dys)  # rows are distinct
+        dx[rows] = dy  # rows are distinct
         return [dx]
 
     with device.here():
         values = x._values[rows]
-    return record([values], [x], backward, name="readout")[0]
+    return record([values], [x], backward, name="readout", derives=())[0]
 
 
 def _max(x: Tensor, owner: Any, sizes: Any) -> Tensor:
@@ -151,11 +156,11 @@ def _max(x: Tensor, owner: Any, sizes: Any) -> Tensor:
     with device.here():
         top[device.asarray(np.flatnonzero(sizes == 0))] = 0
 
-    def backward(dys: Sequence[Any]) -> list[Any]:
+    def backward(dys: Sequence[Any], place: Any = None) -> list[Any]:
         mask = (data == top[rows]).astype(data.dtype)
         count = device.zeros(top.shape, top.dtype)
         device.add_at(count, rows, mask)
         count += count == 0  # for a graph without vertices, or with NaN
-        return [mask * (sole_cotangent(dys) / count)[rows]]
+        return [(sole_cotangent(dys) / count)[rows] * mask]
 
-    return record([top], [x], backward, name="readout", reads=[data, top])[0]
+    return record([top], [x], backward, name="readout", reads=[data, top], derives=())[0]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from cavs.call import Call
 from cavs.core.ir import Name
+from cavs.core.ops._def import apply
+from cavs.core.ops.loss import EMBEDDING
+from cavs.core.tangents import WithTangents
 from cavs.device import device_of
 from cavs.device.taking import moved
 from cavs.errors import CavsRuntimeError
-from cavs.execution.executor import Array, Run
+from cavs.execution.executor import Array, Executor, Gradients, Run
 from cavs.tensor import (
     RowSparse,
     Tensor,
@@ -41,43 +45,221 @@ def record_call(
         call: the call.
         outputs, run: the results of the executor.
         tensors: the inputs that want gradients.
-        watch: watches the values of the parameters, since before the forward.
+        watch: watches the values of the parameters, since before the forward; the inputs from now.
     """
     names, params = list(outputs), call.params
+    watched = len(watch.arrays)
+    if tensors:  # a derivative of the gradient computes F again
+        watch.add([x._values for x in tensors.values()])
 
-    def backward(cotangents: Sequence[Array | None]) -> list[Any]:
+    def backward(cotangents: Sequence[Any], place: Any = None) -> list[Any]:
+        check_unwritten(watch, call, watched)
+        known = {n: dy for n, dy in zip(names, cotangents, strict=True) if dy is not None}
+        if place is not None:
+            return _Differentiated(call, run, tensors, watch, watched).gradients(known)
         retain = retaining()
-        check_unwritten(watch, call)
         if not retain:
             watch.end()
-        known = {n: dy for n, dy in zip(names, cotangents, strict=True) if dy is not None}
         gradients = run.backward(known, retain=retain)
         if detecting():
             search_in(call).check_gradients(gradients, known, wrong_cotangent())
-        with grad_lock:
-            for number, part in gradients.params:
-                parameter = params[number]
-                grad: Any = part
-                if isinstance(part, tuple):
-                    grad = RowSparse._wrap(*part, parameter.shape)
-                if not captures(parameter, grad):
-                    parameter._accumulate(grad, adopt=True)
-        # Tensors of the other precision, or of the host, were converted on their way in.
-        found = gradients.inputs
-        return [
-            moved(found[n], device_of(x._values)).astype(x.dtype, copy=False)
-            if n in found
-            else None
-            for n, x in tensors.items()
-        ]
+        _accumulate(params, gradients)
+        return _of_inputs(gradients, tensors)
 
     def find(index: int, output: Array) -> str:
         return search_in(call).origin_of(names[index], output)
 
     results = record(
-        outputs.values(), tensors.values(), backward, name="model", learns=True, find=find
+        outputs.values(),
+        tensors.values(),
+        backward,
+        name="model",
+        learns=True,
+        find=find,
+        derives=params,
     )
     return dict(zip(names, results, strict=True))
+
+
+def _accumulate(params: Sequence[Any], gradients: Gradients) -> None:
+    """Adds gradients to those of parameters."""
+    with grad_lock:
+        for number, part in gradients.params:
+            parameter = params[number]
+            grad: Any = part
+            if isinstance(part, tuple):
+                grad = RowSparse._wrap(*part, parameter.shape)
+            if not captures(parameter, grad):
+                parameter._accumulate(grad, adopt=True)
+
+
+def _of_inputs(gradients: Gradients, tensors: Mapping[Name, Tensor]) -> list[Array | None]:
+    """The gradient of each tensor. One of the other precision, or of the host, was converted on its
+    way in."""
+    found = gradients.inputs
+    return [
+        moved(found[n], device_of(x._values)).astype(x.dtype, copy=False) if n in found else None
+        for n, x in tensors.items()
+    ]
+
+
+class _Differentiated(NamedTuple):
+    """A call whose gradients are differentiated.
+
+    The gradients depend on the cotangents of the outputs and on inputs and parameters. The gradient
+    of what a loss makes of them, by the cotangents, is the derivative of the outputs in a
+    direction, that of its cotangents; by inputs and parameters it is the gradient of that
+    derivative: the Hessian is symmetric. Both are a call of the function of tangents, and its
+    backward: with the call and backward of before four sweeps.
+
+    Attributes:
+        watched: how many parameters `watch` watches, before the inputs.
+    """
+
+    call: Call
+    run: Run
+    tensors: Mapping[Name, Tensor]
+    watch: Watch
+    watched: int
+
+    def gradients(self, cotangents: Mapping[Name, Tensor]) -> list[Tensor | None]:
+        """The gradients of the inputs that want one, then of the parameters, on the tape."""
+        self._check()
+        call, params = self.call, self.call.params
+        device = call.executor.device
+        arrays = {n: device.contiguous(dy._values) for n, dy in cotangents.items()}
+        found = self.run.backward(arrays, retain=True)
+        values: dict[Name, Array] = {}
+        for n, dx in zip(self.tensors, _of_inputs(found, self.tensors), strict=True):
+            if dx is not None:
+                values[n] = dx
+        of_params: dict[int, Array] = {}
+        for number, part in found.params:
+            dense: Any = part
+            if isinstance(part, tuple):
+                dense = RowSparse._wrap(*part, params[number].shape).to_dense()
+            of_params[number] = of_params[number] + dense if number in of_params else dense
+        outputs = [*values.values(), *of_params.values()]
+
+        def backward(dys: Sequence[Any], place: Any = None) -> list[Any]:
+            of_inputs = dict(zip(values, dys, strict=False))
+            numbered = dict(zip(of_params, dys[len(values) :], strict=True))
+            return self._second(cotangents, of_inputs, numbered, place is not None)
+
+        operands = [*cotangents.values(), *self.tensors.values()]
+        name = "gradient of model"
+        made = record(outputs, operands, backward, name=name, learns=True, derives=params)
+        by_input = dict(zip(values, made, strict=False))
+        by_number = dict(zip(of_params, made[len(values) :], strict=True))
+        return [
+            *(by_input.get(n) for n in self.tensors),
+            *(by_number.get(i) for i in range(len(params))),
+        ]
+
+    def _check(self) -> None:
+        """Checks that inputs and parameters are as in the forward."""
+        check_unwritten(self.watch, self.call, self.watched)
+        written = self.watch.first_changed()
+        if written >= 0:
+            name = list(self.tensors)[written - self.watched]
+            raise CavsRuntimeError(
+                f"[grad] expected input {name!r} as it was in the call, got values that were "
+                "written since; take derivatives before you write to them, or call the model again"
+            )
+
+    def _second(
+        self,
+        cotangents: Mapping[Name, Tensor],
+        of_inputs: Mapping[Name, Any],
+        of_params: Mapping[int, Any],
+        on_tape: bool,
+    ) -> list[Any]:
+        """The gradients of the operands of the gradient, and of parameters, from the cotangents of
+        its results: arrays, and of parameters by accumulation, or tensors `on_tape`."""
+        self._check()
+        directions: dict[Name, Any] = {n: dx for n, dx in of_inputs.items() if dx is not None}
+        numbered = {i: dw for i, dw in of_params.items() if dw is not None}
+        call = self.call
+        known, executor = with_tangents(call, frozenset(cotangents), directions, numbered)
+        given = {name: directions[n] for n, name in known.inputs.items()}
+        given |= {name: numbered[i] for i, name in known.params.items()}
+        given |= looked_up(call, known, numbered, on_tape)
+        device, dtype = executor.device, executor.dtype
+        learning = {n: x for n, x in self.tensors.items() if n in known.trace.inputs}
+        if on_tape:
+            given = {n: x.astype(dtype).to(device.name) for n, x in given.items()}
+            learning |= {n: x for n, x in given.items() if x.requires_grad}
+            given = {n: x._values for n, x in given.items()}
+        made = call_of_tangents(call, known, executor, given, frozenset(learning))
+        params = executor.compiler.params
+        watch = Watch([p._values for p in params], params)
+        outputs, run, _ = executor.forward(made.graphs, made.inputs, made.random, made.wanted)
+        assert run is not None
+        tangents = {n: known.outputs[n] for n in cotangents if n in known.outputs}
+        if on_tape:
+            results = record_call(made, outputs, run, learning, watch)
+            given_out = {name: cotangents[n] for n, name in tangents.items()}
+            derived = _Differentiated(made, run, learning, watch, len(params)).gradients(given_out)
+            found = dict(zip(learning, derived, strict=False))
+            return [
+                *(results.get(tangents.get(n)) for n in cotangents),
+                *(found.get(n) for n in self.tensors),
+                *derived[len(learning) :],
+            ]
+        known_out = {name: device.contiguous(cotangents[n]._values) for n, name in tangents.items()}
+        gradients = run.backward(known_out)
+        _accumulate(params, gradients)
+        return [
+            *(outputs.get(tangents.get(n)) for n in cotangents),
+            *_of_inputs(gradients, self.tensors),
+        ]
+
+
+# By executor, the executors of tangents, by outputs, inputs and numbers of parameters.
+_Key = tuple[frozenset[Name], frozenset[Name], frozenset[int]]
+_tangents: WeakKeyDictionary[Executor, dict[_Key, tuple[WithTangents, Executor]]] = (
+    WeakKeyDictionary()
+)
+
+
+def with_tangents(
+    call: Call, outputs: frozenset[Name], inputs: Iterable[Name], params: Iterable[int]
+) -> tuple[WithTangents, Executor]:
+    """The function of tangents of a call's function, and its executor; compiled once."""
+    known = _tangents.setdefault(call.executor, {})
+    key = outputs, frozenset(inputs), frozenset(params)
+    if key not in known:
+        compiler, found = call.executor.compiler.with_tangents(*key)
+        known[key] = found, call.executor.of(compiler)
+    return known[key]
+
+
+def looked_up(
+    call: Call, known: WithTangents, tangents: Mapping[int, Any], on_tape: bool = False
+) -> dict[Name, Any]:
+    """The rows of tangents of parameters that a function of tangents takes: arrays of arrays, or
+    tensors of tensors `on_tape`."""
+    found = {}
+    for (number, ids), name in known.rows.items():
+        table = tangents[number] if on_tape else Tensor._wrap(tangents[number])
+        rows = apply(EMBEDDING, table, Tensor(call.inputs[ids]).to(table.device))
+        found[name] = rows if on_tape else rows._values
+    return found
+
+
+def call_of_tangents(
+    call: Call,
+    known: WithTangents,
+    executor: Executor,
+    tangents: Mapping[Name, Array],
+    wanted: frozenset[Name],
+) -> Call:
+    """The call of a function of tangents that belongs to a call."""
+    device, dtype = executor.device, executor.dtype
+    arrays = {n: x for n, x in call.inputs.items() if n in known.trace.inputs}
+    for n, x in tangents.items():
+        arrays[n] = device.contiguous(moved(x, device).astype(dtype, copy=False))
+    return call._replace(executor=executor, inputs=arrays, wanted=wanted)
 
 
 def search_in(call: Call) -> Search:
@@ -88,10 +270,11 @@ def search_in(call: Call) -> Search:
     return Search(call)
 
 
-def check_unwritten(watch: Watch, call: Call) -> None:
-    """Checks that the parameters are as in the forward: backward reads them in place."""
+def check_unwritten(watch: Watch, call: Call, count: int | None = None) -> None:
+    """Checks that the parameters are as in the forward: backward reads them in place. They are the
+    first `count` that are watched; None: all."""
     written = watch.first_changed()
-    if written >= 0:
+    if written >= 0 and (count is None or written < count):
         name = call.name_of(call.params[written])
         raise CavsRuntimeError(
             f"[backward] expected parameter {name!r} as it was in the forward, got one that was "

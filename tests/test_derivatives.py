@@ -122,6 +122,66 @@ def test_derivatives_are_central_differences() -> None:
             np.testing.assert_allclose(out["second"][:, column], slope, 1e-6, 1e-8)
 
 
+class Words(cavs.VertexFunction):
+    """A loss of labels over looked-up words, sums over graph and batch, and by a weight."""
+
+    def __init__(self) -> None:
+        self.words = nn.Embedding(4, 3, dtype="float64")
+        self.layer = nn.Linear(3, 4, dtype="float64")
+
+    def forward(self, v: cavs.Vertex) -> None:
+        row = self.words(v.pull("id", (), "int32"))
+        loss = ops.cross_entropy(self.layer(ops.tanh(row)), v.pull("label", (), "int32"))
+        total = (loss * loss).graph_sum() + loss.batch_mean()
+        by_row, by_weight, by_bias = cavs.grad(
+            [total, loss], [row, self.layer.weight, self.layer.bias]
+        )
+        v.push(
+            loss=loss + ops.sum(by_row * by_row * by_row),
+            by_parameters=ops.sum(by_weight * by_weight) + ops.sum(by_bias * by_bias),
+        )
+
+
+@pytest.mark.parametrize("executor", ["native", "reference"])
+def test_derivatives_of_derivatives_are_central_differences(executor: str) -> None:
+    nn.init.manual_seed(4)
+    model = cavs.compile(Words(), dtype="float64", executor=executor)
+    graphs = cavs.batch([cavs.InputGraph([[], [0]]), cavs.InputGraph([[], [], [0, 1]])])
+    ids, labels = np.array([1, 3, 1, -1, 0], np.int32), np.array([0, 3, 2, 1, -1], np.int32)
+
+    def value() -> Any:
+        out = model(graphs, id=ids, label=labels)
+        return out["loss"].sum() + out["by_parameters"].sum()
+
+    value().backward()
+    for parameter in model.parameters():
+        found = parameter.grad
+        dense = found.to_dense() if isinstance(found, cavs.RowSparse) else found
+        for at in list(np.ndindex(*parameter.shape))[::2]:
+            ends = []
+            for step in (1e-5, -2e-5, 1e-5):
+                with parameter.writing() as values:
+                    values[at] += step
+                with cavs.no_grad():
+                    ends.append(value().item())
+            np.testing.assert_allclose(dense[at], (ends[0] - ends[1]) / 2e-5, 1e-6, 1e-7)
+
+
+def test_computed_tables_learn_by_the_rows_alone() -> None:
+    class Scaled(cavs.VertexFunction):
+        def __init__(self) -> None:
+            self.table = cavs.Parameter(np.ones((4, 3)))
+
+        def forward(self, v: cavs.Vertex) -> None:
+            v.push(y=ops.embedding(self.table * 2.0, v.pull("id", (), "int32")))
+
+    model = cavs.compile(Scaled(), dtype="float64")
+    with pytest.raises(TraceError, match=r"table of an embedding .*got a value of mul, at .*\.py"):
+        model(POINTS, id=np.zeros(5, np.int32))
+    model.function.table.requires_grad_(False)
+    assert model(POINTS, id=np.zeros(5, np.int32))["y"].numpy().tolist() == [[2.0] * 3] * 5
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("body", "kind", "message"),
@@ -142,12 +202,20 @@ class TestRefusals:
                 r"of shape \(3,\).*got \(2,\)",
             ),
             (lambda s, v, x: cavs.grad([], x), InputError, "outputs, got none"),
+            (
+                lambda s, v, x: cavs.grad(
+                    ops.embedding(s.table, v.pull("i", (), "int32")), s.table
+                ),
+                TraceError,
+                r"no table of an embedding.*\.py:\d+.*rows that are looked up",
+            ),
         ],
     )
     def test_in_a_function(self, body: Any, kind: type, message: str) -> None:
         class Bad(cavs.VertexFunction):
             def __init__(self) -> None:
                 self.w = cavs.Parameter(np.ones(3))
+                self.table = cavs.Parameter(np.ones((4, 3)))
 
             def forward(self, v: cavs.Vertex) -> None:
                 x = v.pull("x", 3)
@@ -163,8 +231,6 @@ class TestRefusals:
         with pytest.raises(InputError, match="depend on input 0"):
             cavs.grad(y, z)
         y = (x * 2.0).sum()
-        with pytest.raises(InputError, match="create_graph=False of tensors"):
-            cavs.grad(y, x, create_graph=True)
         with pytest.raises(InputError, match="that require a gradient as inputs"):
             cavs.grad(y, cavs.Tensor(np.ones(3)))
         with pytest.raises(ShapeError, match=r"of shape \(\), as output 0, got \(3,\)"):

@@ -106,6 +106,12 @@ def test_gan_makes_points_near_the_modes() -> None:
     assert shares[-1] > 50
 
 
+def test_maml_learns_to_learn_waves() -> None:
+    errors = run("maml.py", "--epochs", "2", "--steps", "200", "--tasks", "4")
+    assert len(errors) == 2
+    assert errors[1] < errors[0] < 4.0
+
+
 def test_own_model_is_trained_as_docs_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All code that docs/training.md shows before its section on word vectors, and its commands for
     a model of one's own, made smaller."""

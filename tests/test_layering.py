@@ -65,7 +65,9 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         "replay",
         "values",
     ),
-    "recording": ("device", "errors", "core", "execution", "tensor", "call", "nonfinite"),
+    "recording": (
+        *("device", "errors", "core.ops", "core", "execution", "tensor", "call", "nonfinite"),
+    ),
     "step": (*_BASE, "_native", "core", "scheduler", "execution", "tensor", "optim"),
     "options": (*_BASE, "device", "core", "scheduler"),
     "compiled": ("device", "_arrays", "core", "tensor"),

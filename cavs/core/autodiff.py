@@ -145,6 +145,13 @@ class _Reverse:
             parts = self.cotangents.get(node)
             if not parts or not node.inputs:
                 continue
+            if any(part.op is EMBEDDING_GRAD for part in parts):
+                raise TraceError(
+                    "[autodiff] expected the table of an embedding to be a parameter, or to need "
+                    f"no gradient, got a value of {node.op.name}"
+                    f"{f', at {node.where}' if node.where else ''}; look up rows first, and "
+                    "compute with them"
+                )
             cotangent = self._total(node)
             if node.op is JOIN:
                 for part in node.inputs:

@@ -33,7 +33,7 @@ from cavs.core.passes import (
 from cavs.core.passes.remember_pulls import Remembered, refuse_in_training
 from cavs.core.program import Output, OutputKind, Program
 from cavs.core.remarks import Notes
-from cavs.core.tangents import with_tangents
+from cavs.core.tangents import WithTangents, with_tangents
 from cavs.core.trace import Trace, select_outputs, trace
 from cavs.core.tracing import apart_from_traces, leaves_apart
 from cavs.core.type_order import order_of, read_states
@@ -164,22 +164,17 @@ class Compiler:
         return made
 
     def with_tangents(
-        self, inputs: Collection[Name], params: Collection[int]
-    ) -> tuple[Compiler, list[Name]]:
-        """The function of the tangents of outputs, and the outputs that have one; see
-        :func:`cavs.core.tangents.with_tangents`.
-
-        Args:
-            inputs: names of the float inputs that have a tangent.
-            params: numbers of the parameters that have one.
-        """
+        self, outputs: Collection[Name], inputs: Collection[Name], params: Collection[int]
+    ) -> tuple[Compiler, WithTangents]:
+        """The function of the tangents of outputs, from those of the float inputs named and of
+        parameters, by their numbers; see :func:`cavs.core.tangents.with_tangents`."""
         with apart_from_traces():
             numbers = {id(self.params[i]): i for i in params}
-            traced, outputs = with_tangents(self._traced, inputs, numbers)
+            found = with_tangents(self._traced, outputs, inputs, numbers)
             made = copy(self)
             made._evaluation = None
-            made._begin(traced)
-        return made, outputs
+            made._begin(found.trace)
+        return made, found
 
     @_one_at_a_time
     def _evaluating(self) -> Compiler:

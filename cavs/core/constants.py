@@ -10,7 +10,7 @@ import numpy as np
 from cavs._arguments import shown
 from cavs.core.ir import Node, param
 from cavs.core.ops._holding import makers
-from cavs.core.tracing import SourceLine, here
+from cavs.core.tracing import SourceLine, here, tracing
 from cavs.errors import DTypeError
 
 _NO_LINE = SourceLine("<array>", 1)
@@ -53,4 +53,4 @@ def _value(array: Any) -> Any:
     return makers.tensor(checked("constant", values))
 
 
-makers.value = _value
+makers.value, makers.tracing = _value, tracing

@@ -12,6 +12,7 @@ from cavs.core.ir import Node, ancestors
 from cavs.core.making import make, on_rows_of, to_space
 from cavs.core.ops._def import SpaceKind, apply
 from cavs.core.ops.elementwise import IDENTITY
+from cavs.core.ops.loss import EMBEDDING
 from cavs.core.ops.structure import PARAM, REDUCE_ROWS
 from cavs.errors import ShapeError, TraceError
 
@@ -49,6 +50,11 @@ def partial(
             raise TraceError(
                 f"[grad] expected operations with a gradient, got {node.op.name}"
                 f"{f', at {node.where}' if node.where else ''}; differentiate without it"
+            )
+        if node.op is EMBEDDING and node.inputs[0] in wanted:
+            raise TraceError(
+                "[grad] expected inputs that reach no table of an embedding, got one that does, at "
+                f"{node.where}; differentiate by the rows that are looked up"
             )
         for x, dx in zip(
             node.inputs,

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Internal, Name, Node, ancestors, rebuild
 from cavs.core.making import on_rows_of
 from cavs.core.ops._def import SpaceKind
 from cavs.core.ops.elementwise import IDENTITY
+from cavs.core.ops.loss import EMBEDDING
 from cavs.core.ops.mode import BY_MODE
 from cavs.core.ops.structure import GATHER, JOIN, PARAM, PULL, PUSH_COTANGENT
 from cavs.core.partial import partial
@@ -28,36 +29,66 @@ from cavs.errors import TraceError
 
 @dataclass(frozen=True)
 class Tangent(Internal):
-    """The tangent of a state, an input or an output, by name, or of a parameter, by number."""
+    """The tangent of a state, an input or an output, by name, or of a parameter, by number;
+    of rows of one, by both.
+
+    Attributes:
+        order: how many directions there are by then: a function of tangents has tangents itself.
+    """
 
     of: Name
+    order: int
 
     def __str__(self) -> str:
-        return f"tangent of {self.of}"
+        return f"tangent {self.order} of {self.of}"
+
+
+class WithTangents(NamedTuple):
+    """A function of tangents.
+
+    Attributes:
+        trace: the function. Its inputs are those of F and tangents, its outputs tangents; no call
+            of it writes to a buffer, and random operations keep their numbers.
+        outputs: the tangents of F's outputs, by their names.
+        inputs: the inputs that are tangents of inputs, by their names.
+        params: the inputs that are tangents of parameters, by their numbers; they have no rows.
+        rows: the inputs that are rows of the tangent of a parameter, by its number and the input of
+            the ids that look them up.
+    """
+
+    trace: Trace
+    outputs: dict[Name, Tangent]
+    inputs: dict[Name, Tangent]
+    params: dict[int, Tangent]
+    rows: dict[tuple[int, Name], Tangent]
 
 
 def with_tangents(
-    traced: Trace, inputs: Collection[Name], params: Mapping[int, int]
-) -> tuple[Trace, list[Name]]:
-    """The function that gives the tangents of the outputs, and the outputs that have one.
-
-    Its inputs are those of F, and the tangents of `inputs` and of parameters, which have no rows.
-    No call of it writes to a buffer.
+    traced: Trace, outputs: Collection[Name], inputs: Collection[Name], params: Mapping[int, int]
+) -> WithTangents:
+    """The function of the tangents of F's outputs.
 
     Args:
         traced: F.
-        inputs: names of float inputs.
-        params: the numbers of parameters by their identities.
+        outputs: names of outputs, of which one or more depend on what has a tangent.
+        inputs: names of the float inputs that have a tangent.
+        params: by the identities of the parameters that have one, their numbers.
 
     Raises:
         TraceError: an operation on the way has no derivative; it names the line.
     """
     made = _Tangents(traced, inputs, params)
-    pushes = {Tangent(k): made.of[x] for k, x in traced.function.pushes.items() if x in made.of}
-    states = {Tangent(k): made.of[x] for k, x in made.scatters.items() if x in made.of}
+    of_outputs = {k: made.name(k) for k in outputs if traced.function.pushes[k] in made.of}
+    pushes = {name: made.of[traced.function.pushes[k]] for k, name in of_outputs.items()}
+    states = {made.name(k): made.of[x] for k, x in made.scatters.items() if x in made.of}
     function = FunctionIR({**made.states, **states}, pushes)
     whole = replace(traced, function=function, inputs={**traced.inputs, **made.specs})
-    return select_outputs(whole, pushes), [name.of for name in pushes]
+    found = select_outputs(whole, pushes)
+    of_inputs, of_params = (
+        {k: made.name(k) for k in names if made.name(k) in found.inputs}
+        for names in (inputs, params.values())
+    )
+    return WithTangents(found, of_outputs, of_inputs, of_params, made.rows)
 
 
 class _Tangents:
@@ -68,11 +99,15 @@ class _Tangents:
         scatters: the states of F.
         states: the same without writes to buffers.
         specs: the inputs that are tangents.
+        rows: see :class:`WithTangents`.
     """
 
     def __init__(self, traced: Trace, inputs: Collection[Name], params: Mapping[int, int]) -> None:
         self._traced, self._inputs, self._params = traced, inputs, params
         self._order = ancestors(traced.function.roots())
+        names = (*traced.inputs, *traced.function.pushes)
+        known = (name.order for name in names if isinstance(name, Tangent))
+        self._depth = 1 + max(known, default=0)
         self.scatters = traced.function.scatters
         self._live = set(self.scatters)  # the states that may have a tangent
         while True:
@@ -83,9 +118,14 @@ class _Tangents:
             self._live = found
         self.states = {name: self._new[node] for name, node in self.scatters.items()}
 
+    def name(self, of: Name) -> Tangent:
+        """What the tangent of this is called."""
+        return Tangent(of, self._depth)
+
     def _walk(self) -> None:
         self.of: dict[Node, Node] = {}
         self.specs: dict[Name, InputSpec] = {}
+        self.rows: dict[tuple[int, Name], Tangent] = {}
         self._new: dict[Node, Node] = {}
         for node in self._order:
             operands = [self._new[x] for x in node.inputs]
@@ -104,25 +144,29 @@ class _Tangents:
         name = node.attrs.get("name")
         if node.op is PARAM:
             number = self._params.get(id(node.attrs["parameter"]))
-            return None if number is None else self._input(node, Tangent(number), "batch")
+            return None if number is None else self._input(node, self.name(number), "batch")
         if node.op is PULL:
             if name not in self._inputs or node.dtype != "float":
                 return None
-            return self._input(node, Tangent(name), self._traced.inputs[name].space)
+            return self._input(node, self.name(name), self._traced.inputs[name].space)
         if node.op is GATHER:
-            return _renamed(node, Tangent(name)) if name in self._live else None
+            return _renamed(node, self.name(name)) if name in self._live else None
         tangents = [self.of.get(x) for x in node.inputs]
         if all(x is None for x in tangents) or node.dtype != "float":
             return None
+        if node.op is EMBEDDING and node.inputs[0].op is PARAM and node.inputs[1].op is PULL:
+            return self._looked_up(node)
         if node.op is JOIN:
             parts = [self._part(x, node) for x in node.inputs]
-            return Node(JOIN, parts, {**node.attrs, "name": Tangent(name)}, node.shape, node.space)
+            return Node(
+                JOIN, parts, {**node.attrs, "name": self.name(name)}, node.shape, node.space
+            )
         if node.op is IDENTITY:
             (x,) = tangents
             assert x is not None
             attrs = dict(node.attrs)
             if "into" in attrs:
-                attrs["into"] = Tangent(attrs["into"])
+                attrs["into"] = self.name(attrs["into"])
             return Node(IDENTITY, (x,), attrs, node.shape, node.space)
         return _along(made, tangents)
 
@@ -133,12 +177,21 @@ class _Tangents:
         self.specs[name] = InputSpec(name, node.shape, "float", space, node.where, rows)
         return ir.source(PULL, node.shape, node.space, name=name)
 
+    def _looked_up(self, node: Node) -> Node:
+        """The tangent of rows of a table: an input, so that nothing is as large as the table."""
+        table, ids = node.inputs
+        place = self._params[id(table.attrs["parameter"])], ids.attrs["name"]
+        name = self.rows[place] = self.name(place)
+        known = self._traced.inputs[ids.attrs["name"]]
+        self.specs[name] = replace(known, name=name, shape=node.shape, dtype="float")
+        return ir.source(PULL, node.shape, node.space, name=name)
+
     def _part(self, x: Node, joined: Node) -> Node:
         """The tangent of a part of a joined value, zero if it has none."""
         tangent = self.of.get(x)
         if tangent is not None:
             return tangent
-        name = Tangent(joined.attrs["name"])
+        name = self.name(joined.attrs["name"])
         zero = ir.constant(0.0, x.shape)
         return Node(IDENTITY, (zero,), {"into": name, "to": x.space}, x.shape, x.space)
 
@@ -154,7 +207,7 @@ def _along(node: Node, tangents: list[Node | None]) -> Node | None:
     which its own gradient says, takes tangents of operands to the value's. None where no operand
     with a tangent gets a cotangent.
     """
-    cotangent = ir.source(PUSH_COTANGENT, node.shape, node.space, name=Tangent(None))
+    cotangent = ir.source(PUSH_COTANGENT, node.shape, node.space, name=Tangent(None, 0))
     if node.op.vjp is None:
         raise TraceError(
             f"[grad] expected operations with a gradient, got {node.op.name}"

@@ -259,7 +259,7 @@ def check_grows(traced: Trace, training: bool) -> None:
             )
 
 
-def select_outputs(traced: Trace, outputs: Iterable[str]) -> Trace:
+def select_outputs(traced: Trace, outputs: Iterable[Name]) -> Trace:
     """The trace with `outputs` alone, and with the inputs that they depend on.
 
     Raises:

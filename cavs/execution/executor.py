@@ -83,6 +83,9 @@ class Executor(Protocol):
     dtype: np.dtype[Any]
     device: Device
 
+    def of(self, compiler: Compiler) -> Executor:
+        """The executor of another function, with the same settings."""
+
     def forward(
         self,
         graphs: GraphBatch,

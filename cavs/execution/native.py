@@ -47,6 +47,10 @@ class NativeExecutor:
         self._loaded: dict[Program, Any] = {}
         self._kept: dict[Compiler, tuple[Program, list[tuple[Memory, Program]]]] = {}
 
+    def of(self, compiler: Compiler) -> NativeExecutor:
+        """The executor of another function, with the same settings."""
+        return NativeExecutor(compiler, self.dtype.name, self.policy, self.device.name)
+
     def load(self, program: Program, *, hold_states: bool = False) -> Any:
         """The native program, made once; with `hold_states` for a growth."""
         found = self._loaded.get(program)

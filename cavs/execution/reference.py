@@ -44,6 +44,10 @@ class ReferenceExecutor:
         self.dtype = np.dtype(dtype)
         self.device: Device = host
 
+    def of(self, compiler: Compiler) -> ReferenceExecutor:
+        """The executor of another function, with the same settings."""
+        return ReferenceExecutor(compiler, self.dtype.name)
+
     def forward(
         self,
         graphs: GraphBatch,

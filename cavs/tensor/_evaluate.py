@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from operator import attrgetter, is_
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from cavs.device import Device, device_of, host, is_array
 from cavs.device.taking import moved
 from cavs.errors import CavsRuntimeError, DTypeError, InputError, ShapeError, TraceError
 from cavs.tensor._row_sparse import RowSparse
-from cavs.tensor._tape import Cotangent, Record, is_grad_enabled
+from cavs.tensor._tape import Record, is_grad_enabled
 from cavs.tensor._watch import Watch
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ def evaluate(
         if not all(map(is_, shared, arrays)):  # without a copy: again, on the memory as it is lent
             result = device.evaluate(op.reference, shared, attrs, dtype)
     stale = next(filter(None, map(_stale_by, xs)), None)
-    y = kind._wrap(result) if stale is None else kind._wrap_stale(result, stale)
+    if stale is not None:
+        return kind._wrap_stale(result, stale)
+    y = kind._wrap(result)
     if recording:
         y.requires_grad = True
         y._record = _record(kind, op, xs, attrs, result, ids)
@@ -234,9 +236,10 @@ def _record(
     watch = Watch([*map(_values, operands), result], operands)
     integer = op.ids
 
-    def backward(cotangents: Sequence[Array | None]) -> Sequence[Cotangent | None]:
+    def backward(cotangents: Sequence[Any], place: Record | None = None) -> Sequence[Any]:
         dy = cotangents[0]
-        assert dy is not None
+        if place is not None:
+            return _derivative(kind, op, operands, attrs, watch, own_ids, dy, place)
         *xs, y = [
             kind._wrap_stale(x, op.name) if watch.changed(i) else kind._wrap(x)
             for i, x in enumerate(watch.arrays)
@@ -247,16 +250,46 @@ def _record(
             weight, ids = xs
             rows = dy.reshape(-1, weight.shape[1])
             return [RowSparse.from_rows(ids._values.reshape(-1), rows, weight.shape), None]
-        if op.vjp is None:
-            raise CavsRuntimeError(
-                f"[backward] expected an operation with a gradient, got {op.name}; differentiate "
-                "without it"
-            )
-        dxs = op.vjp(kind._wrap(dy), y, *xs, **attrs)
+        dxs = _vjp(op)(kind._wrap(dy), y, *xs, **attrs)
         # A cotangent that nobody needs may be stale.
         return [
             dx._values if dx is not None and x.requires_grad else None
             for dx, x in zip(dxs, operands, strict=True)
         ]
 
-    return Record(op.name, operands, backward, 1, fresh=False)
+    return Record(op.name, operands, backward, 1, fresh=False, derives=())
+
+
+def _derivative(
+    kind: type[Tensor],
+    op: OpDef,
+    operands: list[Tensor],
+    attrs: Mapping[str, Any],
+    watch: Watch,
+    own_ids: Array | None,
+    dy: Tensor,
+    place: Record,
+) -> list[Tensor | None]:
+    """The cotangents of the operands as tensors on the tape, from that of the result."""
+    y = kind._wrap(watch.arrays[-1])
+    y.requires_grad, y._record = True, place
+    *xs, y = [
+        kind._wrap_stale(watch.arrays[i], op.name) if watch.changed(i) else x
+        for i, x in enumerate([*operands, y])
+    ]
+    if op.ids is not None and own_ids is not None and xs[op.ids]._stale_by is None:
+        xs[op.ids] = kind._wrap(own_ids)
+    dxs = _vjp(op)(dy, y, *xs, **attrs)
+    return [
+        dx if dx is not None and x.requires_grad else None
+        for dx, x in zip(dxs, operands, strict=True)
+    ]
+
+
+def _vjp(op: OpDef) -> Callable[..., tuple[Any, ...]]:
+    if op.vjp is None:
+        raise CavsRuntimeError(
+            f"[backward] expected an operation with a gradient, got {op.name}; differentiate "
+            "without it"
+        )
+    return op.vjp

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from cavs._arrays import Array
 from cavs.core.owners import name_of
 from cavs.device import Device, device_of, host, is_array
-from cavs.device.taking import moved
-from cavs.errors import InputError
+from cavs.device.taking import as_array, moved
+from cavs.errors import InputError, ShapeError
 from cavs.tensor._row_sparse import RowSparse
 
 if TYPE_CHECKING:
@@ -20,6 +20,21 @@ def on(values: Any, device: Device) -> Any:
     if isinstance(values, RowSparse):
         return values._on(device)
     return moved(values, device) if is_array(values) else values
+
+
+def cotangent_of(tensor: Tensor, given: Any) -> Array:
+    """The cotangent that backward begins with; None: ones. Raises ShapeError."""
+    device = device_of(tensor._values)
+    if given is None:
+        return device.full(tensor.shape, 1, tensor.dtype)
+    values = getattr(given, "_values", given)
+    cotangent = moved(as_array(values, "backward", tensor.dtype), device)
+    if cotangent.shape != tensor.shape:
+        raise ShapeError(
+            f"[backward] expected a cotangent of shape {tensor.shape}, got {cotangent.shape}; give "
+            "one like the tensor"
+        )
+    return cotangent
 
 
 def check_place(tensor: Tensor, grad: Any) -> None:
@@ -35,8 +50,10 @@ def check_place(tensor: Tensor, grad: Any) -> None:
 
 def check_held(tensor: Tensor) -> None:
     """Raises InputError where no gradient can be added to the present one, which anyone may have
-    assigned."""
+    assigned; one on the tape becomes an array."""
     held = tensor._grad
+    if getattr(held, "_record", None) is not None:
+        tensor._grad = held = device_of(held._values).copy(held._values)
     if held is not None and not _takes(tensor, held):
         raise InputError(
             f"[backward] expected a writable gradient {tensor.dtype} {tensor.shape} of "

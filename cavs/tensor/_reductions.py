@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cavs._arguments import boolean
-from cavs._arrays import INT32
+from cavs._arrays import INT32, Array
 from cavs.core.ops import reduce as reduce_ops
 from cavs.core.ops._def import OpDef, size_of
 from cavs.core.ops.reduce import Axis, axes_of
+from cavs.core.ops.shape import broadcast, reshape
+from cavs.device import device_of
 from cavs.errors import ShapeError
 from cavs.tensor._comparisons import Comparisons
+from cavs.tensor._tape import Backward, sole_cotangent
 
 if TYPE_CHECKING:
     from cavs.tensor._tensor import Tensor
@@ -29,8 +32,27 @@ class Reductions(Comparisons):
         """See `cavs.core.ops._def.Applies`."""
 
     @abstractmethod
+    def _recorded(self, values: Sequence[Array], backward: Backward, name: str) -> list[Tensor]:
+        """Tensors of values made of this one, with their gradient."""
+
     def _total(self, keepdims: bool) -> Tensor:
-        """Sum over all axes."""
+        """Sum over all axes. Each step ends with one, hence a single record in place of the records
+        of the operations that it would take."""
+        data = self._values
+        shape, dtype = data.shape, data.dtype
+        device = device_of(data)
+        y = device.sum(data)
+
+        def backward(dys: Sequence[Any], place: Any = None) -> list[Any]:
+            dy = sole_cotangent(dys)
+            if place is not None:
+                return [broadcast(reshape(dy, (1,) * len(shape)), shape)]
+            dx = device.empty(shape, dtype)
+            dx[...] = dy
+            return [dx]
+
+        shaped = y.reshape((1,) * data.ndim) if keepdims else y
+        return self._recorded([shaped], backward, "sum")[0]
 
     def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """Sum over one axis, several (a tuple), or all of them (None); 0 over no elements.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ContextDecorator, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cavs._arrays import Array
 from cavs._locks import new_lock
@@ -21,6 +21,7 @@ from cavs.tensor._nonfinite import (
     nonfinite,
     not_finite,
 )
+from cavs.tensor._order import Place, freed, in_order, leading_to, place_of
 from cavs.tensor._row_sparse import RowSparse
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class _State(threading.local):
     enabled = True
     retain = False  # whether this backward keeps the graph
     wrong: str | None = None  # the first record of this backward to give a value that is not finite
-    captured: dict[int, Cotangent | None] | None = None  # by identity, gradients that `grad` is for
+    captured: dict[Place, Cotangent | None] | None = None  # the gradients that `grad` is for
 
 
 _state = _State()
@@ -77,9 +78,12 @@ class Record:
             them as its gradient without a copy.
         find: says in words where a value of an output that is not finite comes from, given the
             output's number and values; None: from this call.
+        derives: None if the gradient has no derivative. Else `backward` may also be called with
+            cotangents that are tensors, and with the record: then it gives tensors, for `inputs`
+            and for the leaves that stand here, which it otherwise gives gradients by itself.
     """
 
-    __slots__ = ("backward", "find", "fresh", "inputs", "name", "outputs")
+    __slots__ = ("backward", "derives", "find", "fresh", "inputs", "name", "outputs")
 
     def __init__(
         self,
@@ -89,8 +93,10 @@ class Record:
         outputs: int,
         fresh: bool,
         find: Find | None = None,
+        derives: Sequence[Tensor] | None = None,
     ) -> None:
         self.name = name
+        self.derives = derives
         self.find = find
         self.inputs: Sequence[Tensor] = inputs
         self.backward: Backward | None = backward
@@ -107,16 +113,16 @@ class _Kept:
         self._backward = backward
         self._turn = threading.RLock()
 
-    def __call__(self, cotangents: Sequence[Array | None]) -> Sequence[Cotangent | None]:
+    def __call__(self, *given: Any) -> Sequence[Cotangent | None]:
         with self._turn:
-            return self._backward(cotangents)
+            return self._backward(*given)
 
 
 @contextmanager
-def capturing(tensors: Iterable[Tensor]) -> Iterator[dict[int, Cotangent | None]]:
-    """A backward of this thread inside gives the gradients of these tensors, by their identities,
-    and adds none to any leaf."""
-    before, _state.captured = _state.captured, dict.fromkeys(map(id, tensors))
+def capturing(tensors: Iterable[Tensor]) -> Iterator[dict[Place, Cotangent | None]]:
+    """A backward of this thread inside gives the gradients of these tensors, by their places, and
+    adds none to any leaf."""
+    before, _state.captured = _state.captured, dict.fromkeys(map(place_of, tensors))
     try:
         yield _state.captured
     finally:
@@ -128,16 +134,29 @@ def captures(x: Tensor, dx: Cotangent) -> bool:
     captured = _state.captured
     if captured is None:
         return False
-    if id(x) in captured:
-        held = captured[id(x)]
+    place = place_of(x)
+    if place in captured:
+        held = captured[place]
         if held is None:
-            captured[id(x)] = dx
+            captured[place] = dx
         elif isinstance(held, RowSparse) and isinstance(dx, RowSparse):
-            captured[id(x)] = held.add(dx)
+            captured[place] = held.add(dx)
         else:
             a, b = (y.to_dense() if isinstance(y, RowSparse) else y for y in (held, dx))
-            captured[id(x)] = a + b
+            captured[place] = a + b
     return True
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """Inside, what this thread computes is recorded, and no cotangent that is not finite is known
+    yet."""
+    before, _state.enabled = _state.enabled, True
+    _state.wrong = None
+    try:
+        yield
+    finally:
+        _state.enabled = before
 
 
 def retaining() -> bool:
@@ -156,13 +175,18 @@ def run_backward(root: Tensor, cotangent: Array, retain: bool = False) -> None:
             :class:`detect_nonfinite`.
     """
     if detecting():
-        _check_start(root, cotangent)
+        check_start(root, cotangent)
     first = root._record
     if first is None:
         if not captures(root, cotangent):
             root.accumulate_grad(cotangent)
         return
-    waiting = _consumers(first)
+    leading = None
+    if _state.captured is not None:
+        leading = leading_to(_state.captured, in_order([root]))
+        if first not in leading:
+            return
+    waiting = _consumers(first, leading)
     cotangents: dict[Record, list[Array | None]] = {}
     _add(cotangents, root, cotangent)
     ready = [first]
@@ -175,9 +199,10 @@ def run_backward(root: Tensor, cotangent: Array, retain: bool = False) -> None:
                 record = ready.pop()
                 for x in _step(record, cotangents, retain):
                     before = x._record
-                    if before is not None:
-                        waiting[before] -= 1
-                        if waiting[before] == 0:
+                    left = waiting.get(before)
+                    if before is not None and left is not None:
+                        waiting[before] = left - 1
+                        if left == 1:
                             ready.append(before)
                 if not retain:
                     record.inputs, record.find = (), None
@@ -185,7 +210,7 @@ def run_backward(root: Tensor, cotangent: Array, retain: bool = False) -> None:
         _state.enabled, _state.retain = enabled, outer
 
 
-def _check_start(root: Tensor, cotangent: Array) -> None:
+def check_start(root: Tensor, cotangent: Array) -> None:
     """Raises where backward would begin with values, or a cotangent, that are not finite."""
     values = root._any_values()
     if not is_finite(values):
@@ -220,7 +245,7 @@ def wrong_cotangent() -> str | None:
     return _state.wrong
 
 
-def _note_wrong(
+def note_wrong(
     record: Record, inputs: Sequence[Tensor], results: Sequence[Cotangent | None]
 ) -> None:
     """Keeps the record that first gave a result that is not finite, and raises if a leaf would get
@@ -238,17 +263,18 @@ def _note_wrong(
             )
 
 
-def _consumers(first: Record) -> dict[Record, int]:
-    """How often each record's outputs are used by the records from `first` backwards."""
-    uses = {first: 0}
+def _consumers(first: Record, among: set[Record] | None) -> dict[Record | None, int]:
+    """How often each record's outputs are used by the records from `first` backwards; of `among`
+    alone, if it is given."""
+    uses: dict[Record | None, int] = {first: 0}
     stack = [first]
     while stack:
         record = stack.pop()
         if record.backward is None:
-            raise _freed(record)
+            raise freed(record)
         for x in record.inputs:
             before = x._record
-            if before is not None:
+            if before is not None and (among is None or before in among):
                 if before not in uses:
                     uses[before] = 0
                     stack.append(before)
@@ -256,20 +282,12 @@ def _consumers(first: Record) -> dict[Record, int]:
     return uses
 
 
-def _freed(record: Record) -> CavsRuntimeError:
-    return CavsRuntimeError(
-        "[backward] expected a graph that backward has not used yet, got the record of "
-        f"{record.name!r}, which was freed; add the losses up and call backward once, call all but "
-        "the last with retain_graph=True, or compute the outputs again"
-    )
-
-
-def _take(record: Record, retain: bool) -> tuple[Backward, Sequence[Tensor]]:
+def take(record: Record, retain: bool) -> tuple[Backward, Sequence[Tensor]]:
     """The function of a record and its operands, for one thread alone unless `retain`."""
     with _lock:
         backward, inputs = record.backward, record.inputs
         if backward is None:
-            raise _freed(record)  # another thread has run it since `_consumers` looked
+            raise freed(record)  # another thread has run it since `_consumers` looked
         if not retain:
             record.backward = None
         elif not isinstance(backward, _Kept):
@@ -281,7 +299,7 @@ def _step(
     record: Record, cotangents: dict[Record, list[Array | None]], retain: bool
 ) -> Sequence[Tensor]:
     """Runs a record; gives its operands."""
-    backward, inputs = _take(record, retain)
+    backward, inputs = take(record, retain)
     given = cotangents.pop(record, None)
     if given is None:
         return inputs  # reached only through operands without a gradient, such as a mask
@@ -292,7 +310,7 @@ def _step(
             f"{len(results)}; return one for each input"
         )
     if detecting():
-        _note_wrong(record, inputs, results)
+        note_wrong(record, inputs, results)
     fresh = record.fresh and not retain  # a record that is kept may give the same array again
     shared: set[int] | None = None
     for x, dx in zip(inputs, results, strict=True):
@@ -313,6 +331,13 @@ def _step(
         else:
             _add(cotangents, x, dx.to_dense() if isinstance(dx, RowSparse) else dx)
     return inputs
+
+
+def sole_cotangent(cotangents: Sequence[Any]) -> Any:
+    """The cotangent of a function's only output."""
+    (dy,) = cotangents
+    assert dy is not None
+    return dy
 
 
 def _shared(results: Sequence[Cotangent | None], given: Sequence[Array | None]) -> set[int]:

@@ -15,11 +15,12 @@ from cavs.core.ops._def import OpDef, Shape, SpaceKind
 from cavs.device import device_of, find_device, host, is_array
 from cavs.device.taking import as_array, moved
 from cavs.errors import CavsRuntimeError, DTypeError, ShapeError
+from cavs.tensor._differentiable import gradients_of_leaves
 from cavs.tensor._evaluate import evaluate
-from cavs.tensor._gradients import check_held, check_place, on
+from cavs.tensor._gradients import check_held, check_place, cotangent_of, on
 from cavs.tensor._row_sparse import RowSparse
-from cavs.tensor._tape import Backward, Find, Record, is_grad_enabled, run_backward
-from cavs.tensor._views import Views, sole_cotangent
+from cavs.tensor._tape import Backward, Find, Record, is_grad_enabled, run_backward, sole_cotangent
+from cavs.tensor._views import Views
 from cavs.tensor._watch import Watch, give_out, rebind, watched, written_since
 
 _Self = TypeVar("_Self", bound="Tensor")
@@ -201,13 +202,20 @@ class Tensor(Views):
         if own is target:
             return self
         values = moved(self._values, target)
-        return record([values], [self], lambda dys: [moved(sole_cotangent(dys), own)], name="to")[0]
+
+        def backward(dys: Sequence[Any], place: Any = None) -> list[Any]:
+            dy = sole_cotangent(dys)
+            return [moved(dy, own) if place is None else dy.to(own.name)]
+
+        return self._recorded([values], backward, "to")[0]
 
     def detach(self) -> Tensor:
         """The same values, off the tape; memory is shared."""
         return Tensor._wrap(self._share())
 
-    def backward(self, grad: Any = None, *, retain_graph: bool = False) -> None:
+    def backward(
+        self, grad: Any = None, *, retain_graph: bool = False, create_graph: bool = False
+    ) -> None:
         """Adds the gradients of this tensor to ``grad`` of all leaves that it depends on.
 
         The graph behind it is freed. With `retain_graph` it is kept, so that backward may be called
@@ -219,6 +227,9 @@ class Tensor(Views):
         Args:
             grad: cotangent of this tensor, of its shape; None means 1 and needs one element.
             retain_graph: whether the graph is kept.
+            create_graph: whether ``grad`` of the leaves becomes a tensor on the tape, which can be
+                differentiated; the graph is kept then. A leaf and its gradient hold each other
+                until ``zero_grad``; :func:`cavs.grad` gives gradients that nobody holds.
 
         Raises:
             ShapeError: no `grad` for a tensor of several elements, or one of another shape.
@@ -227,28 +238,27 @@ class Tensor(Views):
             NonFiniteError: see :class:`detect_nonfinite`.
         """
         boolean("backward", "retain_graph", retain_graph)
+        boolean("backward", "create_graph", create_graph)
         if not self.requires_grad:
             raise CavsRuntimeError(
                 "[backward] expected a tensor that depends on one with requires_grad, got one "
                 "computed under no_grad or from inputs alone; compute it from parameters, with "
                 "gradients enabled"
             )
-        if grad is None:
-            if self.size != 1:
-                raise ShapeError(
-                    f"[backward] expected one element, got shape {self.shape}; reduce it, as in "
-                    "loss.sum().backward(), or give backward a cotangent"
-                )
-            cotangent = device_of(self._values).full(self.shape, 1, self.dtype)
-        else:
-            given = grad._values if isinstance(grad, Tensor) else grad
-            cotangent = moved(as_array(given, "backward", self.dtype), device_of(self._values))
-            if cotangent.shape != self.shape:
-                raise ShapeError(
-                    f"[backward] expected a cotangent of shape {self.shape}, got "
-                    f"{cotangent.shape}; give one like the tensor"
-                )
-        run_backward(self, cotangent, retain_graph)
+        if grad is None and self.size != 1:
+            raise ShapeError(
+                f"[backward] expected one element, got shape {self.shape}; reduce it, as in "
+                "loss.sum().backward(), or give backward a cotangent"
+            )
+        if create_graph:
+            for leaf, gradient in gradients_of_leaves(self, grad):
+                with grad_lock:
+                    held = (
+                        leaf._grad.to_dense() if isinstance(leaf._grad, RowSparse) else leaf._grad
+                    )
+                    leaf._grad = gradient if held is None else gradient + held
+            return
+        run_backward(self, cotangent_of(self, grad), retain_graph)
 
     def accumulate_grad(self, grad: Array | RowSparse, adopt: bool = False) -> None:
         """Adds to ``grad``; several threads may do so at once.
@@ -291,24 +301,8 @@ class Tensor(Views):
         """Forgets the gradient."""
         self._grad = None
 
-    def _total(self, keepdims: bool) -> Tensor:
-        """Sum over all axes. Each step ends with one, hence a single record in place of the records
-        of the operations that it would take."""
-        data = self._values
-        shape, dtype = data.shape, data.dtype
-        device = device_of(data)
-        y = device.sum(data)
-
-        def backward(dys: Sequence[Array | None]) -> list[Array]:
-            dx = device.empty(shape, dtype)
-            dx[...] = sole_cotangent(dys)
-            return [dx]
-
-        shaped = y.reshape((1,) * data.ndim) if keepdims else y
-        return record([shaped], [self], backward, name="sum")[0]
-
     def _recorded(self, values: Sequence[Array], backward: Backward, name: str) -> list[Tensor]:
-        return record(values, [self], backward, name=name)
+        return record(values, [self], backward, name=name, derives=())
 
     def astype(self, dtype: Any) -> Tensor:
         """The values as float32, float64 or int32; the gradient flows between the float ones."""
@@ -319,9 +313,11 @@ class Tensor(Views):
             data = self._values.astype(wanted)
         if wanted == INT32:
             return Tensor._wrap(data)
-        return record([data], [self], lambda dys: [sole_cotangent(dys).astype(own)], name="astype")[
-            0
-        ]
+
+        def backward(dys: Sequence[Any], place: Any = None) -> list[Any]:
+            return [sole_cotangent(dys).astype(own)]
+
+        return self._recorded([data], backward, "astype")[0]
 
 
 class Stale(Tensor):
@@ -379,6 +375,7 @@ def record(
     learns: bool = False,
     reads: Sequence[Array] = (),
     find: Find | None = None,
+    derives: Sequence[Tensor] | None = None,
 ) -> list[Tensor]:
     """Tensors of values that a function of tensors computed by means of its own, with its gradient.
 
@@ -400,6 +397,7 @@ def record(
             written since, but :class:`CavsRuntimeError` is raised.
         find: says in words, for errors, where a value of an output that is not finite comes from,
             given the output's number and values; None if it comes from the function itself.
+        derives: for derivatives of the gradient, see :class:`Record`; None: it has none.
 
     Returns:
         One tensor per output; without a place on the tape under :func:`no_grad` or when nothing
@@ -409,7 +407,7 @@ def record(
     if (learns or any(map(_requires_grad, inputs))) and is_grad_enabled():
         if reads:
             backward = watched(backward, name, Watch(reads))
-        place = Record(name, tuple(inputs), backward, len(results), fresh=True, find=find)
+        place = Record(name, tuple(inputs), backward, len(results), True, find, derives)
         for index, y in enumerate(results):
             y.requires_grad = True
             y._record = place

@@ -13,11 +13,12 @@ import numpy as np
 from cavs._arguments import printed
 from cavs._arrays import Array
 from cavs.core.ops import shape as shape_ops
+from cavs.core.ops._def import apply
 from cavs.core.ops.reduce import axis_numbers
 from cavs.device import Device, device_of, host, is_array, is_on_host
 from cavs.errors import CavsError, DTypeError, ShapeError
 from cavs.tensor._reductions import Reductions
-from cavs.tensor._tape import Backward
+from cavs.tensor._tape import sole_cotangent
 
 if TYPE_CHECKING:
     from cavs.tensor._tensor import Tensor
@@ -33,10 +34,6 @@ class Views(Reductions):
     @abstractmethod
     def _share(self) -> Array:
         """The values, which somebody else gets too."""
-
-    @abstractmethod
-    def _recorded(self, values: Sequence[Array], backward: Backward, name: str) -> list[Tensor]:
-        """Tensors of values made of this one, with their gradient."""
 
     def reshape(self, *shape: int | Sequence[int]) -> Tensor:
         """The same elements in another shape; memory is shared where the layout allows.
@@ -69,9 +66,12 @@ class Views(Reductions):
             )
         back = tuple(map(order.index, range(ndim)))
         data = self._share().transpose(order)
-        return self._recorded([data], lambda dys: [sole_cotangent(dys).transpose(back)], "permute")[
-            0
-        ]
+
+        def backward(dys: Sequence[Any], place: Any = None) -> list[Any]:
+            dy = sole_cotangent(dys)
+            return [dy.transpose(back) if place is None else dy.permute(back)]
+
+        return self._recorded([data], backward, "permute")[0]
 
     @property
     def T(self) -> Tensor:  # noqa: N802
@@ -94,7 +94,11 @@ class Views(Reductions):
         values, device = self._share(), device_of(self._values)
         shape, dtype = self.shape, self.dtype
 
-        def backward(dys: Sequence[Array | None]) -> list[Array]:
+        def backward(dys: Sequence[Any], place: Any = None) -> list[Any]:
+            if place is not None:
+                each, zeros = (1, *shape[1:]), device.zeros((1, *shape[1:]), dtype)
+                parts = [zeros if dy is None else shape_ops.reshape(dy, each) for dy in dys]
+                return [apply(shape_ops.CONCAT, *parts, axis=0)]
             dx = device.zeros(shape, dtype)
             for i, dy in enumerate(dys):
                 if dy is not None:
@@ -113,9 +117,12 @@ class Views(Reductions):
         shape, dtype, device = self.shape, self.dtype, device_of(self._values)
         index = _index_key(key)
 
-        def backward(dys: Sequence[Array | None]) -> list[Array]:
+        def backward(dys: Sequence[Any], place: Any = None) -> list[Any]:
+            dy = sole_cotangent(dys)
+            if place is not None:
+                return [dy.added_at(index, shape)]
             dx = device.zeros(shape, dtype)
-            device.add_at(dx, index, sole_cotangent(dys))
+            device.add_at(dx, index, dy)
             return [dx]
 
         try:
@@ -131,12 +138,17 @@ class Views(Reductions):
             ) from None
         return self._recorded([data], backward, "index")[0]
 
+    def added_at(self, index: Any, shape: tuple[int, ...]) -> Tensor:
+        """Zeros of this shape to which the elements are added where `index` finds them."""
+        device = device_of(self._values)
+        sums = device.zeros(shape, self.dtype)
+        device.add_at(sums, index, self._values)
 
-def sole_cotangent(cotangents: Sequence[Array | None]) -> Array:
-    """The cotangent of a function's only output."""
-    (dy,) = cotangents
-    assert dy is not None
-    return dy
+        def backward(dys: Sequence[Any], place: Any = None) -> list[Any]:
+            dx = sole_cotangent(dys)[index]
+            return [device.asarray(dx) if place is None else dx]
+
+        return self._recorded([sums], backward, "index")[0]
 
 
 def _index_key(key: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from cavs._arrays import Array
@@ -54,6 +54,10 @@ class Watch:
         _pending.append(ref(self))
         if len(_pending) > _registry.pending_limit:
             _registry.drop_ended()
+
+    def add(self, arrays: Sequence[Array]) -> None:
+        """Watches further arrays, after those that are there."""
+        _registry.add(self, arrays)
 
     def changed(self, position: int) -> bool:
         """Whether the value at this position holds other bits than in the forward."""
@@ -111,10 +115,10 @@ def written_since(name: str) -> CavsRuntimeError:
 def watched(backward: Backward, name: str, watch: Watch) -> Backward:
     """`backward` behind a check that the values of `watch` are as in the forward of `name`."""
 
-    def checked(cotangents: Sequence[Array | None]) -> Sequence[Cotangent | None]:
+    def checked(*given: Any) -> Sequence[Cotangent | None]:
         if watch.first_changed() >= 0:
             raise written_since(name)
-        return backward(cotangents)
+        return backward(*given)
 
     return checked
 
@@ -150,6 +154,12 @@ class _Registry:
                 for kept in _alive(self.kept.get(_key(values), ())):
                     if kept.before is None:
                         kept.before = device_of(kept.array).copy(kept.array)
+
+    def add(self, watch: Watch, arrays: Sequence[Array]) -> None:
+        with self._lock:
+            watch.arrays = [*watch.arrays, *arrays]
+            if watch._kept is not None:
+                watch._kept += map(self._keep, arrays)
 
     def look_at_pending(self) -> None:
         with self._lock:

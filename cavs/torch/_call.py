@@ -16,7 +16,13 @@ from cavs.core.ir import Name
 from cavs.core.vertex import is_buffer
 from cavs.errors import CavsRuntimeError
 from cavs.execution.executor import Gradients, Run, Weights, write_buffers
-from cavs.recording import check_unwritten, search_in
+from cavs.recording import (
+    call_of_tangents,
+    check_unwritten,
+    looked_up,
+    search_in,
+    with_tangents,
+)
 from cavs.tensor import Parameter, RowSparse, Watch, detecting
 from cavs.torch._device import Place
 from cavs.torch._inputs import check_mode
@@ -172,11 +178,7 @@ class Evaluate(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *cotangents: torch.Tensor | None) -> Any:
-        """Operands' gradients, which have no gradient of their own.
-
-        With ``create_graph=True`` differentiating them is an error: ``once_differentiable`` would
-        take them for constants where the cotangents want no gradient.
-        """
+        """Operands' gradients, which can be differentiated once more."""
         check_mode()
         kept = _find(ctx.saved_tensors[0])
         ordered = kept.learning.place.ordered()
@@ -187,8 +189,10 @@ class Evaluate(torch.autograd.Function):
             found = _gradients(ctx, kept, cotangents)
         known = [dx for dx in found if dx is not None]
         operands = kept.read[: len(found)]
-        once = iter(_Once.apply(len(known), *known, *operands, *cotangents))
-        return None, None, *(None if dx is None else next(once) for dx in found)
+        placed = [number for number, dx in enumerate(found) if dx is not None]
+        given = kept, placed, len(operands)
+        made = iter(_Differentiated.apply(*given, *known, *operands, *cotangents))
+        return None, None, *(None if dx is None else next(made) for dx in found)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
@@ -243,20 +247,74 @@ def _gradients(
     return found
 
 
-class _Once(torch.autograd.Function):
-    """The first `count` tensors, gradients that depend on all the others, as they are; a backward
-    through them is an error."""
+class _Differentiated(torch.autograd.Function):
+    """The gradients of the operands of a call that are `placed`, by number, as they are: they come
+    first, then all operands and the cotangents, on which they depend. `cavs.recording` does the
+    same for cavs's own tape."""
 
     @staticmethod
-    def forward(ctx: Any, count: int, *tensors: torch.Tensor | None) -> Any:
-        return tuple(dx.detach() for dx in tensors[:count] if dx is not None)
+    def forward(
+        ctx: Any, kept: _Kept, placed: list[int], operands: int, *tensors: torch.Tensor | None
+    ) -> Any:
+        ctx.kept, ctx.placed = kept, placed
+        ctx.save_for_backward(*tensors[len(placed) + operands :])
+        return tuple(dx.detach() for dx in tensors[: len(placed)] if dx is not None)
 
     @staticmethod
-    def backward(ctx: Any, *cotangents: Any) -> Any:
-        raise CavsRuntimeError(
-            "[torch] expected one differentiation of a layer, got a second, of its gradients "
-            "(create_graph=True); leave gradients of this layer out of the loss"
-        )
+    def backward(ctx: Any, *directions: torch.Tensor | None) -> Any:
+        if torch.is_grad_enabled():
+            raise CavsRuntimeError(
+                "[torch] expected at most two differentiations of a layer, got a third "
+                "(create_graph=True of gradients of gradients); leave those out of the loss, or "
+                "use cavs.grad on tensors of cavs"
+            )
+        check_mode()
+        with ctx.kept.learning.place.ordered():
+            found = _second(
+                ctx.kept, ctx.saved_tensors, dict(zip(ctx.placed, directions, strict=True))
+            )
+        return None, None, None, *[None] * len(ctx.placed), *found
+
+
+def _second(
+    kept: _Kept, cotangents: Sequence[torch.Tensor | None], directions: Mapping[int, Any]
+) -> list[torch.Tensor | None]:
+    """The gradients of operands and cotangents from those of the operands' gradients, by number."""
+    learning = kept.learning
+    call, place, params = learning.call, learning.place, _learnable(learning.call)
+    kept.check()
+    known = {
+        name: _cotangent(name, dy, call, place)
+        for name, dy in zip(kept.names, cotangents, strict=True)
+        if dy is not None
+    }
+    of_inputs: dict[Name, Array] = {}
+    of_params: dict[int, Array] = {}
+    for number, direction in directions.items():
+        if direction is None:
+            continue
+        dense = direction.to_dense() if direction.is_sparse else direction
+        array = _cotangent("gradient", dense, call, place)
+        if number < len(params):
+            of_params[number] = array
+        else:
+            of_inputs[learning.floats[number - len(params)]] = array
+    of_call, executor = with_tangents(call, frozenset(known), of_inputs, of_params)
+    given = {name: of_inputs[n] for n, name in of_call.inputs.items()}
+    given |= {name: of_params[i] for i, name in of_call.params.items()}
+    given |= looked_up(call, of_call, of_params)
+    wanted = frozenset(n for n in call.wanted or () if n in of_call.trace.inputs)
+    made = call_of_tangents(call, of_call, executor, given, wanted)
+    native: Any = executor
+    outputs, run, _ = native.forward(
+        made.graphs, made.inputs, made.random, wanted, weights=learning.weights
+    )
+    tangents = {n: name for n, name in of_call.outputs.items() if n in known}
+    gradients = run.backward({name: known[n] for n, name in tangents.items()})
+    found = _of_parameters(gradients, params, False, place)
+    arrays = [gradients.inputs.get(name) for name in learning.floats]
+    arrays += [outputs.get(tangents.get(name)) for name in kept.names]
+    return [*found, *(None if x is None else place.tensor_of(x) for x in arrays)]
 
 
 def _cotangent(name: Name, cotangent: torch.Tensor, call: Call, place: Place) -> Array:

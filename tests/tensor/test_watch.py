@@ -267,3 +267,17 @@ def test_inference_sees_writes_through_shared_memory() -> None:
             other.data[...] = number
             del other
             assert float(forward(model)) == 3 * number**2
+
+
+def test_arrays_that_come_later_are_watched() -> None:
+    a, b, c = np.ones(2), np.ones(3), np.ones(4)
+    watch = _watch.Watch([a])
+    watch.add([b])
+    _watch.give_out(a, b)  # from here on copies are kept
+    watch.add([c])
+    assert watch.first_changed() == -1
+    _watch.give_out(c)
+    c[0] = 2.0
+    assert watch.first_changed() == 2
+    b[0] = 2.0
+    assert watch.first_changed() == 1

@@ -85,7 +85,6 @@ TRANSFORMS: dict[str, Any] = {
         torch.autograd.forward_ad.dual_level(), lambda: f(_dual(x))
     ),
     "vectorized": lambda f, x: torch.autograd.functional.jacobian(f, x, vectorize=True),
-    "double": lambda f, x: torch.autograd.functional.hessian(lambda e: f(e).sum(), x),
 }
 
 
@@ -103,20 +102,12 @@ def test_transforms_are_refused_in_one_line(kind: str) -> None:
     layer(GRAPHS, **given)["h"].sum().backward()  # as before
 
 
-def test_a_gradient_in_the_loss_is_refused_also_where_the_loss_has_other_parts() -> None:
+def test_a_third_derivative_is_refused() -> None:
     layer, given = Layer(Cell()), inputs()
-    y = layer(GRAPHS, **given)["h"].sum()
-    (dx,) = torch.autograd.grad(y, given["x"], create_graph=True)
-    with pytest.raises(cavs.CavsRuntimeError, match="second") as caught:
-        (y + (dx**2).sum()).backward()
+    (dx,) = torch.autograd.grad(layer(GRAPHS, **given)["h"].sum(), given["x"], create_graph=True)
+    with pytest.raises(cavs.CavsRuntimeError, match="got a third") as caught:
+        torch.autograd.grad((dx**2).sum(), given["x"], create_graph=True)
     one_line(caught.value)
-    other = torch.zeros(4, requires_grad=True)
-    y = layer(GRAPHS, **given)["h"].sum()
-    (dx,) = torch.autograd.grad(y, given["x"], create_graph=True)
-    with pytest.raises(cavs.CavsRuntimeError, match="second"):
-        torch.autograd.grad((dx * other).sum(), given["x"])
-    with torch.no_grad():
-        assert torch.equal(dx.detach(), dx)
 
 
 def test_errors_of_cavs_come_through() -> None:

@@ -13,19 +13,21 @@ def _missing(*_: Any) -> Any:
 
 @dataclass
 class Makers:
-    """Functions of an array.
+    """Functions of an array, and of the trace at hand.
 
     Attributes:
         buffer: makes a module's buffer.
         constant: makes what holds the array in a vertex function, of the array and its line.
         tensor: makes a tensor of the outer program.
         value: makes a value of the vertex function that is being traced, else a tensor.
+        tracing: says whether a vertex function is being traced.
     """
 
     buffer: Callable[[Any], Any] = _missing
     constant: Callable[[Any, Any], Any] = _missing
     tensor: Callable[[Any], Any] = _missing
     value: Callable[[Any], Any] = _missing
+    tracing: Callable[[], bool] = _missing
 
 
 makers = Makers()

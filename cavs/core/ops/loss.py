@@ -80,7 +80,9 @@ def _reference_embedding(np: Any, weight: Any, ids: Any) -> Any:
 def _reference_embedding_grad(np: Any, dy: Any, ids: Any, *, num: int) -> Any:
     grad = np.zeros((num, dy.shape[-1]), dy.dtype)
     flat, rows = np.ravel(ids), dy.reshape(-1, dy.shape[-1])
-    np.add.at(grad, flat[flat >= 0], rows[flat >= 0])
+    # Of the modules that stand for NumPy, that of a GPU has a function for it.
+    add_at = getattr(np, "add_at", None) or np.add.at
+    add_at(grad, flat[flat >= 0], rows[flat >= 0])
     return grad
 
 

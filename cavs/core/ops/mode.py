@@ -7,7 +7,7 @@ from typing import Any
 
 from cavs._arguments import shown
 from cavs.core.ops._def import OpDef, Shape, SpaceKind, apply, define, shape_of
-from cavs.core.tracing import tracing
+from cavs.core.ops._holding import makers
 from cavs.errors import InputError, ShapeError, TraceError
 
 
@@ -79,7 +79,7 @@ def running(value: Any, buffer: Any, update: Any) -> Any:
 
 def check_traced(name: str) -> None:
     """Raises a TraceError outside of vertex functions."""
-    if not tracing():
+    if not makers.tracing():
         raise TraceError(
             f"[{name}] expected values of a vertex function, got a call outside of one; call it in "
             "the forward of a cavs.VertexFunction"
