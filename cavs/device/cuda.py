@@ -42,7 +42,7 @@ class Gpu:
         self.xp = array_module()
         own = "_emulated" if is_emulated() else "_cupy"
         self._own: Any = import_module(f"cavs.device.{own}")
-        self._names = _Names(self.xp, self._own.erf)
+        self._names = _Names(self.xp, self._own)
         self.native = NativeUpdates(self)
 
     def __repr__(self) -> str:
@@ -265,11 +265,11 @@ def _address(array: Any) -> int:
 
 
 class _Names:
-    """The functions that definitions of operations call: CuPy's, and the error function."""
+    """The functions that definitions of operations call: CuPy's, and those of Python's `math`."""
 
-    def __init__(self, module: Any, erf: Callable[[Any], Any]) -> None:
+    def __init__(self, module: Any, own: Any) -> None:
         self._module = module
-        self.erf = erf
+        self.erf, self.erfc, self.lgamma = own.erf, own.erfc, own.lgamma
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._module, name)

@@ -63,7 +63,7 @@ OPS = {
     for name, op in TABLE.items()
     if op.elementwise
 }
-POSITIVE = {"log", "pow", "sqrt", "rsqrt"}
+POSITIVE = {"digamma", "lgamma", "log", "log1p", "pow", "sqrt", "rsqrt"}
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0]
 
 
