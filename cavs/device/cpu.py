@@ -29,6 +29,7 @@ __all__ = [
     "begin_native",
     "contiguous",
     "copy",
+    "elementwise",
     "empty",
     "evaluate",
     "first_outside",
@@ -132,6 +133,26 @@ def evaluate(
     dtype: np.dtype[Any],
 ) -> Array:
     return np.asarray(reference(np, *arrays, **attrs), dtype)
+
+
+def elementwise(op: str, arrays: Sequence[Array], dtype: np.dtype[Any]) -> Array:
+    """An elementwise operation on arrays of one shape by its native formula, for those that NumPy
+    has no function for."""
+    result = np.empty(arrays[0].shape, dtype)
+    columns = [contiguous(array).reshape(-1) for array in arrays]
+    into, count, most = result.reshape(-1), len(arrays), 1 << 26
+    for start in range(0, into.size, most):
+        parts = [x[None, start : start + most] for x in (*columns, into)]
+        group = {
+            "width": parts[0].size,
+            "inputs": [(core.Read.ROW, False)] * count,
+            "constants": [],
+            "calls": [(op, range(count))],
+            "outputs": [count],
+        }
+        kind = core.DType[dtype.name.upper()]
+        core.call_kernel("fused", kind, parts[:-1], parts[-1:], group, [], (0, 1))
+    return result
 
 
 def sum(array: Array) -> Array:

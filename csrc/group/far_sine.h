@@ -1,11 +1,7 @@
-// Sines of numbers so large that lanes are computed one by one.
+// Sines of numbers so large that lanes are computed one by one: beyond kFarAngle of special_math.h.
 #pragma once
 
 namespace cavs {
-
-// From here on; below, the multiples of pi / 2 in special_math.h are exact, with or without fused
-// multiply-add.
-constexpr float kFarAngle = 10000.0f;
 
 // The sine of x plus `quarter` quarter turns, for |x| > kFarAngle; NaN for infinities.
 float far_sine(float x, int quarter);

@@ -2,7 +2,6 @@
 // where nothing else is said, and C's values at infinities, at NaN and at zeros of both signs.
 #pragma once
 
-#include "group/far_sine.h"
 #include "group/scalar_math.h"
 
 namespace cavs {
@@ -104,6 +103,10 @@ CAVS_INLINE V log1p_(V x) {
   const V below = select(x == -1.0f, all<V>(-infinity()), all<V>(not_a_number()));
   return select(x > -1.0f, y, below);
 }
+
+// Up to here the multiples of pi / 2 that sine() takes off are exact, with or without fused
+// multiply-add.
+constexpr float kFarAngle = 10000.0f;
 
 // The sine of r plus `turns` quarter turns, for r within +-pi / 4.
 template <class V, class B>

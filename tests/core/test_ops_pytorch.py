@@ -63,7 +63,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "LayerNorm": (lambda t, x: t.nn.LayerNorm(4)(x), "; use ops.layer_norm;"),
     "Dropout": (lambda t, x: t.nn.Dropout()(x), "; use ops.dropout;"),
     "ReLU": (lambda t, x: t.nn.ReLU()(x), "; use ops.relu;"),
-    "GELU": (lambda t, x: t.nn.GELU()(x), "; use 0.5 \\* x \\*"),
+    "GELU": (lambda t, x: t.nn.GELU()(x), "; use ops.gelu"),
     "Sequential": (lambda t, x: t.nn.Sequential(t.nn.Linear(4, 4))(x), "; use ops.linear;"),
     "table": (lambda t, x: t.ones(4)[x], "got torch.Tensor.__getitem__.*ops.embedding"),
 }

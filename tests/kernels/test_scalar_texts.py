@@ -7,7 +7,7 @@ import pytest
 
 GROUP = Path(__file__).resolve().parents[2] / "csrc" / "group"
 TEXTS = [
-    *("one_lane.h", "scalar_math.h", "special_math.h", "special_double.h", "far_sine.h"),
+    *("one_lane.h", "scalar_math.h", "special_math.h", "special_double.h"),
     *("scalar_ops.h", "scalar_functions.h"),
 ]
 

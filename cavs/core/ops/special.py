@@ -59,8 +59,11 @@ ERF = row(
     25,
     lambda dy, y, x: (dy * exp(-square(x)) * (2 / math.sqrt(math.pi)),),
     reference_erf,
+    beyond_numpy=True,
 )
-GELU = row("gelu", 1, 30, lambda dy, y, x: (dy * _gelu_slope(x),), reference_gelu)
+GELU = row(
+    "gelu", 1, 30, lambda dy, y, x: (dy * _gelu_slope(x),), reference_gelu, beyond_numpy=True
+)
 SILU = row("silu", 1, 12, lambda dy, y, x: (dy * _silu_slope(x, y),), reference_silu)
 ELU = row(
     "elu",
@@ -85,8 +88,12 @@ LOG1P = row(
     lambda np, x: np.log1p(x),
 )
 EXPM1 = row("expm1", 1, 12, lambda dy, y, x: (dy * (y + 1.0),), lambda np, x: np.expm1(x))
-LGAMMA = row("lgamma", 1, 80, lambda dy, y, x: (dy * digamma(x),), reference_lgamma)
-DIGAMMA = row("digamma", 1, 50, lambda dy, y, x: (dy * trigamma(x),), reference_digamma)
+LGAMMA = row(
+    "lgamma", 1, 80, lambda dy, y, x: (dy * digamma(x),), reference_lgamma, beyond_numpy=True
+)
+DIGAMMA = row(
+    "digamma", 1, 50, lambda dy, y, x: (dy * trigamma(x),), reference_digamma, beyond_numpy=True
+)
 # The derivatives of digamma, of every order. No gradient to s.
 ZETA = row(
     "zeta",
@@ -95,6 +102,7 @@ ZETA = row(
     lambda dy, y, s, q: (None, -dy * s * zeta(s + 1.0, q)),
     reference_zeta,
     constant_in=(0,),
+    beyond_numpy=True,
 )
 
 
