@@ -7,10 +7,10 @@
 namespace cavs {
 namespace {
 
-// exp(x) for x within -80..0.
-template <class V>
+// 2^power times exp(x) for x within -87..0; 0 where that is 2^-127.
+template <int power, class V>
 CAVS_INLINE V exp_of_negative(V x) {
-  constexpr float kShift = kRoundingShift + 127;  // as in sigmoid_
+  constexpr float kShift = kRoundingShift + 127 + power;  // as in sigmoid_
   const V shifted = multiply_add(x, all<V>(kLog2E), all<V>(kShift));
   const V n = shifted - kShift;
   const V r = subtract_product(subtract_product(x, n, all<V>(kLn2High)), n, all<V>(kLn2Low));
@@ -36,7 +36,7 @@ CAVS_INLINE V erfc_far(V size) {
   p = multiply_add(p, t, all<V>(-1.06777877e-1f));
   p = multiply_add(p, t, all<V>(-6.34846687e-1f));
   p = multiply_add(p, t, all<V>(-1.28717512e-1f));
-  return exp_of_negative(multiply_add(p, t, -t));
+  return exp_of_negative<0>(multiply_add(p, t, -t));
 }
 
 template <class V>
@@ -46,14 +46,21 @@ CAVS_INLINE V erf_(V x) {
   return select(size > kErfNear, far, erf_near(x));
 }
 
-// x times the probability that a normal number is below x.
+// x times the probability that a normal number is below x, by the polynomials of erf in |x|. Beyond
+// the bound the exponential is 0.
 template <class V>
 CAVS_INLINE V gelu_(V x) {
-  const V t = x * 0.70710678118654752f, size = abs_(t);
-  const V beyond = 0.5f * erfc_far(size), far = select(x < 0.0f, beyond, 1.0f - beyond);
-  const V below =
-      select(size > kErfNear, far, multiply_add(all<V>(0.5f), erf_near(t), all<V>(0.5f)));
-  return select(x < -14.0f, all<V>(-0.0f), x * below);
+  const V size = at_most(abs_(x), 12.65f), s = size * size;
+  const V q = polynomial(s, -6.59334761e-06f, 0.000110290853f, -0.00118299561f, 0.00997196675f,
+                         -0.0664901939f, 0.39894228f);
+  const V near = x * multiply_add(q, x, all<V>(0.5f));
+  V p = multiply_add(multiply_add(all<V>(-1.52782326e-06f), size, all<V>(4.78996408e-05f)), s,
+                     multiply_add(all<V>(-0.000686594388f), size, all<V>(0.00606365548f)));
+  p = multiply_add(p, size, all<V>(-0.0377516805f));
+  p = multiply_add(p, size, all<V>(-0.317423344f));
+  p = multiply_add(p, size, all<V>(-0.798123807f));
+  const V beyond = exp_of_negative<-1>(p * size);
+  return select(size > 1.3125f, subtract_product(at_least(x, -0.0f), size, beyond), near);
 }
 
 // x / (1 + exp(-x)), as sigmoid_ computes it. Numerator and denominator are 2^32 times smaller
@@ -63,7 +70,7 @@ CAVS_INLINE V silu_(V x) {
   constexpr float kShift = kRoundingShift + 127;
   const V low = at_least(x, -110.0f), y = at_most(low, 87.0f);
   const V scale = select(x < -64.0f, all<V>(0x1p-32f), all<V>(1.0f));
-  const V shift = select(x < -64.0f, all<V>(kShift - 32), all<V>(kShift));
+  const V shift = multiply_add(scale, all<V>(32.0f), all<V>(kShift - 32));
   const V shifted = multiply_add(y, all<V>(-kLog2E), shift);
   const V n = shifted - shift;
   const V r = multiply_add(n, all<V>(kLn2Low), multiply_add(n, all<V>(kLn2High), y));

@@ -75,7 +75,7 @@ def test_methods_beside_torch() -> None:
     torch = pytest.importorskip("torch")
     data = RNG.uniform(-0.9, 0.9, (3, 4))
     names = ("abs", "erfinv", "exp", "relu", "sigmoid", "sign", "square", "tanh")
-    more = ("cos", "digamma", "erf", "expm1", "lgamma", "log1p", "sin")
+    more = ("cos", "erf", "expm1", "lgamma", "log1p", "sin")
     for name in (*names, *more):
         x, z = Tensor(data, requires_grad=True), torch.tensor(data, requires_grad=True)
         np.testing.assert_allclose(getattr(x, name)().data, getattr(z, name)().detach().numpy())
