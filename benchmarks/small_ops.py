@@ -1,5 +1,5 @@
-"""Elementwise functions: largest error in units in the last place, and nanoseconds an element, beside
-PyTorch, on one thread.
+"""Elementwise functions beside PyTorch's, on one thread: largest error in units in the last place,
+and nanoseconds an element.
 
     python benchmarks/small_ops.py [--elements N] [--rounds N] [--names sin,cos]
 

@@ -52,8 +52,10 @@ CAVS_INLINE V zeta_of_double(V s, V q) {
     tail = tail + rising * factors[j];
     rising = rising * (s + (2 * j + 1.0)) * (s + (2 * j + 2.0)) * i2;
   }
-  y = select(q == 1.0 / zero, zero, y + tail * pow_(z, -s));
-  return select(q > 0.0, y, select(q == 0.0, 1.0 / zero, zero / zero));
+  const V power = pow_(z, -s);
+  y = y + select(power == 0.0, zero, power * tail);
+  y = select(q > 0.0, y, select(q == 0.0, 1.0 / zero, zero / zero));
+  return select(s > 1.0, y, zero / zero);
 }
 
 }  // namespace

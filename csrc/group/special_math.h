@@ -210,7 +210,7 @@ CAVS_INLINE V lgamma_(V x) {
   const V size = abs_(x), y = lgamma_of_size(size);
   const V reflected = log_(1.0f / (size * abs_(sine_of_pi(beside_integer(x))))) - y;
   // Close to zero both sides are alike.
-  const V below = select(size < 1e-7f, y, select(size == infinity(), size, reflected));
+  const V below = select(size < 1e-7f, y, select(size < 8388608.0f, reflected, all<V>(infinity())));
   return select(x < 0.0f, below, y);
 }
 
@@ -237,7 +237,7 @@ CAVS_INLINE V digamma_(V x) {
 }
 
 // Hurwitz's zeta function, the sum of (q + k)^-s over k = 0, 1, ..., for s > 1 and q > 0: five
-// terms, then Euler and Maclaurin's formula. NaN for q < 0.
+// terms, then Euler and Maclaurin's formula. Else NaN.
 template <class V>
 CAVS_INLINE V zeta_(V s, V q) {
   V z = q, sum = all<V>(0.0f);
@@ -251,9 +251,11 @@ CAVS_INLINE V zeta_(V s, V q) {
                             all<V>(3.30687831e-5f));
   tail = subtract_product(all<V>(8.33333333e-2f), (s + 1.0f) * (s + 2.0f) * i2, tail);
   tail = multiply_add(s * inverse, tail, z / (s - 1.0f) + 0.5f);
-  const V y = multiply_add(tail, pow_of_positive(z, -s), sum);
-  const V at_end = select(q == 0.0f, all<V>(infinity()), all<V>(not_a_number()));
-  return select(q > 0.0f, select(q == infinity(), all<V>(0.0f), y), at_end);
+  const V y = sum + times_unless_zero(pow_of_positive(z, -s), tail);
+  const V nan = all<V>(not_a_number());
+  const V at_end = select(q == 0.0f, all<V>(infinity()), nan);
+  const V above = select(q == infinity(), all<V>(0.0f), y);
+  return select(s > 1.0f, select(q > 0.0f, above, at_end), nan);
 }
 
 }  // namespace

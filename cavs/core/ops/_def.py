@@ -283,8 +283,8 @@ class OpDef:
             the same operations, so it gives IR for symbols and eager arithmetic for tensors.
         elementwise: whether each element of the result depends on the same element of the operands
             alone, hence fusible; the native formula stands in scalar_ops.h.
-        beyond_numpy: whether the reference is slow, since NumPy has no such function: tensors on the
-            host take the native formula.
+        beyond_numpy: whether NumPy has no such function, so that the reference is slow: tensors on
+            the host take the native formula.
         flops: floating-point operations per row, from the operands' and the result's shapes: of F,
             and of each instruction that computes it. The kernel that does so counts as many.
         dtype: ``float`` or ``int32``.

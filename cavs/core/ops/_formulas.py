@@ -88,7 +88,7 @@ def _special(np: Any, name: str, x: Any) -> Any:
     def of_one(value: float) -> float:
         try:
             return float(getattr(math, name)(value))
-        except ValueError:  # at a pole
+        except (ValueError, OverflowError):  # at a pole, or beyond the range
             return math.inf
 
     x = np.asarray(x)
@@ -140,7 +140,7 @@ def reference_digamma(np: Any, x: Any) -> Any:
 
 
 def reference_zeta(np: Any, s: Any, q: Any) -> Any:
-    """Hurwitz's zeta function for s > 1 and q >= 0; NaN for q < 0."""
+    """Hurwitz's zeta function for s > 1 and q >= 0, else NaN."""
     dtype = (s + q).dtype
     s, q = s.astype("float64"), q.astype("float64")
     y, z = 0 * s, q
@@ -151,5 +151,7 @@ def reference_zeta(np: Any, s: Any, q: Any) -> Any:
     for j, factor in enumerate(_ZETA):
         tail = tail + rising * factor
         rising = rising * (s + (2 * j + 1)) * (s + (2 * j + 2)) / (z * z)
-    y = np.where(q == math.inf, 0, y + tail * np.power(z, -s))
-    return np.where(q > 0, y, np.where(q == 0, math.inf, math.nan)).astype(dtype)
+    power = np.power(z, -s)
+    y = y + np.where(power == 0, 0, power * tail)
+    y = np.where(q > 0, y, np.where(q == 0, math.inf, math.nan))
+    return np.where(s > 1, y, math.nan).astype(dtype)

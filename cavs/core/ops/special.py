@@ -70,7 +70,7 @@ ELU = row(
     2,
     12,
     _elu_vjp,
-    lambda np, x, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
+    lambda np, x, alpha: np.where(x > 0, x, alpha * np.expm1(np.where(x > 0, 0, x))),
 )
 LEAKY_RELU = row(
     "leaky_relu",
@@ -189,5 +189,5 @@ def trigamma(x: Applies[R]) -> R:
 
 def zeta(s: Any, q: Any) -> Any:
     """Elementwise Hurwitz's zeta function, for s > 1: the sum of (q + k) ** -s over k = 0, 1, ...;
-    NaN for q < 0. No gradient to s."""
+    NaN for q < 0 and s <= 1. No gradient to s."""
     return apply(ZETA, s, q)

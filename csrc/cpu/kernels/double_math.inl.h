@@ -51,7 +51,10 @@ CAVS_INLINE VecD gelu_(VecD x) {
   });
 }
 CAVS_INLINE VecD silu_(VecD x) {
-  return map_lanes(x, [](double v) { return (v < -800 ? -800 : v) / (1 + __builtin_exp(-v)); });
+  return map_lanes(x, [](double v) {
+    const double low = v < -800 ? -800 : v;  // not infinity times 0
+    return low < -30 ? low * __builtin_exp(low) : low / (1 + __builtin_exp(-low));
+  });
 }
 CAVS_INLINE VecD expm1_(VecD x) {
   return map_lanes(x, [](double v) { return __builtin_expm1(v); });

@@ -28,7 +28,10 @@ CAVS_INLINE double erf_(double x) { return erf(x); }
 CAVS_INLINE double gelu_(double x) {
   return (x < -40 ? -40 : x) * 0.5 * erfc(x * -0.70710678118654752);  // not infinity times 0
 }
-CAVS_INLINE double silu_(double x) { return (x < -800 ? -800 : x) / (1 + exp(-x)); }
+CAVS_INLINE double silu_(double x) {
+  const double low = x < -800 ? -800 : x;  // not infinity times 0
+  return low < -30 ? low * exp(low) : low / (1 + exp(-low));
+}
 CAVS_INLINE double expm1_(double x) { return expm1(x); }
 CAVS_INLINE double log1p_(double x) { return log1p(x); }
 CAVS_INLINE double lgamma_(double x) { return lgamma(x); }
