@@ -135,8 +135,9 @@ CAVS_INLINE Parts<V> parts_of(V x) {
 template <class V>
 CAVS_INLINE V log_(V x) {
   const Parts<V> parts = parts_of(x);
+  V result = log_of_parts(parts.f, parts.e);
   const V at_most_zero = select(x == 0.0f, all<V>(-infinity()), all<V>(not_a_number()));
-  const V result = select(x > 0.0f, log_of_parts(parts.f, parts.e), at_most_zero);
+  result = select(x > 0.0f, result, at_most_zero);
   return select(x == infinity(), x, result);
 }
 

@@ -239,7 +239,8 @@ CAVS_INLINE V digamma_(V x) {
 // Hurwitz's zeta function, the sum of (q + k)^-s over k = 0, 1, ..., for s > 1 and q > 0: five
 // terms, then Euler and Maclaurin's formula. Else NaN.
 template <class V>
-CAVS_INLINE V zeta_(V s, V q) {
+CAVS_INLINE V zeta_(V order, V q) {
+  const V s = at_most(order, 1e30f);
   V z = q, sum = all<V>(0.0f);
   for (int i = 0; i < 5; ++i) {
     // Not by +, which a compiler may merge with the product that a power is.
@@ -250,8 +251,9 @@ CAVS_INLINE V zeta_(V s, V q) {
   V tail = subtract_product(all<V>(1.38888889e-3f), (s + 3.0f) * (s + 4.0f) * i2,
                             all<V>(3.30687831e-5f));
   tail = subtract_product(all<V>(8.33333333e-2f), (s + 1.0f) * (s + 2.0f) * i2, tail);
-  tail = multiply_add(s * inverse, tail, z / (s - 1.0f) + 0.5f);
-  const V y = sum + times_unless_zero(pow_of_positive(z, -s), tail);
+  tail = multiply_add(s * inverse, tail, all<V>(0.5f));
+  const V power = pow_of_positive(z, -s);
+  const V y = sum + times_unless_zero(power, tail) + power * z / (s - 1.0f);
   const V nan = all<V>(not_a_number());
   const V at_end = select(q == 0.0f, all<V>(infinity()), nan);
   const V above = select(q == infinity(), all<V>(0.0f), y);

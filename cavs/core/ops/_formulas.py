@@ -143,7 +143,7 @@ def reference_zeta(np: Any, s: Any, q: Any) -> Any:
     """Hurwitz's zeta function for s > 1 and q >= 0, else NaN."""
     dtype = (s + q).dtype
     s, q = s.astype("float64"), q.astype("float64")
-    y, z = 0 * s, q
+    y, z = np.zeros_like(s + q), q
     for _ in range(10):
         y = y + np.power(z, -s)
         z = z + 1
