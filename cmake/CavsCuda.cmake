@@ -23,7 +23,8 @@ function(cavs_embed_kernels target)
   file(GLOB names RELATIVE "${folder}" CONFIGURE_DEPENDS
        "${folder}/cuda/kernels/*.cu" "${folder}/cuda/kernels/*.h")
   list(APPEND names group/one_lane.h group/scalar_math.h group/scalar_ops.h group/scalar_functions.h
-              runtime/optimizer_formulas.h)
+              group/special_double.h
+              group/special_math.h runtime/optimizer_formulas.h)
   cavs_embed_texts("${PROJECT_BINARY_DIR}/cuda/kernel_texts.inc" "${folder}" "${names}")
   target_include_directories(${target} PRIVATE "${PROJECT_BINARY_DIR}")
 endfunction()

@@ -156,6 +156,8 @@ def _draw(kind: str, shape: Shape, rng: np.random.Generator, pool: Iterator[floa
         values = np.full(count, -np.inf)
     elif kind == "ends":
         values = np.resize([0.0, -0.0, 0.01, -1.0, 1.0, 0.99, -0.9, 1.5], count)
+    elif kind == "order":
+        values = rng.uniform(1.5, 4.5, count)
     elif kind == "unit":
         values = rng.uniform(0.05, 0.95, count)
     elif kind in ("saturating", "wide"):
@@ -196,6 +198,15 @@ _UNARY = {
     "relu": ("spread", "saturating"),
     "softplus": ("spread", "saturating"),
     "erfinv": ("open", "ends"),
+    "sin": ("spread", "saturating"),
+    "cos": ("spread", "saturating"),
+    "erf": ("spread", "saturating"),
+    "gelu": ("spread", "saturating"),
+    "silu": ("spread", "saturating"),
+    "log1p": ("positive", "ends"),
+    "expm1": ("spread", "saturating"),
+    "lgamma": ("positive", "wide"),
+    "digamma": ("positive", "wide"),
 }
 
 
@@ -217,6 +228,9 @@ def _elementwise_cases() -> list[OpCase]:
         cases += _elementwise(op, ["spread", "spread"], ["ties", "ties"])
     for op in ("greater", "greater_equal", "less", "less_equal", "equal"):
         cases += _elementwise(op, ["spread", "spread"], ["ties", "ties"])
+    for op in ("elu", "leaky_relu"):
+        cases += _elementwise(op, ["spread", "positive"], ["saturating", "unit"])
+    cases += _elementwise("zeta", ["order", "positive"], ["order", "wide"])
     for op in ("sigmoid_grad", "tanh_grad"):
         cases += _elementwise(op, ["spread", "unit"], ["spread", "mask"])
     cases += _elementwise("where", ["mask", "spread", "spread"], ["ties", "saturating", "spread"])

@@ -92,3 +92,19 @@ def erf(x: Any) -> Any:
     from cupyx.scipy import special
 
     return special.erf(x)
+
+
+def erfc(x: Any) -> Any:
+    """1 less the error function."""
+    from cupyx.scipy import special
+
+    return special.erfc(x)
+
+
+def lgamma(x: Any) -> Any:
+    """The logarithm of the absolute value of the gamma function of each element."""
+    from cupyx.scipy import special
+
+    y = special.gammaln(x)
+    y[x == -math.inf] = math.inf  # as C's function, not SciPy's
+    return y

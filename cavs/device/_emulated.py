@@ -134,11 +134,11 @@ def _dense(sizes: tuple[int, ...], item: int) -> tuple[int, ...]:
 # Functions of CuPy with NumPy's meaning.
 _FUNCTIONS = """
     abs absolute add all amax amin any argmax argmin array_equal broadcast_to concatenate
-    copysign cumsum divide dot equal exp expand_dims flatnonzero floor isfinite isinf isnan log
-    log1p logical_and logical_not logical_or matmul max maximum may_share_memory mean min minimum
-    moveaxis multiply negative nonzero power prod ravel repeat reshape rsqrt searchsorted
-    shares_memory sign sort sqrt square squeeze stack subtract sum swapaxes take take_along_axis
-    tanh transpose true_divide unique where zeros_like ones_like empty_like"""
+    copysign cos cumsum divide dot equal exp expand_dims expm1 flatnonzero floor isfinite isinf
+    isnan log log1p logical_and logical_not logical_or matmul max maximum may_share_memory mean
+    min minimum moveaxis multiply negative nonzero power prod ravel repeat reshape rsqrt
+    searchsorted shares_memory sign sin sort sqrt square squeeze stack subtract sum swapaxes take
+    take_along_axis tan tanh transpose true_divide unique where zeros_like ones_like empty_like"""
 
 
 @at_hand
@@ -151,7 +151,23 @@ def argsort(x: EmulatedArray) -> EmulatedArray:
 @at_hand
 def erf(x: Any) -> Any:
     """As ``cupyx.scipy.special.erf``."""
-    return placed(np.vectorize(math.erf, otypes=[x.dtype])(settled(x)), current_device())
+    return _of_each(math.erf, x)
+
+
+@at_hand
+def erfc(x: Any) -> Any:
+    """As ``cupyx.scipy.special.erfc``."""
+    return _of_each(math.erfc, x)
+
+
+@at_hand
+def lgamma(x: Any) -> Any:
+    """As of `cavs.device._cupy`."""
+    return _of_each(lambda v: math.inf if v <= 0 and v == math.floor(v) else math.lgamma(v), x)
+
+
+def _of_each(function: Callable[[float], float], x: Any) -> Any:
+    return placed(np.vectorize(function, otypes=[x.dtype])(settled(x)), current_device())
 
 
 @cache  # not a name of this module, in which `sum` and `abs` are Python's

@@ -29,6 +29,7 @@ __all__ = [
     "begin_native",
     "contiguous",
     "copy",
+    "elementwise",
     "empty",
     "evaluate",
     "first_outside",
@@ -132,6 +133,32 @@ def evaluate(
     dtype: np.dtype[Any],
 ) -> Array:
     return np.asarray(reference(np, *arrays, **attrs), dtype)
+
+
+def elementwise(op: str, arrays: Sequence[Array], dtype: np.dtype[Any]) -> Array:
+    """An elementwise operation by its native formula, for those that NumPy has no function for.
+    Shapes broadcast."""
+    shape = np.broadcast_shapes(*(array.shape for array in arrays))
+    result = np.empty(shape, dtype)
+    into, count, most = result.reshape(1, -1), len(arrays), 1 << 26
+    narrow = [array.size == 1 and into.size != 1 for array in arrays]
+    columns = [
+        contiguous(x if few else np.broadcast_to(x, shape)).reshape(1, -1)
+        for x, few in zip(arrays, narrow, strict=True)
+    ]
+    for start in range(0, into.size, most):
+        place = np.s_[:, start : start + most]
+        parts = [x if few else x[place] for x, few in zip(columns, narrow, strict=True)]
+        group = {
+            "width": into[place].size,
+            "inputs": [(core.Read.ROW, few) for few in narrow],
+            "constants": [],
+            "calls": [(op, range(count))],
+            "outputs": [count],
+        }
+        kind = core.DType[dtype.name.upper()]
+        core.call_kernel("fused", kind, parts, [into[place]], group, [], (0, 1))
+    return result
 
 
 def sum(array: Array) -> Array:

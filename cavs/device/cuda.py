@@ -42,7 +42,7 @@ class Gpu:
         self.xp = array_module()
         own = "_emulated" if is_emulated() else "_cupy"
         self._own: Any = import_module(f"cavs.device.{own}")
-        self._names = _Names(self.xp, self._own.erf, self.add_at)
+        self._names = _Names(self.xp, self._own, self.add_at)
         self.native = NativeUpdates(self)
 
     def __repr__(self) -> str:
@@ -265,14 +265,15 @@ def _address(array: Any) -> int:
 
 
 class _Names:
-    """The functions that definitions of operations call: CuPy's, the error function, and sums by an
-    index in place of ``numpy.add.at``."""
+    """The functions that definitions of operations call: CuPy's, those of Python's `math`, and sums
+    by an index in place of ``numpy.add.at``."""
 
     def __init__(
-        self, module: Any, erf: Callable[[Any], Any], add_at: Callable[[Any, Any, Any], None]
+        self, module: Any, own: Any, add_at: Callable[[Any, Any, Any], None]
     ) -> None:
         self._module = module
-        self.erf, self.add_at = erf, add_at
+        self.erf, self.erfc, self.lgamma = own.erf, own.erfc, own.lgamma
+        self.add_at = add_at
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._module, name)

@@ -15,6 +15,7 @@ from cavs.core.ops._def import OpDef, Shape
 from cavs.core.ops.loss import EMBEDDING
 from cavs.core.ops.shape import broadcast, broadcast_shapes
 from cavs.device import Device, device_of, host, is_array
+from cavs.device.cpu import elementwise
 from cavs.device.taking import moved
 from cavs.errors import CavsRuntimeError, DTypeError, InputError, ShapeError, TraceError
 from cavs.tensor._row_sparse import RowSparse
@@ -66,7 +67,10 @@ def evaluate(
     arrays: list[Any] = [x._any_values() if i != integer else ids for i, x in enumerate(xs)]
     if device is not host:  # numbers go with a call; arrays of the host would be refused
         arrays = [x[()] if device_of(x) is host else x for x in arrays]
-    result = device.evaluate(op.reference, arrays, attrs, dtype)
+    if op.beyond_numpy and device is host:
+        result = elementwise(op.name, arrays, dtype)
+    else:
+        result = device.evaluate(op.reference, arrays, attrs, dtype)
     if result.base is not None or any(map(is_, arrays, repeat(result))):
         shared = [
             x._share() if is_array(array) and device.shares_memory(result, array) else array

@@ -54,5 +54,43 @@ CAVS_INLINE unsigned shift_right(unsigned bits, int count) {
 }
 CAVS_INLINE float to_float(unsigned bits) { return static_cast<float>(static_cast<int>(bits)); }
 
+// The nearest number of quarter turns in a finite x of at least 2^13, modulo 4, and what is left of
+// x. (M. Payne and R. Hanek, "Radian reduction for trigonometric functions", SIGNUM 1983.)
+CAVS_INLINE unsigned far_turns(float x, float* rest) {
+  // The binary digits of 1 / (2 pi), after 32 zeros.
+  const unsigned digits[] = {0,          0x28be60db, 0x9391054a, 0x7f09d5f4, 0x7d4d3770,
+                             0x36d8a566, 0x4f10e410, 0x7f9458ea, 0xf7aef158};
+  const unsigned bits = bits_of(x);
+  // |x| is `mantissa` times 2^(place - 32). Of the digits, these 96 make the fraction of a turn.
+  const int place = static_cast<int>(bits >> 23 & 0xff) - 150 + 32, word = place >> 5;
+  const auto from = [&](int i) {
+    const unsigned long long two =
+        static_cast<unsigned long long>(digits[word + i]) << 32 | digits[word + i + 1];
+    return (two << (place & 31)) >> 32;
+  };
+  const unsigned long long mantissa = (bits & 0x007fffff) | 0x00800000;
+  const unsigned long long fraction =
+      (mantissa * from(0) << 32) + mantissa * from(1) + (mantissa * from(2) >> 32);
+  const unsigned quarters = static_cast<unsigned>((fraction + (1ull << 61)) >> 62);
+  const auto left =
+      static_cast<long long>(fraction - (static_cast<unsigned long long>(quarters) << 62));
+  constexpr double radians = 3.4061215800865546e-19;  // 2 pi / 2^64
+  const auto angle = static_cast<float>(static_cast<double>(left) * radians);
+  *rest = x < 0.0f ? -angle : angle;
+  return x < 0.0f ? 0 - quarters : quarters;
+}
+
+template <class V, class B>
+CAVS_INLINE V sine_of_turns(V r, B turns);
+
+// The sine of x plus `quarter` quarter turns where x is `far`, else `near`.
+CAVS_INLINE float sine_where_far(bool far, float x, float near, int quarter) {
+  if (!far) return near;
+  if (x - x != 0.0f) return not_a_number();
+  float rest;
+  const unsigned turns = far_turns(x, &rest);
+  return sine_of_turns(rest, turns + static_cast<unsigned>(quarter));
+}
+
 }  // namespace
 }  // namespace cavs

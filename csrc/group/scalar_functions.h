@@ -2,8 +2,8 @@
 // operands ignores the rest. The lane type comes first: see scalar_math.h.
 #pragma once
 
-#include "group/scalar_math.h"
 #include "group/scalar_ops.h"
+#include "group/special_math.h"
 
 namespace cavs {
 namespace {

@@ -5,8 +5,9 @@
 // GPU (group/one_lane.h). A lane type has + - * /, comparisons, and
 //
 //   all<V>(number), select(mask, V, V), at_most(V, bound), at_least(V, bound), maximum_, minimum_,
-//   sqrt_, abs_, multiply_add, subtract_product, bits_of, float_of, shift_right, to_float; the
-//   floats infinity() and not_a_number(); kRoundsOnce: whether multiply_add rounds once.
+//   sqrt_, abs_, multiply_add, subtract_product, bits_of, float_of, shift_right, to_float,
+//   sine_where_far(mask, x, near, quarter); the floats infinity() and not_a_number(); kRoundsOnce:
+//   whether multiply_add rounds once.
 //
 // A product that is added to a value is written as multiply_add or subtract_product, so that all
 // lane types round alike: a compiler may contract other products. The file includes no header,
@@ -94,28 +95,47 @@ CAVS_INLINE V tanh_(V x) {
   }
 }
 
-// Natural logarithm of a positive normal number.
+// log(2^e (1 + f)) - e kLn2High for f within sqrt(1/2) - 1 to sqrt(2) - 1.
 template <class V>
-CAVS_INLINE V log_normal(V x, V exponent_offset) {
-  constexpr int sqrt_half = 0x3f3504f3;
-  const auto shifted = bits_of(x) + (0x3f800000 - sqrt_half);
-  const V e = to_float(shift_right(shifted, 23) - 127) + exponent_offset;
-  const V f =
-      float_of((shifted & 0x007fffff) + sqrt_half) - 1.0f;  // in [sqrt(1/2) - 1, sqrt(2) - 1]
+CAVS_INLINE V log_beside_exponent(V f, V e) {
   const V f2 = f * f;
   const V p = polynomial(f, 7.0376836292e-2f, -1.1514610310e-1f, 1.1676998740e-1f,
                          -1.2420140846e-1f, 1.4249322787e-1f, -1.6668057665e-1f, 2.0000714765e-1f,
                          -2.4999993993e-1f, 3.3333331174e-1f);
-  V y = multiply_add(e, all<V>(kLn2Low), p * f * f2);
-  y = subtract_product(y, f2, all<V>(0.5f));
-  return multiply_add(e, all<V>(kLn2High), f + y);
+  const V y = multiply_add(e, all<V>(kLn2Low), p * f * f2);
+  return f + subtract_product(y, f2, all<V>(0.5f));
+}
+
+template <class V>
+CAVS_INLINE V log_of_parts(V f, V e) {
+  return multiply_add(e, all<V>(kLn2High), log_beside_exponent(f, e));
+}
+
+// A number above zero as 2^e (1 + f), with f as above.
+template <class V>
+struct Parts {
+  V e, f;
+};
+
+template <class V>
+CAVS_INLINE Parts<V> parts_of_normal(V x, V exponent_offset) {
+  constexpr int sqrt_half = 0x3f3504f3;
+  const auto shifted = bits_of(x) + (0x3f800000 - sqrt_half);
+  const V e = to_float(shift_right(shifted, 23) - 127) + exponent_offset;
+  return {e, float_of((shifted & 0x007fffff) + sqrt_half) - 1.0f};
+}
+
+template <class V>
+CAVS_INLINE Parts<V> parts_of(V x) {
+  const auto subnormal = x < 1.17549435e-38f;
+  const V scaled = select(subnormal, x * 8388608.0f, x);
+  return parts_of_normal(scaled, select(subnormal, all<V>(-23.0f), all<V>(0.0f)));
 }
 
 template <class V>
 CAVS_INLINE V log_(V x) {
-  const auto subnormal = x < 1.17549435e-38f;
-  const V scaled = select(subnormal, x * 8388608.0f, x);
-  V result = log_normal(scaled, select(subnormal, all<V>(-23.0f), all<V>(0.0f)));
+  const Parts<V> parts = parts_of(x);
+  V result = log_of_parts(parts.f, parts.e);
   const V at_most_zero = select(x == 0.0f, all<V>(-infinity()), all<V>(not_a_number()));
   result = select(x > 0.0f, result, at_most_zero);
   return select(x == infinity(), x, result);
@@ -126,9 +146,10 @@ template <class V>
 CAVS_INLINE V log1p_exp_minus_abs(V x) {
   const V u = exp_(-abs_(x));
   const V w = 1.0f + u;
+  const Parts<V> parts = parts_of_normal(w, all<V>(0.0f));
   // w - 1 differs from u by the rounding of w. The second term corrects this error, and it passes
   // NaN on.
-  return log_normal(w, all<V>(0.0f)) + (u - (w - 1.0f)) / w;
+  return log_of_parts(parts.f, parts.e) + (u - (w - 1.0f)) / w;
 }
 
 // a * b, 0 where a is zero even if b is infinite.
@@ -176,13 +197,7 @@ CAVS_INLINE V nearest_integer(V x) {
 // since the exponential makes a relative error of their absolute one.
 template <class V>
 CAVS_INLINE V pow_of_positive(V x, V b) {
-  constexpr int sqrt_half = 0x3f3504f3;
-  const auto subnormal = x < 1.17549435e-38f;
-  const V scaled = select(subnormal, x * 8388608.0f, x);
-  const auto shifted = bits_of(scaled) + (0x3f800000 - sqrt_half);
-  const V e =
-      to_float(shift_right(shifted, 23) - 127) + select(subnormal, all<V>(-23.0f), all<V>(0.0f));
-  const V f = float_of((shifted & 0x007fffff) + sqrt_half) - 1.0f;
+  const auto [e, f] = parts_of(x);
   // ln(1 + f) = 2 artanh(s) for s = f / (2 + f); `s_low` is what the quotient leaves
   const V d = 2.0f + f, d_low = f - (d - 2.0f);
   const V s = f / d, product = s * d;

@@ -37,7 +37,19 @@
   OP(squared_error, 2, (a - b) * (a - b))                                               \
   OP(sigmoid_grad, 2, a * b * (one - b))                                                \
   OP(tanh_grad, 2, a* subtract_product(one, b, b))                                      \
-  OP(pow, 2, pow_(a, b))
+  OP(pow, 2, pow_(a, b))                                                                \
+  OP(sin, 1, sine(a, 0))                                                                \
+  OP(cos, 1, sine(a, 1))                                                                \
+  OP(erf, 1, erf_(a))                                                                   \
+  OP(gelu, 1, gelu_(a))                                                                 \
+  OP(silu, 1, silu_(a))                                                                 \
+  OP(elu, 2, select(a > zero, a, b * expm1_(a)))                                        \
+  OP(leaky_relu, 2, select(a > zero, a, a * b))                                         \
+  OP(log1p, 1, log1p_(a))                                                               \
+  OP(expm1, 1, expm1_(a))                                                               \
+  OP(lgamma, 1, lgamma_(a))                                                             \
+  OP(digamma, 1, digamma_(a))                                                           \
+  OP(zeta, 2, zeta_(a, b))
 
 // FLOPs of an element, of the operations that count as more or less than one.
 #define CAVS_SCALAR_FLOPS(OP) \
@@ -57,4 +69,15 @@
   OP(squared_error, 2)        \
   OP(sigmoid_grad, 3)         \
   OP(tanh_grad, 3)            \
-  OP(pow, 60)
+  OP(pow, 60)                 \
+  OP(sin, 20)                 \
+  OP(cos, 20)                 \
+  OP(erf, 25)                 \
+  OP(gelu, 30)                \
+  OP(silu, 12)                \
+  OP(elu, 12)                 \
+  OP(log1p, 20)               \
+  OP(expm1, 12)               \
+  OP(lgamma, 80)              \
+  OP(digamma, 50)             \
+  OP(zeta, 400)

@@ -96,8 +96,17 @@ inline SymbolBits operator-(SymbolBits a, SymbolBits b) {
   return {written(VectorOp::kSubBits, a.value, b.value)};
 }
 inline SymbolBits operator-(SymbolBits a, int32_t b) { return a + -b; }
+inline SymbolBits operator&(SymbolBits a, SymbolBits b) {
+  return {written(VectorOp::kAnd, a.value, b.value)};
+}
+inline SymbolBits operator|(SymbolBits a, SymbolBits b) {
+  return {written(VectorOp::kOr, a.value, b.value)};
+}
+inline SymbolBits operator^(SymbolBits a, SymbolBits b) {
+  return {written(VectorOp::kXor, a.value, b.value)};
+}
 inline SymbolBits operator&(SymbolBits a, int32_t b) {
-  return {written(VectorOp::kAnd, a.value, current_code->constant_bits(b))};
+  return a & SymbolBits{current_code->constant_bits(b)};
 }
 inline SymbolBits operator<<(SymbolBits a, int count) {
   return {written(VectorOp::kShiftLeft, a.value, -1, -1, -1, count)};
@@ -107,6 +116,11 @@ inline SymbolBits shift_right(SymbolBits a, int count) {
 }
 inline Symbol to_float(SymbolBits bits) {
   return Symbol::of(written(VectorOp::kToFloat, bits.value));
+}
+inline Symbol sine_where_far(Comparison far, Symbol x, Symbol near, int quarter) {
+  return Symbol::of(written(quarter == 0 ? VectorOp::kSineWhere : VectorOp::kCosineWhere,
+                            far.a.value, far.b.value, x.value, near.value,
+                            static_cast<int>(far.how)));
 }
 inline Symbol abs_(Symbol x) { return float_of(bits_of(x) & 0x7fffffff); }
 

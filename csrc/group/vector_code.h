@@ -31,9 +31,12 @@ enum class VectorOp : uint8_t {
   kShiftRight,  // number: how far; to the right with the sign
   kToFloat,
   kSelect,  // c where a compares to b as `number` says, else d
+  // d; where a compares to b as `number` says, c is far (see far_sine.h), and its sine is taken
+  kSineWhere,
+  kCosineWhere,
 };
 
-constexpr int kNumArguments[] = {0, 0, 2, 2, 2, 2, 2, 2, 1, 3, 3, 2, 2, 2, 2, 2, 1, 1, 1, 4};
+constexpr int kNumArguments[] = {0, 0, 2, 2, 2, 2, 2, 2, 1, 3, 3, 2, 2, 2, 2, 2, 1, 1, 1, 4, 4, 4};
 
 // Comparisons. Of NaN only kNotEqual holds.
 enum class Compare : int32_t { kEqual, kNotEqual, kLess, kLessEqual, kGreaterEqual, kGreater };

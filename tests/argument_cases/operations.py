@@ -11,8 +11,9 @@ from argument_cases.base import Case
 from cavs import ops
 
 UNARY = """
-    abs erfinv exp log log_softmax one_hot_max reciprocal relu rsqrt sigmoid sign softmax
-    softplus sqrt square stop_gradient tanh
+    abs cos digamma elu erf erfinv exp expm1 gelu leaky_relu lgamma log log1p log_softmax
+    one_hot_max reciprocal relu rsqrt sigmoid sign silu sin softmax softplus sqrt square
+    stop_gradient tanh trigamma
 """
 BINARY = """
     binary_cross_entropy_with_logits equal greater greater_equal less less_equal maximum

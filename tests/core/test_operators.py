@@ -15,6 +15,7 @@ from cavs.tensor import Parameter, Tensor, tensor
 METHODS = (
     *("abs", "erfinv", "exp", "log", "reciprocal", "relu", "rsqrt", "sigmoid", "sign"),
     *("softplus", "sqrt", "square", "tanh"),
+    *("cos", "digamma", "erf", "expm1", "gelu", "lgamma", "log1p", "silu", "sin"),
 )
 RNG = np.random.default_rng(2)
 
@@ -73,7 +74,9 @@ def test_methods_of_symbols_and_of_parameters() -> None:
 def test_methods_beside_torch() -> None:
     torch = pytest.importorskip("torch")
     data = RNG.uniform(-0.9, 0.9, (3, 4))
-    for name in ("abs", "erfinv", "exp", "relu", "sigmoid", "sign", "square", "tanh"):
+    names = ("abs", "erfinv", "exp", "relu", "sigmoid", "sign", "square", "tanh")
+    more = ("cos", "erf", "expm1", "lgamma", "log1p", "sin")
+    for name in (*names, *more):
         x, z = Tensor(data, requires_grad=True), torch.tensor(data, requires_grad=True)
         np.testing.assert_allclose(getattr(x, name)().data, getattr(z, name)().detach().numpy())
         if name != "sign":

@@ -122,6 +122,8 @@ SPECIAL = (
 ELEMENTWISE = sorted(name for name, op in OPS.items() if op.elementwise)
 # Their references lose digits close to +-1, where the native formulae do not.
 CANCELLING = frozenset({"erfinv", "tanh_grad"})
+# Errors are those of a result of 1 where the result is smaller: at roots, or where terms cancel.
+BESIDE_ONE = frozenset({"digamma", "gelu", "lgamma", "zeta"})
 # Of -0.0 the engine gives -0.0 and NumPy 0.0, which are both the larger of it and 0, and no sign.
 EITHER_ZERO = frozenset({"relu", "sign"})
 
@@ -164,7 +166,8 @@ def test_ends_of_the_range(name: str, dtype: Any, passes: tuple[str, ...]) -> No
     inputs = {f"x{k}": x for k, x in enumerate(arrays)}
     found = model(cavs.InputGraph([[]] * len(arrays[0])), **inputs)["y"].data
     rtol = 3e-6 if dtype == np.float32 else 1e-9 if name in CANCELLING else 1e-11
-    np.testing.assert_allclose(found, expected, rtol, np.finfo(dtype).tiny)
+    atol = 8 * np.finfo(dtype).eps if name in BESIDE_ONE else np.finfo(dtype).tiny
+    np.testing.assert_allclose(found, expected, rtol, atol)
     if name in EITHER_ZERO:
         return
     zero = (found == 0) & (expected == 0)

@@ -39,7 +39,7 @@ Floats special_values() {
   Floats values;
   for (const float x : {0.0f, 1.0f, 0.5f, 1e-3f, 1e-20f, 3.0f, 16.5f, 87.0f, 89.0f, 104.0f, 1e10f,
                         Limits::infinity(), Limits::max(), Limits::min(), Limits::denorm_min(),
-                        Limits::min() / 2, 1 - 1e-7f, Limits::epsilon()}) {
+                        Limits::min() / 2, 1 - 1e-7f, Limits::epsilon(), 2.0f, 9999.0f, 12345.0f}) {
     values.push_back(x);
     values.push_back(-x);
   }
@@ -170,6 +170,20 @@ void test_special_values() {
   CHECK(one("pow", -0.0f, -3) == -inf && one("pow", 0.0f, -2) == inf && one("pow", -2, 3) == -8);
   CHECK(one("pow", -inf, 3) == -inf && one("pow", -inf, 0.5f) == inf && one("pow", -1, inf) == 1);
   CHECK(std::isnan(one("pow", -2, 0.5f)) && std::signbit(one("pow", -0.0f, 3)));
+  CHECK(one("sin", -0.0f) == 0 && std::signbit(one("sin", -0.0f)) && std::isnan(one("sin", inf)));
+  CHECK(one("cos", 0) == 1 && std::isnan(one("cos", -inf)) && std::isnan(one("cos", nan)));
+  CHECK(one("erf", inf) == 1 && one("erf", -inf) == -1 && std::isnan(one("erf", nan)));
+  CHECK(one("gelu", inf) == inf && one("gelu", -inf) == 0 && std::isnan(one("gelu", nan)));
+  CHECK(one("silu", inf) == inf && one("silu", -inf) == 0 && std::isnan(one("silu", nan)));
+  CHECK(one("elu", inf, 2) == inf && one("elu", -inf, 2) == -2 && std::isnan(one("elu", nan, 2)));
+  CHECK(one("leaky_relu", -2, 0.5f) == -1 && one("leaky_relu", 2, 0.5f) == 2);
+  CHECK(one("log1p", -1) == -inf && one("log1p", inf) == inf && std::isnan(one("log1p", -2)));
+  CHECK(one("expm1", -inf) == -1 && one("expm1", inf) == inf && std::isnan(one("expm1", nan)));
+  CHECK(one("lgamma", 0) == inf && one("lgamma", -3) == inf && one("lgamma", -inf) == inf);
+  CHECK(one("lgamma", 1) == 0 && one("lgamma", 2) == 0 && std::isnan(one("lgamma", nan)));
+  CHECK(one("digamma", 0.0f) == -inf && one("digamma", -0.0f) == inf && one("digamma", inf) == inf);
+  CHECK(std::isnan(one("digamma", -2)) && std::isnan(one("digamma", -inf)));
+  CHECK(one("zeta", 2, 0) == inf && one("zeta", 2, inf) == 0 && std::isnan(one("zeta", 2, -1)));
   CHECK(one("bce_with_logits", inf, 1) == 0 && one("bce_with_logits", -inf, 0) == 0);
 }
 

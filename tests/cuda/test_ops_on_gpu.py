@@ -98,6 +98,7 @@ COMPOSED: dict[str, Callable[[Any, Any], Any]] = {
     "slice_last": lambda x, ids: ops.slice_last(x, 1, 5),
     "split": lambda x, ids: ops.split(x, 3)[1],
     "sum": lambda x, ids: ops.sum(ops.reshape(x, (2, 3)), axis=-1),
+    "trigamma": lambda x, ids: ops.trigamma(ops.square(x) + 0.5),
     "uniform_like": lambda x, ids: ops.uniform_like(x) * x,
 }
 

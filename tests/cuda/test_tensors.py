@@ -31,6 +31,12 @@ FUNCTIONS: dict[str, Function] = {
     "functions": lambda x, y: ops.exp(x) + ops.log(y) + ops.tanh(x) + ops.sigmoid(x) + ops.sqrt(y),
     "more": lambda x, y: ops.relu(x) + ops.softplus(x) + ops.abs(x) + ops.maximum(x, y) + y**x,
     "erfinv": lambda x, y: ops.erfinv(ops.tanh(x)),
+    "special": lambda x, y: (
+        ops.sin(x) * ops.cos(y) + ops.erf(x) + ops.gelu(x) * ops.silu(y) + ops.lgamma(y)
+    ),
+    "more special": lambda x, y: (
+        ops.elu(x) + ops.leaky_relu(x, y) + ops.log1p(y) * ops.expm1(x) + ops.digamma(y)
+    ),
     "matmul": lambda x, y: x.T @ y,
     "reductions": lambda x, y: x.sum(0) + y.mean(0) + x.max(0) - y.min(0) + x.logsumexp(0),
     "totals": lambda x, y: x.sum() * y.mean() + x.max() + x.sum(keepdims=True).reshape(()),

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 GROUP = Path(__file__).resolve().parents[2] / "csrc" / "group"
-TEXTS = ["one_lane.h", "scalar_math.h", "scalar_ops.h", "scalar_functions.h"]
+TEXTS = [
+    *("one_lane.h", "scalar_math.h", "special_math.h", "special_double.h"),
+    *("scalar_ops.h", "scalar_functions.h"),
+]
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -258,6 +258,10 @@ class Elementwise(cavs.VertexFunction):
             ops.squared_error(x, self.w),
             ops.binary_cross_entropy_with_logits(x, ops.sigmoid(self.w)),
             ops.erfinv(0.9 * ops.tanh(x)),
+            ops.sin(x) * ops.cos(y) + ops.erf(x),
+            ops.gelu(x) - ops.silu(y) + ops.elu(x, 0.5) * ops.leaky_relu(x, self.w),
+            ops.log1p(y) + ops.expm1(-y),
+            ops.lgamma(y) * ops.digamma(y) + ops.trigamma(y),
         ]
         products = [a * b for a, b in zip(terms, terms[3:], strict=False)]
         total = terms[0]

@@ -283,6 +283,8 @@ class OpDef:
             the same operations, so it gives IR for symbols and eager arithmetic for tensors.
         elementwise: whether each element of the result depends on the same element of the operands
             alone, hence fusible; the native formula stands in scalar_ops.h.
+        beyond_numpy: whether NumPy has no such function, so that the reference is slow: tensors on
+            the host take the native formula.
         flops: floating-point operations per row, from the operands' and the result's shapes: of F,
             and of each instruction that computes it. The kernel that does so counts as many.
         dtype: ``float`` or ``int32``.
@@ -322,6 +324,7 @@ class OpDef:
     reference: Callable[..., Any] | None = None
     vjp: Callable[..., tuple[Any, ...]] | None = None
     elementwise: bool = False
+    beyond_numpy: bool = False
     flops: Callable[[Sequence[Shape], Shape], int] = lambda shapes, out: 0
     dtype: str = "float"
     operands: tuple[Operand, ...] = (Operand.FLOAT,)

@@ -77,3 +77,81 @@ def reference_erfinv(np: Any, x: Any) -> Any:
 
 
 HALF_SQRT_PI = math.sqrt(math.pi) / 2
+
+
+def _special(np: Any, name: str, x: Any) -> Any:
+    """A function of Python's library, elementwise; what stands for NumPy on a GPU has it."""
+    own = getattr(np, name, None)
+    if own is not None:
+        return own(x)
+
+    def of_one(value: float) -> float:
+        try:
+            return float(getattr(math, name)(value))
+        except (ValueError, OverflowError):  # at a pole, or beyond the range
+            return math.inf
+
+    x = np.asarray(x)
+    return np.vectorize(of_one, otypes=[x.dtype])(x)
+
+
+def reference_erf(np: Any, x: Any) -> Any:
+    return _special(np, "erf", x)
+
+
+def reference_lgamma(np: Any, x: Any) -> Any:
+    return _special(np, "lgamma", x)
+
+
+def reference_gelu(np: Any, x: Any) -> Any:
+    # Not by erf, whose digits are gone where it is close to -1.
+    y = np.maximum(x, -1e3) * 0.5 * _special(np, "erfc", x * -math.sqrt(0.5))
+    return y.astype(x.dtype)
+
+
+def reference_silu(np: Any, x: Any) -> Any:
+    # A product with exp alone where both 1 + exp(-x) and the sigmoid would leave the range.
+    low = np.maximum(x, -1e4)
+    return np.where(low < -30, low * np.exp(low), low / (1 + np.exp(-np.maximum(low, -30))))
+
+
+# Coefficients of 1 / x^2 in the asymptotic series of digamma: B_2k / 2k.
+_DIGAMMA = (1 / 12, -691 / 32760, 1 / 132, -1 / 240, 1 / 252, -1 / 120, 1 / 12, 0)
+# B_2k / (2k)!, of Euler and Maclaurin's formula.
+_ZETA = (
+    *(1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160),
+    *(-691 / 1307674368000, 1 / 74724249600),
+)
+
+
+def reference_digamma(np: Any, x: Any) -> Any:
+    v = x.astype("float64")
+    z = np.where(v < 0, 1 - v, v)
+    y = np.zeros_like(z)
+    for _ in range(10):
+        low = z < 10
+        y = y - np.where(low, 1 / z, 0)
+        z = np.where(low, z + 1, z)
+    y = y + np.log(z) - 0.5 / z - _polynomial(_DIGAMMA, 1 / (z * z))
+    rest = v - np.floor(v + 0.5)
+    reflected = y - math.pi / np.tan(math.pi * rest)
+    below = np.where(rest == 0, math.nan, reflected)
+    return np.where(v < 0, below, y).astype(x.dtype)
+
+
+def reference_zeta(np: Any, s: Any, q: Any) -> Any:
+    """Hurwitz's zeta function for s > 1 and q >= 0, else NaN."""
+    dtype = (s + q).dtype
+    s, q = s.astype("float64"), q.astype("float64")
+    y, z = np.zeros_like(s + q), q
+    for _ in range(10):
+        y = y + np.power(z, -s)
+        z = z + 1
+    rising, tail = s / z, z / (s - 1) + 0.5
+    for j, factor in enumerate(_ZETA):
+        tail = tail + rising * factor
+        rising = rising * (s + (2 * j + 1)) * (s + (2 * j + 2)) / (z * z)
+    power = np.power(z, -s)
+    y = y + np.where(power == 0, 0, power * tail)
+    y = np.where(q > 0, y, np.where(q == 0, math.inf, math.nan))
+    return np.where(s > 1, y, math.nan).astype(dtype)

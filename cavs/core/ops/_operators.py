@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, overload
 
-from cavs.core.ops import elementwise
+from cavs.core.ops import elementwise, special
 from cavs.core.ops._def import OPS, apply
 from cavs.core.ops._protocols import Applies, R, Symbolic, apply_to
 from cavs.core.ops.matmul import matmul
@@ -146,6 +146,22 @@ class Operators:
         """Elementwise min(max(x, low), high); see :func:`cavs.ops.clip`."""
         return elementwise.clip(self, low, high)
 
+    def cos(self: Applies[R]) -> R:
+        """Elementwise cosine; see :func:`cavs.ops.cos`."""
+        return special.cos(self)
+
+    def digamma(self: Applies[R]) -> R:
+        """Elementwise derivative of lgamma; see :func:`cavs.ops.digamma`."""
+        return special.digamma(self)
+
+    def elu(self: Applies[R], alpha: Any = 1.0) -> R:
+        """Elementwise x, or alpha * (exp(x) - 1) below 0; see :func:`cavs.ops.elu`."""
+        return special.elu(self, alpha)
+
+    def erf(self: Applies[R]) -> R:
+        """Elementwise error function; see :func:`cavs.ops.erf`."""
+        return special.erf(self)
+
     def erfinv(self: Applies[R]) -> R:
         """Elementwise inverse of the error function; see :func:`cavs.ops.erfinv`."""
         return elementwise.erfinv(self)
@@ -154,9 +170,29 @@ class Operators:
         """Elementwise e ** x; see :func:`cavs.ops.exp`."""
         return elementwise.exp(self)
 
+    def expm1(self: Applies[R]) -> R:
+        """Elementwise exp(x) - 1; see :func:`cavs.ops.expm1`."""
+        return special.expm1(self)
+
+    def gelu(self: Applies[R]) -> R:
+        """Elementwise x * P(z < x) of a standard normal z; see :func:`cavs.ops.gelu`."""
+        return special.gelu(self)
+
+    def leaky_relu(self: Applies[R], slope: Any = 0.01) -> R:
+        """Elementwise x, or slope * x below 0; see :func:`cavs.ops.leaky_relu`."""
+        return special.leaky_relu(self, slope)
+
+    def lgamma(self: Applies[R]) -> R:
+        """Elementwise logarithm of the gamma function; see :func:`cavs.ops.lgamma`."""
+        return special.lgamma(self)
+
     def log(self: Applies[R]) -> R:
         """Elementwise natural logarithm; see :func:`cavs.ops.log`."""
         return elementwise.log(self)
+
+    def log1p(self: Applies[R]) -> R:
+        """Elementwise log(1 + x); see :func:`cavs.ops.log1p`."""
+        return special.log1p(self)
 
     @overload
     def pow(self, exponent: Symbolic[R]) -> R: ...
@@ -186,6 +222,14 @@ class Operators:
         """Elementwise sign; see :func:`cavs.ops.sign`."""
         return elementwise.sign(self)
 
+    def silu(self: Applies[R]) -> R:
+        """Elementwise x * sigmoid(x); see :func:`cavs.ops.silu`."""
+        return special.silu(self)
+
+    def sin(self: Applies[R]) -> R:
+        """Elementwise sine; see :func:`cavs.ops.sin`."""
+        return special.sin(self)
+
     def softplus(self: Applies[R]) -> R:
         """Elementwise log(1 + exp(x)); see :func:`cavs.ops.softplus`."""
         return elementwise.softplus(self)
@@ -201,6 +245,10 @@ class Operators:
     def tanh(self: Applies[R]) -> R:
         """Elementwise hyperbolic tangent; see :func:`cavs.ops.tanh`."""
         return elementwise.tanh(self)
+
+    def trigamma(self: Applies[R]) -> R:
+        """Elementwise derivative of digamma; see :func:`cavs.ops.trigamma`."""
+        return special.trigamma(self)
 
 
 def not_numpy(value: Any, name: str) -> TraceError:

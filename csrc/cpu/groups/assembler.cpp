@@ -65,6 +65,11 @@ void Assembler::vector(Encoding code, int reg, int first, const VectorOperand& l
   if (immediate >= 0) byte(immediate);
 }
 
+void Assembler::test_lanes(int reg) {
+  if (!wide_) return vector(kTest, reg, 0, VectorOperand::vector(reg));
+  for (const int value : {0xC5, 0xF8, 0x98, 0xC9}) byte(value);  // kortestw
+}
+
 void Assembler::end_of_vectors() {
   for (const int value : {0xC5, 0xF8, 0x77}) byte(value);
 }
@@ -103,6 +108,11 @@ void Assembler::add(Gpr reg, int32_t value) {
   word(value);
 }
 
+void Assembler::round_down(Gpr reg, int8_t multiple) {
+  wide_instruction(0x83, 4, reg);
+  byte(-multiple);
+}
+
 void Assembler::move_if_above(Gpr to, Gpr from) {
   byte(0x48 | to >> 3 << 2 | from >> 3);
   byte(0x0F);
@@ -126,6 +136,31 @@ void Assembler::jump_unless_zero(Label to) {
   byte(0x0F);
   byte(0x85);
   word(to - here() - 4);
+}
+
+Assembler::Label Assembler::jump_if_zero() {
+  byte(0x0F);
+  byte(0x84);
+  word(0);
+  return here();
+}
+
+Assembler::Label Assembler::call() {
+  byte(0xE8);
+  word(0);
+  return here();
+}
+
+void Assembler::land(Label from) { set32(from - 4, here() - from); }
+
+void Assembler::call_function(void* function) {
+  const auto address = static_cast<int64_t>(reinterpret_cast<uintptr_t>(function));
+  byte(0x48);
+  byte(0xB8);
+  word(address);
+  word(address >> 32);
+  byte(0xFF);
+  byte(0xD0);
 }
 
 void Assembler::place_constants(const std::vector<uint32_t>& constants) {

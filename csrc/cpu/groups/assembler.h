@@ -35,7 +35,7 @@ struct Encoding {
 
 constexpr Encoding kLoad{0x10, 1, 0}, kStore{0x11, 1, 0}, kMove{0x28, 1, 0}, kBroadcast{0x18, 2, 1};
 constexpr Encoding kCompare{0xC2, 1, 0}, kBlendByVector{0x4A, 3, 1}, kBlendByMask{0x65, 2, 1};
-constexpr Encoding kShiftGroup{0x72, 1, 1};
+constexpr Encoding kShiftGroup{0x72, 1, 1}, kTest{0x17, 2, 1};
 
 // The operand of an instruction that may stand in memory.
 struct VectorOperand {
@@ -63,6 +63,8 @@ class Assembler {
   // follows where it is not negative; `mask` selects a mask register as a condition.
   void vector(Encoding code, int reg, int first, const VectorOperand& last, int immediate = -1,
               int mask = 0);
+  // Sets the zero flag if no lane of a comparison holds: of `reg`, or of mask register 1.
+  void test_lanes(int reg);
   void end_of_vectors();  // vzeroupper
 
   void push(Gpr reg);
@@ -72,7 +74,8 @@ class Assembler {
   void clear(Gpr reg);
   void add(Gpr reg, int32_t value);
   void compare(Gpr a, Gpr b);
-  void move_if_above(Gpr to, Gpr from);  // unsigned, after compare
+  void round_down(Gpr reg, int8_t multiple);  // a power of two
+  void move_if_above(Gpr to, Gpr from);       // unsigned, after compare
   void decrement(Gpr reg);
   void ret();
 
@@ -80,6 +83,11 @@ class Assembler {
   void align(int64_t multiple);
   void jump_if_below(Label to);     // unsigned, after compare
   void jump_unless_zero(Label to);  // after decrement
+  // To a place that comes later, which land() names.
+  Label jump_if_zero();
+  Label call();
+  void land(Label from);
+  void call_function(void* function);  // by way of rax
 
   // Appends the constants, each repeated to a whole vector, and settles the references to them.
   void place_constants(const std::vector<uint32_t>& constants);

@@ -1,26 +1,31 @@
 // Writes the machine code of a group: its loops over rows and columns, and its operations.
 #include "cpu/groups/emit_rows.h"
 
+#include <cstddef>
 #include <iterator>
 #include <utility>
 
 #include "cpu/groups/assembler.h"
 #include "cpu/groups/registers.h"
 #include "cpu/groups/unrolled_code.h"
+#include "group/far_sine.h"
 
 namespace cavs {
 namespace {
 
 // rsi is the last column, rdx the rows to go; see Registers for the others. The caller's:
 constexpr Gpr kSaved[] = {kRbx, kRbp, kR12, kR13, kR14, kR15};
+// The called one's, of those in use.
+constexpr Gpr kChanged[] = {kRcx, kRdx, kRsi, kRdi, kR8, kR9, kR10, kR11};
+constexpr int kFarBytes = sizeof(FarLanes);
 
 // The encodings of the operations on one or two vectors, by the operations' numbers.
 constexpr Encoding kNone{0, 0, 0};
-constexpr Encoding kEncodings[] = {kNone,        kNone,        {0x58, 1, 0}, {0x5C, 1, 0},
-                                   {0x59, 1, 0}, {0x5E, 1, 0}, {0x5D, 1, 0}, {0x5F, 1, 0},
-                                   {0x51, 1, 0}, kNone,        kNone,        {0xDB, 1, 1},
-                                   {0xEB, 1, 1}, {0xEF, 1, 1}, {0xFE, 1, 1}, {0xFA, 1, 1},
-                                   kNone,        kNone,        {0x5B, 1, 0}, kNone};
+constexpr Encoding kEncodings[] = {
+    kNone,        kNone,        {0x58, 1, 0}, {0x5C, 1, 0}, {0x59, 1, 0}, {0x5E, 1, 0},
+    {0x5D, 1, 0}, {0x5F, 1, 0}, {0x51, 1, 0}, kNone,        kNone,        {0xDB, 1, 1},
+    {0xEB, 1, 1}, {0xEF, 1, 1}, {0xFE, 1, 1}, {0xFA, 1, 1}, kNone,        kNone,
+    {0x5B, 1, 0}, kNone,        kNone,        kNone};
 
 // The predicates of the comparisons, by the comparisons' numbers. They raise no exception for NaN.
 constexpr int kPredicates[] = {0x00, 0x04, 0x11, 0x12, 0x1D, 0x1E};
@@ -62,6 +67,8 @@ class RowsEmitter {
     a.end_of_vectors();
     for (int i = static_cast<int>(std::size(kSaved)); i-- > 0;) a.pop(kSaved[i]);
     a.ret();
+    emit_far_lanes(far_sines_, &replace_far_sines);
+    emit_far_lanes(far_cosines_, &replace_far_cosines);
     a.place_constants(registers_.constants());
     return {a.code(), registers_.num_spilled() * a.vector_bytes()};
   }
@@ -104,6 +111,12 @@ class RowsEmitter {
         break;
       case VectorOp::kSelect:
         emit_select(it);
+        break;
+      case VectorOp::kSineWhere:
+        emit_far(it, &far_sines_);
+        break;
+      case VectorOp::kCosineWhere:
+        emit_far(it, &far_cosines_);
         break;
       case VectorOp::kShiftLeft:
       case VectorOp::kShiftRight: {
@@ -204,12 +217,65 @@ class RowsEmitter {
     registers_.hold(now_, to);
   }
 
+  // Lanes that are far are rare: a function of C++ computes them, for which all registers are kept.
+  // The lanes are handed over on the stack.
+  void emit_far(const VectorNode& it, std::vector<Assembler::Label>* calls) {
+    Assembler& a = assembler_;
+    const int size = registers_.in_register(it.arguments[0]);
+    const int x = registers_.in_register(it.arguments[2]);
+    const int near = registers_.in_register(it.arguments[3]);
+    const int to = registers_.take();
+    const VectorOperand bound = registers_.anywhere(it.arguments[1]);
+    a.vector(kCompare, a.wide() ? 1 : to, size, bound, kPredicates[it.number]);
+    a.test_lanes(to);
+    a.vector(kMove, to, 0, VectorOperand::vector(near));
+    const Assembler::Label skip = a.jump_if_zero();
+    a.add(kRsp, -kFarBytes);
+    a.vector(kStore, x, 0, VectorOperand::at(kRsp, offsetof(FarLanes, x)));
+    a.vector(kStore, near, 0, VectorOperand::at(kRsp, offsetof(FarLanes, near)));
+    calls->push_back(a.call());
+    a.vector(kLoad, to, 0, VectorOperand::at(kRsp, offsetof(FarLanes, near)));
+    a.add(kRsp, kFarBytes);
+    a.land(skip);
+    registers_.release_arguments();
+    registers_.hold(now_, to);
+  }
+
+  // What these call: keeps the registers that functions of C++ may change, and calls one.
+  void emit_far_lanes(const std::vector<Assembler::Label>& calls,
+                      void (*function)(FarLanes*, long)) {
+    if (calls.empty()) return;
+    Assembler& a = assembler_;
+    for (const Assembler::Label from : calls) a.land(from);
+    for (const Gpr reg : kChanged) a.push(reg);
+    a.push(kRbp);
+    a.move(kRbp, kRsp);
+    a.add(kRsp, -a.num_vectors() * a.vector_bytes());
+    a.round_down(kRsp, 64);
+    for (int i = 0; i < a.num_vectors(); ++i) a.vector(kStore, i, 0, kept(i));
+    a.move(kRdi, kRbp);
+    a.add(kRdi, 8 * static_cast<int>(std::size(kChanged) + 2));  // rbp, and the place to go on
+    a.clear(kRsi);
+    a.add(kRsi, a.vector_bytes() / static_cast<int>(sizeof(float)));
+    a.call_function(reinterpret_cast<void*>(function));
+    for (int i = 0; i < a.num_vectors(); ++i) a.vector(kLoad, i, 0, kept(i));
+    a.move(kRsp, kRbp);
+    a.pop(kRbp);
+    for (int i = static_cast<int>(std::size(kChanged)); i-- > 0;) a.pop(kChanged[i]);
+    a.ret();
+  }
+
+  VectorOperand kept(int reg) const {
+    return VectorOperand::at(kRsp, reg * assembler_.vector_bytes());
+  }
+
   const int num_operands_;
   const int copies_;  // vectors that are computed side by side
   Assembler assembler_;
   const std::vector<UnrolledNode> nodes_;
   Registers registers_;
-  int now_ = 0;  // the operation at hand
+  int now_ = 0;                                            // the operation at hand
+  std::vector<Assembler::Label> far_sines_, far_cosines_;  // calls
 };
 
 }  // namespace

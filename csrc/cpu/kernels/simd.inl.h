@@ -15,6 +15,8 @@
 #include <emmintrin.h>
 #endif
 
+#include "group/far_sine.h"
+
 #define CAVS_INLINE inline __attribute__((always_inline))
 
 namespace cavs {
@@ -189,6 +191,29 @@ CAVS_INLINE V maximum_(V a, V b) {  // NaN where either is NaN
 template <class V>
 CAVS_INLINE V minimum_(V a, V b) {
   return select((a < b) | (a != a), a, b);
+}
+
+CAVS_INLINE bool any_lane(Simd<float>::Mask mask) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi32_mask(reinterpret_cast<__m512i>(mask), reinterpret_cast<__m512i>(mask)) !=
+         0;
+#elif defined(__AVX2__)
+  return _mm256_testz_si256(reinterpret_cast<__m256i>(mask), reinterpret_cast<__m256i>(mask)) == 0;
+#else
+  int32_t any = 0;
+  for (int i = 0; i < kLanes<float>; ++i) any |= mask[i];
+  return any != 0;
+#endif
+}
+
+// The sine of x plus `quarter` quarter turns in the lanes of the mask, which are far, else `near`.
+CAVS_INLINE VecF sine_where_far(Simd<float>::Mask far, VecF x, VecF near, int quarter) {
+  if (any_lane(far)) {
+    for (int i = 0; i < kLanes<float>; ++i) {
+      if (far[i] != 0) near[i] = far_sine(x[i], quarter);
+    }
+  }
+  return near;
 }
 
 template <class T>
