@@ -167,13 +167,20 @@ void check_sum_to(const Check& c) { check_shapes(c, true); }
 
 // Along an axis, and of labels
 
+// Rows of `size` elements, cut into lines as the attributes say.
+void check_lines(const Check& c, const AxisAttributes& it, int64_t size) {
+  const auto divides = [&](int64_t part, int64_t whole) { return part >= 1 && whole % part == 0; };
+  c.expect(divides(it.inner, size) && divides(it.length, size / it.inner) &&
+               size / it.inner / it.length == it.outer,
+           "sizes outer * length * inner");
+}
+
 void check_axis(const Check& c, bool reduces) {
   c.floats();
   const auto& it = c.attributes<AxisAttributes>();
-  c.expect(it.outer >= 1 && it.length >= 1 && c.in(0).size % it.length == 0 &&
-               c.in(0).size / it.length == it.outer &&
-               c.out().size == (reduces ? it.outer : c.in(0).size),
-           "sizes outer * length");
+  check_lines(c, it, c.in(0).size);
+  c.expect(c.out().size == (reduces ? it.outer * it.inner : c.in(0).size),
+           "an output of outer * inner elements, or of the input's size");
 }
 
 void check_along(const Check& c) { check_axis(c, false); }
@@ -182,12 +189,65 @@ void check_reduction(const Check& c) { check_axis(c, true); }
 void check_one_hot_max(const Check& c) {
   check_axis(c, false);
   c.same_sizes();
+  c.expect(c.attributes<AxisAttributes>().inner == 1, "lines of adjacent elements");
+}
+
+void check_row_sum(const Check& c) {
+  check_axis(c, true);
+  c.expect(c.attributes<AxisAttributes>().inner == 1, "lines of adjacent elements");
+}
+
+void check_scan(const Check& c) {
+  c.floats();
+  c.same_sizes();
+  check_lines(c, c.attributes<ScanAttributes>(), c.in(0).size);
+}
+
+void check_order(const Check& c) {
+  const auto& it = c.attributes<OrderAttributes>();
+  check_lines(c, it, c.in(0).size);
+  c.expect(c.in(0).dtype == c.program.dtype && c.out().dtype == DType::kInt32 && it.count >= 1 &&
+               it.count <= it.length && it.length < (int64_t{1} << 31) &&
+               c.out().size == it.outer * it.count * it.inner,
+           "floating-point numbers, and `count` places of each line");
+}
+
+// `whole` is cut into lines; `picked` holds `count` elements of each.
+void check_picked(const Check& c, int64_t whole, int64_t picked) {
+  const auto& it = c.attributes<PickAttributes>();
+  check_lines(c, it, whole);
+  c.expect(c.in(0).dtype == c.program.dtype && c.out().dtype == c.program.dtype &&
+               c.in(1).dtype == DType::kInt32 && it.count >= 1 &&
+               c.in(1).size == (it.along ? picked : it.count) && picked % it.count == 0 &&
+               picked / it.count == it.outer * it.inner,
+           "floating-point numbers, and an int32 for each element of a line that is picked");
+}
+
+void check_pick(const Check& c) { check_picked(c, c.in(0).size, c.out().size); }
+void check_put(const Check& c) { check_picked(c, c.out().size, c.in(0).size); }
+
+// The last element of the largest place must be within the operand.
+void check_permute(const Check& c) {
+  c.floats();
+  const auto& it = c.attributes<PermuteAttributes>();
+  c.expect(it.sizes.rank == it.steps.rank && it.sizes.rank >= 0 && it.sizes.rank <= kMaxRank,
+           "sizes and steps of one rank of 0..8");
+  int64_t size = 1, last = 0;
+  for (int i = 0; i < it.sizes.rank; ++i) {
+    const int64_t n = it.sizes.sizes[i], step = it.steps.sizes[i];
+    c.expect(n >= 1 && n <= c.out().size / size && step >= 0 &&
+                 (n == 1 || step <= (c.in(0).size - 1 - last) / (n - 1)),
+             "sizes that multiply to the output's, and steps within the operand");
+    size *= n;
+    last += (n - 1) * step;
+  }
+  c.expect(size == c.out().size, "sizes that multiply to the output's");
 }
 
 void check_logsumexp_grad(const Check& c) {
   c.floats();
   const auto& it = c.attributes<AxisAttributes>();
-  c.expect(it.outer >= 1 && it.length >= 1 && c.in(0).size == it.outer &&
+  c.expect(it.inner == 1 && it.outer >= 1 && it.length >= 1 && c.in(0).size == it.outer &&
                c.in(1).size == it.outer && c.in(2).size == c.out().size &&
                c.out().size % it.length == 0 && c.out().size / it.length == it.outer,
            "a cotangent and a result of size outer, sizes outer * length");
@@ -277,11 +337,13 @@ const std::vector<Kernel>& kernels() {
   // Never destroyed: programs point to rows, and may run while the process ends.
   static const auto* const table = new std::vector<Kernel>{
       // clang-format off
+      {"argsort", kOne, kStanding, W::kRows, OrderAttributes(), nullptr, check_order},
       {"broadcast", kOne, kStanding, W::kRows, ShapeAttributes(), nullptr, check_broadcast},
       {"copy", kOne, kStanding, W::kRows, none, nullptr, check_move},
       {"copy_columns", kOne, kIndexed, W::kRows, ColumnsAttributes(), nullptr, check_copy_columns},
       {"cross_entropy", kTwo, kStanding, W::kRows, none, per_input<12>, check_cross_entropy},
       {"cross_entropy_grad", kThree, kStanding, W::kRows, none, per_output<14>, check_cross_entropy_grad},
+      {"cumsum", kOne, kStanding, W::kRows, ScanAttributes(), per_input<1>, check_scan},
       {"dropout", kOne, kStanding, W::kRows, DropoutAttributes(), per_output<8>, check_dropout},
       {"dropout_by_id", {2, true}, kStanding, W::kRows, DropoutAttributes(), per_output<8>, check_dropout_by_id},
       {"embedding", kTwo, kStanding, W::kRows, EmbeddingAttributes(), nullptr, check_embedding},
@@ -298,10 +360,14 @@ const std::vector<Kernel>& kernels() {
       {"max_rows", kOne, kStanding, W::kSums, none, per_input<1>, check_move},
       {"num_children", kNone, kChildren, W::kRows, none, nullptr, check_num_children},
       {"one_hot_max", kTwo, kStanding, W::kRows, axis, per_input<1>, check_one_hot_max},
+      {"permute", kOne, kStanding, W::kRows, PermuteAttributes(), nullptr, check_permute},
+      {"pick_elements", kTwo, kStanding, W::kRows, PickAttributes(), nullptr, check_pick},
       {"present", kOne, kStanding, W::kRows, none, nullptr, check_present},
+      {"put_elements", kTwo, kStanding, W::kRows, PickAttributes(), per_input<1>, check_put},
       {"reduce_rows", kOne, kStanding, W::kSums, none, per_input<1>, check_move},
       {"row_max", kOne, kStanding, W::kRows, axis, per_input<1>, check_reduction},
-      {"row_sum", kOne, kStanding, W::kRows, axis, per_input<1>, check_reduction},
+      {"row_sum", kOne, kStanding, W::kRows, axis, per_input<1>, check_row_sum},
+      {"segment_log_softmax", kOne, kSiblings, W::kRows, none, per_output<15>, check_move},
       {"segment_logsumexp", kOne, kLists, W::kRows, none, per_input<12>, check_move},
       {"segment_max", kOne, kLists, W::kRows, none, per_input<1>, check_move},
       {"segment_softmax", kOne, kSiblings, W::kRows, none, per_output<15>, check_move},

@@ -221,7 +221,6 @@ MISUSES: dict[str, Misuse] = {
         ShapeError,
         r"\[pull\] expected positive sizes, got 0",
     ),
-    "pull-ids": (lambda s, v: v.pull("x", 3, "int32"), ShapeError, r"one id per row.*\(3,\)"),
     "pull-again": (pull_twice, TraceError, r"input 'x' as before \(vertex\[3\].*got vertex\[4\]"),
     "pull-elsewhere": (pull_elsewhere, TraceError, r"as before \(vertex\[3\].*got edge\[3\]"),
     "gather-nothing": (

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from model_runs import assert_same, compiled, dense, draw_inputs, run, some_graphs
-from ops_cases import CASES, NOT_LOWERED, OVER_ROWS, OpCase
+from ops_cases import CASES, NOT_LOWERED, OVER_ROWS, OpCase, as_floats
 from program_contents import kernels_in, operations_in
 
 import cavs
@@ -43,6 +43,7 @@ EXACT = frozenset(
         *("reciprocal", "squared_error", "maximum", "minimum", "where", "identity"),
         *("greater", "greater_equal", "less", "less_equal", "equal", "stop_gradient"),
         *("row_max", "one_hot_max", "concat", "slice", "reshape", "broadcast", "embedding"),
+        *("permute", "cumsum", "argsort", "pick_elements", "put_elements"),
     }
 )
 # Of the others, in units in the last place of the greatest value: sums go in another order, and in
@@ -70,7 +71,8 @@ class EveryCase(cavs.VertexFunction):
                 name, kind = f"x{n}_{k}", "float32" if x.ids is None else "int32"
                 shared = self.shared.get(name)
                 operands.append(v.pull(name, x.shape, kind) if shared is None else shared)
-            v.push(**{f"y{n}": apply(OPS[case.op], *operands, **case.attrs)})
+            y = as_floats(apply(OPS[case.op], *operands, **case.attrs), case)
+            v.push(**{f"y{n}": y})
 
 
 # What cavs.ops makes of several operations, of a vector of six and an id.
