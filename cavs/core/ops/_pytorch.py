@@ -67,7 +67,7 @@ _REMEDIES = {
     "dim": "use x.ndim",
     "elu": "use ops.where(x > 0.0, x, ops.exp(ops.minimum(x, 0.0)) - 1.0)",
     "expm1": "use ops.exp(x) - 1.0",
-    "gather": "use ops.pick(x, ids) or ops.take(x, ids, axis) for elements, v.gather(...) for the states of children",
+    "gather": "use ops.pick(x, ids) for elements, v.gather(...) for the states of children",
     "gelu": "use 0.5 * x * (1.0 + ops.tanh(0.7978846 * (x + 0.044715 * x**3)))",
     "hardtanh": "use ops.clip(x, -1.0, 1.0)",
     "leaky_relu": "use ops.maximum(x, 0.01 * x)",
