@@ -74,7 +74,7 @@ def _range(x: Any, key: Any, axis: int) -> tuple[int, int]:
     if number is None:
         instead = "use ops.split or ops.reshape"
         if symbol:
-            instead = "use ops.pick or ops.take for ids, ops.where for masks"
+            instead = "use ops.take or ops.pick for ids, ops.where for masks"
         raise x._refuse("a number or a slice a:b as index", instead, f"{shown(key)} for {x!r}")
     if not -size <= number < size:
         raise ShapeError(

@@ -174,7 +174,7 @@ class Symbol(Operators):
 
     def permute(self: _S, *axes: int | Sequence[int]) -> _S:
         """The feature axes in another order; see :func:`cavs.ops.permute`."""
-        given: Any = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+        given: Any = axes[0] if len(axes) == 1 else axes
         y: Any = permute(self, given)
         return y  # type: ignore[no-any-return]
 

@@ -217,9 +217,17 @@ def test_take_of_tensors_is_numpys_and_its_gradient_adds_up() -> None:
 
 
 WRONG: dict[str, tuple[Callable[[Any, Any], Any], type[Exception], str]] = {
-    "k": (lambda x, i: ops.top_k(x, 4)[0], ShapeError, r"\[top_k\] expected k of 1\.\.3.*got 4"),
-    "no k": (lambda x, i: ops.top_k(x, 0)[0], ShapeError, r"\[top_k\] expected k of 1\.\.3.*got 0"),
-    "half": (lambda x, i: ops.top_k(x, 1.5)[0], ShapeError, r"\[top_k\] expected k.*got 1\.5"),
+    "k": (lambda x, i: ops.top_k(x, 4)[0], ShapeError, r"\[top_k\] expected .* k in 1\.\.3, got 4"),
+    "no k": (
+        lambda x, i: ops.top_k(x, 0)[0],
+        ShapeError,
+        r"\[top_k\] expected .* k in 1\.\.3, got 0",
+    ),
+    "half": (
+        lambda x, i: ops.top_k(x, 1.5)[0],
+        ShapeError,
+        r"\[top_k\] .* integer k.*got 1\.5",
+    ),
     "cumsum": (lambda x, i: ops.cumsum(x, 2), ShapeError, r"\[cumsum\] expected .*axis.*got 2"),
     "argmax": (lambda x, i: ops.argmax(x, -3), ShapeError, r"\[argmax\] expected .*got -3"),
     "sort": (lambda x, i: ops.sort(x, None), Exception, r"\[sort\] expected .*None"),

@@ -184,7 +184,7 @@ def test_an_operation_that_is_not_there() -> None:
             getattr(ops, name)
         assert instead in str(error.value)
         assert not hasattr(ops, name)
-    with pytest.raises(AttributeError, match=r"expected one of abs, batch_max, .*, where, got"):
+    with pytest.raises(AttributeError, match=r"expected one of abs, argmax, .*, where, got"):
         getattr(ops, "fft")  # noqa: B009
 
 

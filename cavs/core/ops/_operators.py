@@ -143,7 +143,7 @@ class Operators:
     def transpose(self: Applies[R], *axes: int | Sequence[int]) -> R:
         """The axes in reverse order, or in the order given, as NumPy's; see
         :func:`cavs.ops.permute`."""
-        given: Any = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+        given: Any = axes[0] if len(axes) == 1 else axes
         return permute(self, given or tuple(reversed(range(len(self.shape)))))
 
     def abs(self: Applies[R]) -> R:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, overload
 
-from cavs._arguments import boolean, shown
+from cavs._arguments import boolean, integer
 from cavs.core.attributes import OrderAttributes, PickAttributes, ScanAttributes
 from cavs.core.ops._def import (
     OpDef,
@@ -195,6 +195,9 @@ def cumsum(x: Applies[R], axis: int = -1) -> R:
     return apply_to(CUMSUM, x, **of_axis(axis_from_end("cumsum", x, axis)))
 
 
+_WHOLE = object()
+
+
 def _argsort(component: str, x: Any, axis: Any, count: Any, descending: bool) -> tuple[Any, int]:
     at = axis_from_end(component, x, axis)
     size = shape_of(component, x)[at]
@@ -203,13 +206,7 @@ def _argsort(component: str, x: Any, axis: Any, count: Any, descending: bool) ->
             f"[{component}] expected at least one element, got shape {x.shape} over axis {axis}; "
             "leave it out"
         )
-    if count is None:
-        count = size
-    elif type(count) is not int or not 1 <= count <= size:
-        raise ShapeError(
-            f"[{component}] expected k of 1..{size}, the elements of axis {axis}, got "
-            f"{shown(count)}; ask for fewer"
-        )
+    count = size if count is _WHOLE else integer(component, "k", count, 1, size, ShapeError)
     attrs = {"descending": True} if descending else {}
     return apply(ARGSORT, x, count=count, **attrs, **of_axis(at)), at
 
@@ -232,7 +229,7 @@ def argsort(x: Applies[R], axis: int = -1, descending: bool = False) -> R:
     Raises ShapeError for an axis that is not there, or has no element.
     """
     boolean("argsort", "descending", descending)
-    y: R = _argsort("argsort", x, axis, None, descending)[0]
+    y: R = _argsort("argsort", x, axis, _WHOLE, descending)[0]
     return y
 
 
@@ -244,7 +241,7 @@ def sort(x: Applies[R], axis: int = -1, descending: bool = False) -> R:
     Raises ShapeError for an axis that is not there, or has no element.
     """
     boolean("sort", "descending", descending)
-    places, at = _argsort("sort", x, axis, None, descending)
+    places, at = _argsort("sort", x, axis, _WHOLE, descending)
     y: R = _along(x, places, at)
     return y
 

@@ -238,7 +238,8 @@ def permute(x: Applies[R], axes: Sequence[int]) -> R:
     """
     shape = shape_of("permute", x)
     ndim = len(shape)
-    given = [integer("permute", "axis", axis, -ndim, ndim - 1, ShapeError) for axis in axes]
+    several = axes if isinstance(axes, (tuple, list, np.ndarray)) else (axes,)
+    given = [integer("permute", "axis", axis, -ndim, ndim - 1, ShapeError) for axis in several]
     order = tuple(axis % ndim for axis in given)
     to = _infer_permute(shape, axes=order)
     long = [axis for axis in order if shape[axis] != 1]
