@@ -66,14 +66,15 @@ def evaluate(
     arrays: list[Any] = [x._any_values() if i != integer else ids for i, x in enumerate(xs)]
     if device is not host:  # numbers go with a call; arrays of the host would be refused
         arrays = [x[()] if device_of(x) is host else x for x in arrays]
-    result = device.evaluate(op.reference, arrays, attrs, dtype)
+    wanted = INT32 if op.dtype == "int32" else dtype
+    result = device.evaluate(op.reference, arrays, attrs, wanted)
     if result.base is not None or any(map(is_, arrays, repeat(result))):
         shared = [
             x._share() if is_array(array) and device.shares_memory(result, array) else array
             for x, array in zip(xs, arrays, strict=True)
         ]
         if not all(map(is_, shared, arrays)):  # without a copy: again, on the memory as it is lent
-            result = device.evaluate(op.reference, shared, attrs, dtype)
+            result = device.evaluate(op.reference, shared, attrs, wanted)
     stale = next(filter(None, map(_stale_by, xs)), None)
     y = kind._wrap(result) if stale is None else kind._wrap_stale(result, stale)
     if recording:
