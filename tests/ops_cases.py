@@ -336,10 +336,10 @@ def _line_cases() -> list[OpCase]:
         cases.append(OpCase("cumsum", (x,), attrs))
         cases.append(OpCase("cumsum", (x,), {"reverse": True, **attrs}))
         for descending in ({}, {"descending": True}):
-            for count in sorted({1, (n + 1) // 2, n}):
+            for count in sorted({1, n}):
                 order = {"count": count, **descending, **attrs}
                 cases.append(OpCase("argsort", (x,), order, gradient=False))
-        for kind in ("ties", *INFINITIES):
+        for kind in ("ties", *INFINITIES) if shape in ((17,), (17, 3)) else ():
             among = Operand(shape, kind)
             cases.append(OpCase("argsort", (among,), {"count": n, **attrs}, gradient=False))
         for k in (1, 4):  # of each line, by numbers of its own

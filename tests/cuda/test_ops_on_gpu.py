@@ -34,7 +34,7 @@ each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 # and the kernels that leave rows out.
 STRUCTURES = (
     *("Constants", "DroppedEverywhere", "DropoutsById", "ManySlots", "Masked", "Missing"),
-    *("Segments", "ScatteredInputs"),
+    *("Segments", "ScatteredInputs", "Axes", "Places"),
 )
 # What moves values, chooses between them, or rounds once.
 EXACT = frozenset(
@@ -77,6 +77,11 @@ class EveryCase(cavs.VertexFunction):
 
 # What cavs.ops makes of several operations, of a vector of six and an id.
 COMPOSED: dict[str, Callable[[Any, Any], Any]] = {
+    "argmax": lambda x, ids: ops.one_hot(ops.argmax(x), 6) * x,
+    "sort": lambda x, ids: ops.sort(x),
+    "stack": lambda x, ids: ops.stack([x, 2.0 * x]),
+    "take": lambda x, ids: ops.take(x, ids),
+    "top_k": lambda x, ids: ops.top_k(x, 3)[0],
     "batch_max": lambda x, ids: ops.batch_max(x),
     "batch_mean": lambda x, ids: ops.batch_mean(x),
     "batch_sum": lambda x, ids: ops.batch_sum(x),
