@@ -65,7 +65,12 @@ def _range(x: Any, key: Any, axis: int) -> tuple[int, int]:
             raise TraceError(
                 f"[index] expected a slice of integers, got {printed(key)}; correct it"
             ) from None
-        return start, max(start, stop)
+        if start >= stop:
+            raise ShapeError(
+                f"[index] expected a slice with start < stop within 0..{size}, got {start}:{stop} "
+                f"of axis {axis} of {x!r}; correct it"
+            )
+        return start, stop
     symbol = hasattr(type(key), "__cavs_symbol__")
     try:
         number = None if symbol or isinstance(key, (bool, slice)) else operator.index(key)
