@@ -12,6 +12,7 @@ from cavs._arguments import conversion, printed, shown
 from cavs._arrays import Array, InputForms, NativeDType, NativeSpace, first_outside, foreign_array
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.ops._def import EdgeList, Rows, Typed, Unique
+from cavs.core.ops.structure import PULL
 from cavs.core.trace import Trace, select_outputs
 from cavs.core.traced_vertex import InputSpec
 from cavs.core.tracing import SourceLine
@@ -224,15 +225,16 @@ class InputChecker:
         everywhere = (spec.rows, _Bound(_NO_BOUND, None))  # some types may select nothing by them
         for rows, bound in (*self._bounds.get(spec.name, {}).items(), everywhere):
             there = self._rows_there(graphs, spec, rows)
-            row = first_outside(ids if there is None else ids[there], -1, bound.rows)
-            if row < 0:
+            place = first_outside(ids if there is None else ids[there], -1, bound.rows)
+            if place < 0:
                 continue
+            row, place = divmod(place, math.prod(spec.shape))
             row = row if there is None else int(there[row])
             where = f", looked up at {bound.where}," if bound.where else ""
             raise InputError(
                 f"[input] expected ids in -1..{bound.rows - 1} for {spec.name!r}{where or ','} got "
-                f"{ids[row]} at {self._locate(graphs, spec, row)}; correct the ids, -1 stands for "
-                "none"
+                f"{ids[row].reshape(-1)[place]} at {self._locate(graphs, spec, row)}; correct the "
+                "ids, -1 stands for none"
             )
 
     def _rows_there(self, graphs: GraphBatch, spec: InputSpec, rows: Rows) -> Array | None:
@@ -352,9 +354,12 @@ def _id_bounds(roots: Iterable[Node]) -> dict[Name, dict[Rows, _Bound]]:
     for node in ancestors(roots):
         if node.op.ids_within is None or node.op.ids is None:
             continue
-        count, ids = node.inputs[0].shape[node.op.ids_within], node.inputs[node.op.ids]
-        while ids.inputs:
+        ids = node.inputs[node.op.ids]
+        while ids.inputs and ids.inputs[0].dtype == "int32":
             ids = ids.inputs[0]
+        count = node.op.count_of_ids(node.inputs[0].shape, node.attrs)
+        if ids.op is not PULL or count is None:  # places of elements are within their line
+            continue
         assert not isinstance(ids.space, Unique)
         own = bounds.setdefault(ids.attrs["name"], {})
         if ids.space not in own or count < own[ids.space].rows:

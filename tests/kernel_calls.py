@@ -34,7 +34,8 @@ def padded(values: np.ndarray) -> np.ndarray:
     """Rows like those of arena values: from 16 elements on, a stride of a multiple of 16."""
     rows, size = values.shape
     ld = size if size < 16 else (size + 15) // 16 * 16
-    memory = np.full((rows * ld + 32) if rows else 32, np.nan, values.dtype)
+    beside = np.nan if values.dtype.kind == "f" else 777
+    memory = np.full((rows * ld + 32) if rows else 32, beside, values.dtype)
     start = (-memory.ctypes.data % 64) // memory.itemsize
     grid = memory[start : start + rows * ld].reshape(rows, ld)
     grid[:, :size] = values

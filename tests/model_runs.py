@@ -60,8 +60,9 @@ def draw_inputs(model: cavs.Model, graphs: cavs.GraphBatch, seed: int = 0) -> Ar
             continue
         rows = graphs.rows(spec.space)
         if spec.dtype == "int32":
-            bound = {"label": 4, "edge_label": 4, "topic": 4}.get(name, vertex_functions.IDS)
-            arrays[name] = rng.integers(-1, bound, rows).astype(np.int32)
+            few = {"label": 4, "edge_label": 4, "topic": 4, "several": 2}
+            bound = few.get(name, vertex_functions.IDS)
+            arrays[name] = rng.integers(-1, bound, (rows, *spec.shape)).astype(np.int32)
         elif name == "mask":
             arrays[name] = rng.integers(0, 2, (rows, *spec.shape)).astype(np.float64)
         else:

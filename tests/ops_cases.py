@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from cavs import ops
+from cavs.core.ops import OPS
+
 Shape = tuple[int, ...]
 
 # Sources of vertex functions and movements between rows, which only executors define, and random
@@ -35,6 +38,7 @@ STRUCTURE = frozenset(
         "pull",
         "push_cotangent",
         "reduce_rows",
+        "segment_log_softmax",
         "segment_logsumexp",
         "segment_max",
         "segment_softmax",
@@ -168,10 +172,24 @@ def _draw(kind: str, shape: Shape, rng: np.random.Generator, pool: Iterator[floa
     return values.reshape(shape)
 
 
+def as_floats(y: Any, case: OpCase) -> Any:
+    """The result of a case as floats that a vertex function may push: places as numbers."""
+    if OPS[case.op].dtype != "int32":
+        return y
+    return ops.take(np.arange(float(max(case.operands[0].shape))), y)
+
+
 LOG_SPACE = ("logsumexp", "softmax", "log_softmax")
 INFINITIES = ("impossible", "infinite", "nothing")
 
 ELEMENTWISE_SHAPES: tuple[Shape, ...] = ((), (1,), (3,), (17,), (150,), (2, 3))
+# Axes that are not the last one, of which the elements stand apart.
+AXES: tuple[tuple[Shape, int], ...] = (
+    ((2, 5), -2),
+    ((17, 3), -2),
+    ((2, 3, 4), -2),
+    ((3, 2, 9), -3),
+)
 VECTORS: tuple[Shape, ...] = ((1,), (3,), (17,), (150,), (2, 5))
 
 
@@ -245,6 +263,12 @@ def _reduction_cases() -> list[OpCase]:
         cases += [OpCase(op, (Operand(s),)) for s in VECTORS]
         kinds = ["ties", "saturating", *(INFINITIES if op != "row_sum" else [])]
         cases += [OpCase(op, (Operand((61,), kind),), gradient=False) for kind in kinds]
+    for op in ("row_max", *LOG_SPACE):
+        for shape, axis in AXES:
+            cases.append(OpCase(op, (Operand(shape),), {"axis": axis}))
+        for kind in ("ties", *INFINITIES):
+            x = Operand((5, 19), kind)
+            cases.append(OpCase(op, (x,), {"axis": -2}, gradient=False))
     for shape in VECTORS:
         x, dy, infinite = Operand(shape), Operand(shape[:-1]), Operand(shape[:-1], "infinite")
         cases.append(OpCase("logsumexp_grad", (dy, dy, x)))
@@ -296,6 +320,10 @@ def _shape_cases() -> list[OpCase]:
         piece = (*shape[:-1], stop - start)
         cases.append(OpCase("slice", (Operand(shape),), bounds))
         cases.append(OpCase("slice_grad", (Operand(piece),), {**bounds, "total": shape[-1]}))
+    for shape, axes in (((2, 5), (1, 0)), ((17, 9), (1, 0)), ((2, 3, 4), (2, 0, 1))):
+        cases.append(OpCase("permute", (Operand(shape),), {"axes": axes}))
+    for shape, axes in (((2, 3, 4), (1, 0, 2)), ((2, 1, 3, 2), (3, 1, 0, 2))):
+        cases.append(OpCase("permute", (Operand(shape),), {"axes": axes}))
     for shapes in (((3,), (1,)), ((17,),), ((150,), (150,), (150,)), ((2, 3), (2, 1), (2, 4))):
         cases.append(OpCase("concat", tuple(Operand(s) for s in shapes)))
     pairs: list[tuple[Shape, Shape]] = [
@@ -313,10 +341,45 @@ def _shape_cases() -> list[OpCase]:
     return cases
 
 
+def _line_cases() -> list[OpCase]:
+    cases = []
+    lines: list[tuple[Shape, int]] = [((1,), -1), ((17,), -1), ((150,), -1), ((2, 5), -1), *AXES]
+    for shape, axis in lines:
+        attrs: dict[str, Any] = {} if axis == -1 else {"axis": axis}
+        x, n = Operand(shape), shape[axis]
+        at = len(shape) + axis
+        cases.append(OpCase("cumsum", (x,), attrs))
+        cases.append(OpCase("cumsum", (x,), {"reverse": True, **attrs}))
+        for descending in ({}, {"descending": True}):
+            for count in sorted({1, n}):
+                order = {"count": count, **descending, **attrs}
+                cases.append(OpCase("argsort", (x,), order, gradient=False))
+        for kind in ("ties", *INFINITIES) if shape in ((17,), (17, 3)) else ():
+            among = Operand(shape, kind)
+            cases.append(OpCase("argsort", (among,), {"count": n, **attrs}, gradient=False))
+        for k in (1, 4):  # of each line, by numbers of its own
+            along = {"along": True, "ranks": (len(shape), len(shape)), **attrs}
+            some = (*shape[:at], k, *shape[at + 1 :])
+            cases.append(OpCase("pick_elements", (x, Operand(some, ids=n)), along))
+            put = (Operand(some), Operand(some, ids=n))
+            cases.append(OpCase("put_elements", put, {**along, "size": n}))
+        for ids in ((), (3,), (2, 2)):  # by the same numbers
+            alike = {"along": False, "ranks": (len(shape), len(ids)), **attrs}
+            some = (*shape[:at], *ids, *shape[at + 1 :])
+            cases.append(OpCase("pick_elements", (x, Operand(ids, ids=n)), alike))
+            put = (Operand(some), Operand(ids, ids=n))
+            cases.append(OpCase("put_elements", put, {**alike, "size": n}))
+    table = Operand((5, 3), shared=True)
+    attrs = {"along": False, "ranks": (2, 1), "axis": -2}
+    cases.append(OpCase("pick_elements", (table, Operand((4,), ids=5)), attrs))
+    return cases
+
+
 CASES: tuple[OpCase, ...] = (
     *_elementwise_cases(),
     *_reduction_cases(),
     *_matmul_cases(),
     *_lookup_cases(),
     *_shape_cases(),
+    *_line_cases(),
 )

@@ -11,10 +11,11 @@ from enum import Enum, auto
 
 
 class Attributes:
-    """The attributes of one kernel or several; as text, ``name=value, ...``."""
+    """The attributes of one kernel or several; as text, ``name=value, ...`` without defaults."""
 
     def __str__(self) -> str:
-        named = ((f.name, getattr(self, f.name)) for f in fields(self))  # type: ignore[arg-type]
+        every = ((f, getattr(self, f.name)) for f in fields(self))  # type: ignore[arg-type]
+        named = [(f.name, value) for f, value in every if value != f.default]
         return ", ".join(f"{name}={_shown(value)}" for name, value in named)
 
 
@@ -45,10 +46,36 @@ class MaskedMatmulAttributes(MatmulAttributes):
 
 @dataclass(frozen=True)
 class AxisAttributes(Attributes):
-    """Attributes of kernels along the last axis of a row: `outer` lines of `length` elements."""
+    """Attributes of kernels along an axis of a row: `outer` groups of `inner` lines of `length`
+    elements, which stand `inner` apart."""
 
     outer: int
     length: int
+    inner: int = 1
+
+
+@dataclass(frozen=True)
+class ScanAttributes(AxisAttributes):
+    """Attributes of ``cumsum``. `reverse`: whether sums begin at the end of a line."""
+
+    reverse: bool = False
+
+
+@dataclass(frozen=True)
+class OrderAttributes(AxisAttributes):
+    """Attributes of ``argsort``, which gives the places of the first `count` elements of a line."""
+
+    count: int = 1
+    descending: bool = False
+
+
+@dataclass(frozen=True)
+class PickAttributes(AxisAttributes):
+    """Attributes of ``pick_elements`` and ``put_elements``: `count` elements of a line, by numbers
+    that serve all lines of a row, or, where `along`, of each line by its own."""
+
+    count: int = 1
+    along: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +92,15 @@ class ShapeAttributes(Attributes):
 
     source: tuple[int, ...]
     target: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PermuteAttributes(Attributes):
+    """Attributes of ``permute``: the result's sizes, and how far apart its elements stand in the
+    operand."""
+
+    sizes: tuple[int, ...]
+    steps: tuple[int, ...]
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,13 @@ from cavs.core.ops._def import (
     join_spaces,
 )
 from cavs.core.ops.elementwise import IDENTITY
+from cavs.core.ops.loss import EMBEDDING
 from cavs.core.ops.mode import BY_MODE
 from cavs.core.ops.random import DROPOUT_BY_ID, UNIFORM
-from cavs.core.ops.shape import CONCAT, broadcast, broadcast_shapes
-from cavs.core.ops.structure import CONSTANT, GRAPH_SPREAD, PULL, REDUCE_ROWS, SPREAD
+from cavs.core.ops.shape import CONCAT, SLICE, broadcast, broadcast_shapes
+from cavs.core.ops.structure import CONSTANT, GRAPH_SPREAD, PARAM, PULL, REDUCE_ROWS, SPREAD
 from cavs.core.tracing import here, kind_of_parents, new_random_key
+from cavs.core.vertex import is_buffer
 from cavs.errors import DTypeError, InputError, ShapeError, TraceError
 
 
@@ -56,6 +58,8 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
         inputs = [_in_space(op, x, op.operand_space, attrs.get("to"))]
     elif op is REDUCE_ROWS and inputs[0].space == SpaceKind.NONE:
         return inputs[0]
+    elif op is EMBEDDING or op is SLICE:
+        _check_ids(op, inputs)
     rows = join_spaces([x.space for x in inputs])
     inputs = [to_space(x, rows) for x in inputs]
     if (op.elementwise or op is BY_MODE) and len({x.shape for x in inputs}) > 1:
@@ -102,6 +106,26 @@ def _check_operands(op: OpDef, inputs: Sequence[Node]) -> None:
                 f"[{op.name}] expected operand {position} of dtype {kind.value}, got {x.dtype}; "
                 f"{'pull it as int32' if kind is Operand.IDS else _REMEDY_OF_IDS}"
             )
+
+
+def _check_ids(op: OpDef, inputs: Sequence[Node]) -> None:
+    """Ids that are computed, or one of several, have no table of rows with one id; and only what
+    stands together is cut out of them."""
+    ids = inputs[-1]
+    if op is SLICE and ids.dtype == "int32" and ids.size > ids.shape[-1]:
+        raise ShapeError(
+            f"[index] expected ids of one axis, got shape {ids.shape}; take whole rows, x[i], and "
+            "pull what is read apart by names of its own"
+        )
+    if op is not EMBEDDING or inputs[0].op is not PARAM:
+        return
+    while ids.op.is_index_load and ids.inputs:
+        ids = ids.inputs[0]
+    if ids.inputs and not is_buffer(inputs[0].attrs["parameter"]):
+        raise TraceError(
+            f"[embedding] expected ids as they are pulled, got those of {ids.op.name}; pull each "
+            "by a name of its own, or multiply ops.one_hot(ids, size) by the weight"
+        )
 
 
 def _make_random(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
@@ -251,7 +275,7 @@ def _ids_of(x: Node) -> list[Node]:
     """
     ids: dict[str, Node] = {}
     for node in ancestors([x]):
-        if node.op is PULL and node.dtype == "int32":
+        if node.op is PULL and node.dtype == "int32" and not node.shape:
             ids[node.attrs["name"]] = node
         elif node.space != SpaceKind.NONE and (not node.inputs or node.op.reads_other_rows):
             name = f" {node.attrs['name']!r}" if "name" in node.attrs else ""

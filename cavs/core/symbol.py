@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-import operator
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from cavs._arguments import printed, shown
+from cavs.core.indexing import indexed
 from cavs.core.ops import elementwise
 from cavs.core.ops._def import OpDef, Shape, Space, SpaceKind, apply, size_of
 from cavs.core.ops._operators import COMPARISONS, Operators, not_numpy
@@ -21,7 +19,7 @@ from cavs.core.ops.reduce import mean as feature_mean
 from cavs.core.ops.reduce import min as feature_min
 from cavs.core.ops.reduce import softmax as feature_softmax
 from cavs.core.ops.reduce import sum as feature_sum
-from cavs.core.ops.shape import reshape, slice_last
+from cavs.core.ops.shape import permute, reshape
 from cavs.core.ops.structure import (
     batch_max,
     batch_mean,
@@ -29,6 +27,7 @@ from cavs.core.ops.structure import (
     graph_max,
     graph_mean,
     graph_sum,
+    segment_log_softmax,
     segment_logsumexp,
     segment_max,
     segment_mean,
@@ -152,16 +151,15 @@ class Symbol(Operators):
         the last axis (-1), or all (None)."""
         return _reduce(self, axis, keepdims, segment_logsumexp, feature_logsumexp)
 
-    def softmax(self: _S) -> _S:
-        """Softmax of an edge value over the children, per element; else over the last axis."""
-        over: Any = segment_softmax if self.space.kind is SpaceKind.EDGE else feature_softmax
-        y: _S = over(self)
-        return y
+    def softmax(self: _S, axis: int | None = None) -> _S:
+        """Softmax of an edge value without `axis` over the children, per element; else over a
+        feature axis, by default the last; see :func:`cavs.ops.softmax`."""
+        return _normalise(self, axis, segment_softmax, feature_softmax)
 
-    def log_softmax(self: _S) -> _S:
-        """log of the softmax over the last axis; see :func:`cavs.ops.log_softmax`."""
-        y: Any = feature_log_softmax(self)
-        return y  # type: ignore[no-any-return]
+    def log_softmax(self: _S, axis: int | None = None) -> _S:
+        """log of the softmax, of an edge value without `axis` over the children; see
+        :meth:`softmax` and :func:`cavs.ops.log_softmax`."""
+        return _normalise(self, axis, segment_log_softmax, feature_log_softmax)
 
     def reshape(self: _S, *shape: int | Sequence[int]) -> _S:
         """The same features in another shape, of which one axis may be -1."""
@@ -175,17 +173,15 @@ class Symbol(Operators):
         return y  # type: ignore[no-any-return]
 
     def permute(self: _S, *axes: int | Sequence[int]) -> _S:
-        """Raises TraceError: nothing moves the axes of a value in a vertex function."""
-        raise self._refuse(
-            "axes in the order that they have",
-            "multiply by ops.linear(x, w), which is x W^T, or pull it transposed",
-            f"permute of {self!r}",
-        )
+        """The feature axes in another order; see :func:`cavs.ops.permute`."""
+        given: Any = axes[0] if len(axes) == 1 else axes
+        y: Any = permute(self, given)
+        return y  # type: ignore[no-any-return]
 
     @property
     def T(self: _S) -> _S:  # noqa: N802
-        """Of a value of one axis or none itself, as NumPy's ``T``; others raise TraceError."""
-        return self if self.ndim < 2 else self.permute(*reversed(range(self.ndim)))
+        """The feature axes in reverse order, as NumPy's ``T``: a matrix transposed."""
+        return self.permute(tuple(reversed(range(self.ndim))))
 
     def __getattr__(self, name: str) -> Any:
         where, instead = "", None
@@ -235,78 +231,14 @@ class Symbol(Operators):
     # Indices
 
     def __getitem__(self: _S, key: Any) -> _S:
-        """Features by numbers and slices of step 1: ``x[0]``, ``x[a:b]`` of a vector, ``x[i, :]``
-        and ``x[..., j]`` of a matrix, axis by axis as NumPy's. A slice alone is of the last axis.
+        """Features by numbers, slices of step 1, ``...`` and None, axis by axis as NumPy's:
+        ``x[0]``, ``x[a:b]``, ``x[:, -1]``, ``x[..., j]``, ``x[:, None]``.
 
         Raises:
             TraceError: another index, which needs values; ShapeError: it is out of range.
         """
-        keys = self._keys(key)
-        y, kept = self, []
-        for axis, each in enumerate(keys):
-            start, stop = self._range(each, axis)
-            y = _cut(y, axis, start, stop)
-            if isinstance(each, slice):
-                kept.append(stop - start)
-        return y.reshape(tuple(kept))
-
-    def _keys(self, key: Any) -> list[Any]:
-        """The index of each axis."""
-        if isinstance(key, slice):
-            key = (..., key)
-        keys = list(key) if isinstance(key, tuple) else [key]
-        whole = [i for i, each in enumerate(keys) if each is Ellipsis]
-        given, ndim = len(keys) - len(whole), len(self._shape)
-        if len(whole) > 1 or given > ndim:
-            raise ShapeError(
-                f"[index] expected an index for each of {ndim} feature axes or fewer, got "
-                f"{printed(key)} for {self!r}; leave one out"
-            )
-        if not whole and given < ndim:
-            raise self._refuse(
-                f"an index for each of {ndim} feature axes, or ... for the others",
-                "use x[i, :] for a row, x[..., j] for a column",
-                f"{printed(key)} for {self!r}",
-            )
-        if self.space.kind is SpaceKind.EDGE and not (whole or isinstance(keys[0], slice)):
-            raise self._refuse(
-                "a slice or ... in the index of a value of each child",
-                "use v.gather(k, ...) for the state of the k-th child, x[..., i] for a feature",
-                f"{printed(key)} for {self!r}",
-            )
-        at = whole[0] if whole else ndim
-        rest = [slice(None)] * (ndim - given)
-        return [*keys[:at], *rest, *keys[at + 1 :]]
-
-    def _range(self, key: Any, axis: int) -> tuple[int, int]:
-        """First element, and the one after the last, of an index of an axis."""
-        size = self._shape[axis]
-        step = getattr(key, "step", None)
-        if isinstance(key, slice) and (step is None or (type(step) is int and step == 1)):
-            try:
-                start, stop, _ = key.indices(size)
-            except TypeError:
-                raise TraceError(
-                    f"[index] expected a slice of integers, got {printed(key)}; correct it"
-                ) from None
-            return start, max(start, stop)
-        try:
-            number = None if isinstance(key, (bool, slice, Symbol)) else operator.index(key)
-        except Exception:  # of any object that stands for an index
-            number = None
-        if number is None:
-            instead = "use ops.split or ops.reshape"
-            if isinstance(key, Symbol):
-                instead = "use ops.pick for ids, ops.where for masks"
-            raise self._refuse(
-                "a number or a slice a:b as index", instead, f"{shown(key)} for {self!r}"
-            )
-        if not -size <= number < size:
-            raise ShapeError(
-                f"[index] expected an index in {-size}..{size - 1} of axis {axis}, got "
-                f"{printed(number)}; correct it"
-            )
-        return number % size, number % size + 1
+        y: _S = indexed(self, key)
+        return y
 
     # What needs values
 
@@ -378,17 +310,10 @@ class Symbol(Operators):
         raise self._refuse("a value for an index or range()", "use ops.pick for ids")
 
 
-def _cut(x: Any, axis: int, start: int, stop: int) -> Any:
-    """Elements start..stop-1 of an axis, which stays."""
-    shape = x.shape
-    if (start, stop) == (0, shape[axis]):
-        return x
-    behind = math.prod(shape[axis + 1 :])
-    flat = reshape(x, (*shape[:axis], shape[axis] * behind))
-    return reshape(
-        slice_last(flat, start * behind, stop * behind),
-        (*shape[:axis], stop - start, *shape[axis + 1 :]),
-    )
+def _normalise(x: _S, axis: int | None, children: Callable[[Any], Any], features: Any) -> _S:
+    edges = x.space.kind is SpaceKind.EDGE and axis is None
+    y: _S = children(x) if edges else features(x, -1 if axis is None else axis)
+    return y
 
 
 def _reduce(x: _S, axis: Axis, keepdims: bool, children: Callable[[Any], Any], features: Any) -> _S:

@@ -130,7 +130,8 @@ class Vertex:
         """The input `name` of this vertex; the caller gives an array of shape (vertices, *shape).
 
         `dtype` is ``int32``, or ``float32``, which stands for the model's own precision: by name,
-        or as NumPy's or PyTorch's.
+        or as NumPy's or PyTorch's. Ids may have a shape; :func:`cavs.ops.take`, ``pick`` and
+        ``one_hot`` take them, and ``embedding`` takes one id for each row.
         """
         return self._pull(name, shape, dtype, self._rows)
 
@@ -191,11 +192,6 @@ class Vertex:
             )
         sizes = _feature_shape("pull", shape)
         kind = _DTYPES[named]
-        if kind == "int32" and sizes != ():
-            raise ShapeError(
-                f"[pull] expected one id per row for int32, got shape {sizes}; pull each id by a "
-                "name of its own"
-            )
         known = self._inputs.get(name)
         if known is None:
             spec = InputSpec(name, sizes, kind, _INPUT_SPACES[rows.kind], user_line(), rows)

@@ -20,7 +20,7 @@ from cavs.core.ops import structure
 from cavs.core.ops._def import Between, OpDef, Space, SpaceKind, Typed, as_rows
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.random import DROPOUT, DROPOUT_BY_ID, UNIFORM
-from cavs.core.ops.reduce import reference_logsumexp, reference_softmax
+from cavs.core.ops.reduce import reference_log_softmax, reference_logsumexp, reference_softmax
 from cavs.core.ops.shape import CONCAT
 from cavs.core.owners import path_of
 from cavs.core.trace import Trace
@@ -417,7 +417,7 @@ class ReferenceRun:
             operands = [self.values[v][x] for x in node.inputs]
             assert node.op.reference is not None, node
             value = node.op.reference(np, *operands, **node.attrs)
-        return np.asarray(value, self.dtype)
+        return np.asarray(value, np.int32 if node.dtype == "int32" else self.dtype)
 
     # Operations that need the graph
 
@@ -493,6 +493,10 @@ class ReferenceRun:
     def _segment_softmax(self, v: int, node: Node, given: Any) -> Array:
         weights: Array = reference_softmax(np, self.values[v][node.inputs[0]], 0)
         return weights
+
+    def _segment_log_softmax(self, v: int, node: Node, given: Any) -> Array:
+        logs: Array = reference_log_softmax(np, self.values[v][node.inputs[0]], 0)
+        return logs
 
     def _of_graph(self, v: int, node: Node, given: Any) -> Array:
         return self.values[v][node.inputs[0]]
@@ -584,6 +588,7 @@ _OF_GRAPH: dict[OpDef, Callable[[ReferenceRun, int, Node, Mapping[str, Any]], Ar
     structure.SEGMENT_MAX: ReferenceRun._segment_max,
     structure.SEGMENT_LOGSUMEXP: ReferenceRun._segment_logsumexp,
     structure.SEGMENT_SOFTMAX: ReferenceRun._segment_softmax,
+    structure.SEGMENT_LOG_SOFTMAX: ReferenceRun._segment_log_softmax,
     structure.GRAPH_SPREAD: ReferenceRun._of_graph,
     structure.GRAPH_SUM: ReferenceRun._of_graph,  # its share of the sum, see `_sum_up`
     structure.GRAPH_MAX: ReferenceRun._of_graph,

@@ -50,7 +50,7 @@ def evaluate(
     dtype = _float_dtype(kind, op, operands)
     integer = op.ids
     xs = [_operand(kind, x, None if i == integer else dtype) for i, x in enumerate(operands)]
-    ids = None if integer is None else _checked_ids(op, xs[0], xs[integer])
+    ids = None if integer is None else _checked_ids(op, xs[0], xs[integer], attrs)
     device = _common_device(op, kind, xs, operands)
     if device is not host:
         xs = [_moved(kind, x, device) for x in xs]
@@ -67,17 +67,18 @@ def evaluate(
     arrays: list[Any] = [x._any_values() if i != integer else ids for i, x in enumerate(xs)]
     if device is not host:  # numbers go with a call; arrays of the host would be refused
         arrays = [x[()] if device_of(x) is host else x for x in arrays]
+    wanted = INT32 if op.dtype == "int32" else dtype
     if op.beyond_numpy and device is host:
         result = elementwise(op.name, arrays, dtype)
     else:
-        result = device.evaluate(op.reference, arrays, attrs, dtype)
+        result = device.evaluate(op.reference, arrays, attrs, wanted)
     if result.base is not None or any(map(is_, arrays, repeat(result))):
         shared = [
             x._share() if is_array(array) and device.shares_memory(result, array) else array
             for x, array in zip(xs, arrays, strict=True)
         ]
         if not all(map(is_, shared, arrays)):  # without a copy: again, on the memory as it is lent
-            result = device.evaluate(op.reference, shared, attrs, dtype)
+            result = device.evaluate(op.reference, shared, attrs, wanted)
     stale = next(filter(None, map(_stale_by, xs)), None)
     if stale is not None:
         return kind._wrap_stale(result, stale)
@@ -177,7 +178,7 @@ def _own(kind: type[Tensor], x: Tensor, given: Any) -> Tensor:
     return kind._wrap(device_of(x._values).copy(x._values))
 
 
-def _checked_ids(op: OpDef, x: Tensor, given: Tensor) -> Array:
+def _checked_ids(op: OpDef, x: Tensor, given: Tensor, attrs: Mapping[str, Any]) -> Array:
     """The ids as an array of our own, since other threads may write to the caller's: int32, and
     numbers of rows or classes of `x`."""
     device = device_of(given._values)
@@ -187,9 +188,9 @@ def _checked_ids(op: OpDef, x: Tensor, given: Tensor) -> Array:
             f"[{op.name}] expected operand {op.ids} of dtype int32, got "
             f"{ids.dtype}; convert it with astype"
         )
-    if op.ids_within is None or ids.size == 0 or not x.shape:
+    count = op.count_of_ids(x.shape, attrs)
+    if count is None or ids.size == 0:
         return ids
-    count = x.shape[op.ids_within]
     position = device.first_outside(ids, -1, count)
     if position >= 0:
         at = tuple(map(int, np.unravel_index(position, ids.shape)))

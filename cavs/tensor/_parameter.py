@@ -19,7 +19,7 @@ from cavs.core.ops._def import OpDef
 from cavs.core.tracing import tracing
 from cavs.device import Device, device_of, find_device, host, is_array
 from cavs.device.taking import as_array, moved
-from cavs.errors import DTypeError, InputError, ShapeError, TraceError
+from cavs.errors import DTypeError, InputError, ShapeError
 from cavs.tensor._evaluate import evaluate
 from cavs.tensor._gradients import check_held, on
 from cavs.tensor._row_sparse import RowSparse
@@ -263,14 +263,9 @@ class Parameter(Tensor):
     def __iter__(self) -> Iterator[Tensor]:
         return iter(ir.param(self)) if tracing() else super().__iter__()
 
-    def permute(self, *axes: int | Sequence[int]) -> Tensor:
-        """See `Tensor.permute`. In a vertex function nothing moves the axes of a parameter."""
-        if tracing():
-            raise TraceError(
-                "[permute] expected a tensor, got a parameter in a vertex function; use "
-                "ops.linear, which multiplies by the transposed weight, or declare it transposed"
-            )
-        return super().permute(*axes)
+    def permute(self, *axes: int | Sequence[int]) -> Any:
+        """See `Tensor.permute`."""
+        return ir.param(self).permute(*axes) if tracing() else super().permute(*axes)
 
     def _compare(self, op: OpDef, other: Any) -> Any:
         if not tracing():

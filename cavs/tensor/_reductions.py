@@ -92,10 +92,10 @@ class Reductions(Comparisons):
         """log(sum(exp(x))) over one axis, several, or all: see :func:`cavs.ops.logsumexp`."""
         return reduce_ops.logsumexp(self, axis, keepdims)
 
-    def softmax(self) -> Tensor:
-        """exp(x) / sum(exp(x)) over the last axis: see :func:`cavs.ops.softmax`."""
-        return reduce_ops.softmax(self)
+    def softmax(self, axis: int = -1) -> Tensor:
+        """exp(x) / sum(exp(x)) over one axis, by default the last: see :func:`cavs.ops.softmax`."""
+        return reduce_ops.softmax(self, axis)
 
-    def log_softmax(self) -> Tensor:
+    def log_softmax(self, axis: int = -1) -> Tensor:
         """log of :meth:`softmax`: see :func:`cavs.ops.log_softmax`."""
-        return reduce_ops.log_softmax(self)
+        return reduce_ops.log_softmax(self, axis)

@@ -68,7 +68,7 @@ class InputForm {
   }
 
   bool take_ids(const ArrayForm& form, py::dict* inputs) const {
-    const py::array_t<int32_t> copy(form.elements);
+    const py::array_t<int32_t> copy(std::vector<py::ssize_t>(form.shape, form.shape + form.ndim));
     int32_t* ids = const_cast<int32_t*>(copy.data());
     copy_ids(static_cast<const int32_t*>(form.data), form.elements, ids);
     if (PyDict_SetItem(inputs->ptr(), name_.ptr(), copy.ptr()) != 0) throw py::error_already_set();

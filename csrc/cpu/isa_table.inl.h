@@ -3,7 +3,9 @@
 
 #include "cpu/groups/elementwise.inl.h"
 #include "cpu/isa_table.h"
+#include "cpu/kernels/lines.inl.h"
 #include "cpu/kernels/log_space.inl.h"
+#include "cpu/kernels/losses.inl.h"
 #include "cpu/kernels/optimizers.inl.h"
 #include "cpu/kernels/packed_product.inl.h"
 #include "cpu/kernels/random.inl.h"
@@ -17,11 +19,13 @@ namespace {
 
 #define CAVS_KERNEL(name) {#name, name<float>, name<double>}
 constexpr KernelEntry kKernels[] = {
+    CAVS_KERNEL(argsort),
     CAVS_KERNEL(broadcast),
     CAVS_KERNEL(copy),
     CAVS_KERNEL(copy_columns),
     CAVS_KERNEL(cross_entropy),
     CAVS_KERNEL(cross_entropy_grad),
+    CAVS_KERNEL(cumsum),
     CAVS_KERNEL(dropout),
     CAVS_KERNEL(dropout_by_id),
     CAVS_KERNEL(embedding),
@@ -33,11 +37,15 @@ constexpr KernelEntry kKernels[] = {
     CAVS_KERNEL(logsumexp_grad),
     CAVS_KERNEL(num_children),
     CAVS_KERNEL(one_hot_max),
+    CAVS_KERNEL(permute),
+    CAVS_KERNEL(pick_elements),
     CAVS_KERNEL(present),
     CAVS_KERNEL(max_rows),
+    CAVS_KERNEL(put_elements),
     CAVS_KERNEL(reduce_rows),
     CAVS_KERNEL(row_max),
     CAVS_KERNEL(row_sum),
+    CAVS_KERNEL(segment_log_softmax),
     CAVS_KERNEL(segment_logsumexp),
     CAVS_KERNEL(segment_max),
     CAVS_KERNEL(segment_softmax),

@@ -37,14 +37,54 @@ struct MaskedMatmulAttributes : MatmulAttributes {
   }
 };
 
-// Rows of `outer` * `length` elements. Each `length` elements are taken together.
+// Rows of `outer` * `length` * `inner` elements. Each `length` elements, which stand `inner` apart,
+// are taken together.
 struct AxisAttributes {
-  int64_t outer = 1, length = 1;
+  int64_t outer = 1, length = 1, inner = 1;
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("outer", self.outer);
     visit("length", self.length);
+    visit("inner", self.inner);
+  }
+};
+
+// Running sums of lines of a row, from the end of a line where `reverse`.
+struct ScanAttributes : AxisAttributes {
+  bool reverse = false;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    AxisAttributes::fields(self, visit);
+    visit("reverse", self.reverse);
+  }
+};
+
+// The first `count` elements of each line in ascending or descending order.
+struct OrderAttributes : AxisAttributes {
+  int64_t count = 1;
+  bool descending = false;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    AxisAttributes::fields(self, visit);
+    visit("count", self.count);
+    visit("descending", self.descending);
+  }
+};
+
+// Elements of lines by their numbers: `count` of each line. The same numbers serve all lines of a
+// row, or, where `along`, each line has numbers of its own.
+struct PickAttributes : AxisAttributes {
+  int64_t count = 1;
+  bool along = false;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    AxisAttributes::fields(self, visit);
+    visit("count", self.count);
+    visit("along", self.along);
   }
 };
 
@@ -92,6 +132,17 @@ struct ShapeAttributes {
   static void fields(Self& self, Visit&& visit) {
     visit("source", self.source);
     visit("target", self.target);
+  }
+};
+
+// A row of the shape `sizes`, whose elements stand `steps` apart in the operand.
+struct PermuteAttributes {
+  Dims sizes, steps;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("sizes", self.sizes);
+    visit("steps", self.steps);
   }
 };
 

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "program/access.h"
 #include "program/instruction_check.h"
+#include "program/line_checks.h"
 
 namespace cavs {
 namespace {
@@ -165,33 +166,7 @@ void check_shapes(const Check& c, bool sums) {
 void check_broadcast(const Check& c) { check_shapes(c, false); }
 void check_sum_to(const Check& c) { check_shapes(c, true); }
 
-// Along an axis, and of labels
-
-void check_axis(const Check& c, bool reduces) {
-  c.floats();
-  const auto& it = c.attributes<AxisAttributes>();
-  c.expect(it.outer >= 1 && it.length >= 1 && c.in(0).size % it.length == 0 &&
-               c.in(0).size / it.length == it.outer &&
-               c.out().size == (reduces ? it.outer : c.in(0).size),
-           "sizes outer * length");
-}
-
-void check_along(const Check& c) { check_axis(c, false); }
-void check_reduction(const Check& c) { check_axis(c, true); }
-
-void check_one_hot_max(const Check& c) {
-  check_axis(c, false);
-  c.same_sizes();
-}
-
-void check_logsumexp_grad(const Check& c) {
-  c.floats();
-  const auto& it = c.attributes<AxisAttributes>();
-  c.expect(it.outer >= 1 && it.length >= 1 && c.in(0).size == it.outer &&
-               c.in(1).size == it.outer && c.in(2).size == c.out().size &&
-               c.out().size % it.length == 0 && c.out().size / it.length == it.outer,
-           "a cotangent and a result of size outer, sizes outer * length");
-}
+// Of labels
 
 void check_cross_entropy(const Check& c) {
   c.floats(1);
@@ -277,11 +252,13 @@ const std::vector<Kernel>& kernels() {
   // Never destroyed: programs point to rows, and may run while the process ends.
   static const auto* const table = new std::vector<Kernel>{
       // clang-format off
+      {"argsort", kOne, kStanding, W::kRows, OrderAttributes(), nullptr, check_order},
       {"broadcast", kOne, kStanding, W::kRows, ShapeAttributes(), nullptr, check_broadcast},
       {"copy", kOne, kStanding, W::kRows, none, nullptr, check_move},
       {"copy_columns", kOne, kIndexed, W::kRows, ColumnsAttributes(), nullptr, check_copy_columns},
       {"cross_entropy", kTwo, kStanding, W::kRows, none, per_input<12>, check_cross_entropy},
       {"cross_entropy_grad", kThree, kStanding, W::kRows, none, per_output<14>, check_cross_entropy_grad},
+      {"cumsum", kOne, kStanding, W::kRows, ScanAttributes(), per_input<1>, check_scan},
       {"dropout", kOne, kStanding, W::kRows, DropoutAttributes(), per_output<8>, check_dropout},
       {"dropout_by_id", {2, true}, kStanding, W::kRows, DropoutAttributes(), per_output<8>, check_dropout_by_id},
       {"embedding", kTwo, kStanding, W::kRows, EmbeddingAttributes(), nullptr, check_embedding},
@@ -298,10 +275,14 @@ const std::vector<Kernel>& kernels() {
       {"max_rows", kOne, kStanding, W::kSums, none, per_input<1>, check_move},
       {"num_children", kNone, kChildren, W::kRows, none, nullptr, check_num_children},
       {"one_hot_max", kTwo, kStanding, W::kRows, axis, per_input<1>, check_one_hot_max},
+      {"permute", kOne, kStanding, W::kRows, PermuteAttributes(), nullptr, check_permute},
+      {"pick_elements", kTwo, kStanding, W::kRows, PickAttributes(), nullptr, check_pick},
       {"present", kOne, kStanding, W::kRows, none, nullptr, check_present},
+      {"put_elements", kTwo, kStanding, W::kRows, PickAttributes(), per_input<1>, check_put},
       {"reduce_rows", kOne, kStanding, W::kSums, none, per_input<1>, check_move},
       {"row_max", kOne, kStanding, W::kRows, axis, per_input<1>, check_reduction},
-      {"row_sum", kOne, kStanding, W::kRows, axis, per_input<1>, check_reduction},
+      {"row_sum", kOne, kStanding, W::kRows, axis, per_input<1>, check_row_sum},
+      {"segment_log_softmax", kOne, kSiblings, W::kRows, none, per_output<15>, check_move},
       {"segment_logsumexp", kOne, kLists, W::kRows, none, per_input<12>, check_move},
       {"segment_max", kOne, kLists, W::kRows, none, per_input<1>, check_move},
       {"segment_softmax", kOne, kSiblings, W::kRows, none, per_output<15>, check_move},

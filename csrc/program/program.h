@@ -113,7 +113,8 @@ struct TableSpec {
 
 using Attributes =
     std::variant<NoAttributes, MatmulAttributes, MaskedMatmulAttributes, AxisAttributes,
-                 EmbeddingAttributes, ColumnsAttributes, ShapeAttributes, UniformAttributes,
+                 ScanAttributes, OrderAttributes, PickAttributes, EmbeddingAttributes,
+                 ColumnsAttributes, ShapeAttributes, PermuteAttributes, UniformAttributes,
                  DropoutAttributes, LoadAttributes, FillAttributes, Group>;
 
 struct Kernel;

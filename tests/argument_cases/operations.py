@@ -34,6 +34,13 @@ def ops_cases(x: Any, square: Any, ids: Any, own: str) -> Iterator[Case]:
     for name in ("sum", "mean", "max", "min", "logsumexp"):
         arguments = {"x": x, "axis": -1, "keepdims": False}
         yield Case(f"ops.{name}", getattr(ops, name), arguments)
+    for name in ("softmax", "log_softmax", "cumsum", "argmax", "argsort", "sort"):
+        yield Case(f"ops.{name}", getattr(ops, name), {"x": x, "axis": -1})
+    yield Case("ops.top_k", ops.top_k, {"x": x, "k": 2, "axis": -1})
+    yield Case("ops.permute", ops.permute, {"x": square, "axes": (1, 0)})
+    yield Case("ops.stack", ops.stack, {"values": [x, x], "axis": 0})
+    yield Case("ops.stack", lambda a: ops.stack([x, a]), {"a": x})
+    yield Case("ops.concat", ops.concat, {"values": [x, x], "axis": 0})
     yield Case("ops.where", ops.where, {"condition": x, "a": x, "b": x})
     yield Case("ops.clip", ops.clip, {"x": x, "low": -1.0, "high": 1.0})
     yield Case("ops.reshape", ops.reshape, {"x": x, "shape": (-1, 2)})
@@ -50,6 +57,7 @@ def ops_cases(x: Any, square: Any, ids: Any, own: str) -> Iterator[Case]:
     yield Case("ops.cross_entropy", ops.cross_entropy, {"logits": x, "label": ids})
     yield Case("ops.embedding", ops.embedding, {"weight": square, "ids": ids})
     yield Case("ops.pick", ops.pick, {"x": x, "ids": ids})
+    yield Case("ops.take", ops.take, {"x": x, "ids": ids, "axis": -1})
     own_ids = ids if own == "symbol" else cavs.tensor(ids)
     yield Case("ops.one_hot", ops.one_hot, {"ids": own_ids, "size": 5})
     for name in OF_EDGES.split():
@@ -59,7 +67,12 @@ def ops_cases(x: Any, square: Any, ids: Any, own: str) -> Iterator[Case]:
     gumbel = {"logits": x, "temperature": 1.0, "hard": True}
     yield Case("ops.gumbel_softmax", ops.gumbel_softmax, gumbel)
     if own == "symbol":
-        yield Case("symbol.softmax", x.softmax, {})
+        for name in ("softmax", "log_softmax"):
+            yield Case(f"symbol.{name}", getattr(x, name), {"axis": -1})
+        yield Case("symbol.permute", lambda axes: x.reshape(2, 2).permute(axes), {"axes": (1, 0)})
+        yield Case(
+            "symbol.transpose", lambda a, b: x.reshape(2, 2).transpose(a, b), {"a": 1, "b": 0}
+        )
         for name in ("sum", "mean", "max", "min", "logsumexp"):
             yield Case(f"symbol.{name}", getattr(x, name), {"axis": -1, "keepdims": False})
         yield Case("symbol[]", lambda key: x[key], {"key": slice(1, 2)})

@@ -45,10 +45,11 @@ def test_reductions_are_over_children_on_edges_and_over_features_elsewhere() -> 
     assert vertex.softmax().op.name == "softmax"
 
 
-def test_slices_of_the_last_axis() -> None:
+def test_slices_of_an_axis() -> None:
     x = pull(SpaceKind.VERTEX, 2, 5)
-    assert x[1:3].shape == (2, 2)
-    assert x[-2:].attrs == {"start": 3, "stop": 5}
+    assert x[..., 1:3].shape == (2, 2)
+    assert x[..., -2:].attrs == {"start": 3, "stop": 5}
+    assert x[1:].shape == (1, 5)
     assert x[:] is x
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import vertex_functions
 from model_runs import compiled, dense
-from ops_cases import CASES, NOT_LOWERED, OVER_ROWS, OpCase
+from ops_cases import CASES, NOT_LOWERED, OVER_ROWS, OpCase, as_floats
 from program_contents import kernels_in, operations_in
 from vertex_functions.rowless import ROWLESS
 
@@ -44,12 +44,12 @@ class Applied(cavs.VertexFunction):
             dtype = "float32" if x.ids is None else "int32"
             shared = self.shared.get(k)
             operands.append(v.pull(f"x{k}", x.shape, dtype) if shared is None else shared)
-        y = apply(OPS[self.case.op], *operands, **self.case.attrs)
+        y = as_floats(apply(OPS[self.case.op], *operands, **self.case.attrs), self.case)
         moved = [
             x if k in self.shared or self.case.operands[k].ids is not None else x * 1.5 + 0.25
             for k, x in enumerate(operands)
         ]
-        among = apply(OPS[self.case.op], *moved, **self.case.attrs)
+        among = as_floats(apply(OPS[self.case.op], *moved, **self.case.attrs), self.case)
         v.push(y=y, among=ops.minimum(among * 0.5, y) - ops.sigmoid(among))
 
 

@@ -47,7 +47,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "cat of both": (lambda t, x: t.cat([t.ones(4), x]), "got torch.cat, .*; use ops.concat;"),
     "chunk": (lambda t, x: t.chunk(x, 2), "got torch.chunk, .*; use ops.split;"),
     "matmul": (lambda t, x: t.matmul(t.ones(4, 4), x), "got torch.matmul, .*; use ops.matmul;"),
-    "stack": (lambda t, x: t.stack([x, x]), "got torch.stack, .*; use ops.concat"),
+    "stack": (lambda t, x: t.stack([x, x]), "got torch.stack, .*; use ops.stack"),
     "where": (lambda t, x: t.where(x > 0, x, x), "got torch.where, .*; use ops.where;"),
     "fft": (lambda t, x: t.fft.fft(x), "; use the operations of cavs.ops;"),
     "dropout": (
@@ -116,9 +116,9 @@ def test_pytorch_takes_tensors_of_cavs_as_ever() -> None:
 
 ATTRIBUTES = {
     "view": "x.reshape",
-    "unsqueeze": "x.reshape(1",
+    "unsqueeze": "x[None]",
     "squeeze": "x.reshape(-1)",
-    "transpose": "ops.linear",
+    "swapaxes": "ops.permute",
     "item": "push it",
     "numpy": "push it",
     "to": "cavs.compile(..., dtype=...)",
@@ -185,7 +185,7 @@ def test_an_operation_that_is_not_there() -> None:
             getattr(ops, name)
         assert instead in str(error.value)
         assert not hasattr(ops, name)
-    with pytest.raises(AttributeError, match=r"expected one of abs, batch_max, .*, where, got"):
+    with pytest.raises(AttributeError, match=r"expected one of abs, argmax, .*, where, got"):
         getattr(ops, "fft")  # noqa: B009
 
 
@@ -223,7 +223,7 @@ def test_a_formula_is_what_pytorch_computes(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "instead"),
-    [("sofmax", "use ops.softmax"), ("argsort", "compute it from"), ("einsum", "compute it from")],
+    [("sofmax", "use ops.softmax"), ("bincount", "compute it from"), ("einsum", "compute it from")],
 )
 def test_only_names_that_are_near_are_suggested(name: str, instead: str) -> None:
     with pytest.raises(AttributeError, match=rf"got '{name}'; {instead}"):

@@ -97,7 +97,7 @@ class Joined(cavs.VertexFunction):
         both = ops.concat([a, b])
         pieces = ops.split(both, [1, 2 * n - 1])
         turned = ops.concat([pieces[1], pieces[0], a])
-        column = ops.reshape(both[n - 1 : n + 1], (-1, 1))
+        column = ops.reshape(both[..., n - 1 : n + 1], (-1, 1))
         outputs = {
             "both": both,
             "turned": turned,
@@ -111,7 +111,7 @@ class Joined(cavs.VertexFunction):
         v.push(**outputs)
         new = both.mean() if both.space == SpaceKind.EDGE else both
         own = v.pull("x", self.shape)
-        v.scatter(h=ops.tanh(new[1 : n + 1] + own))
+        v.scatter(h=ops.tanh(new[..., 1 : n + 1] + own))
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

@@ -92,9 +92,11 @@ Array numbers(int size, int first, int count, bool wild = false, bool rows = tru
   return array;
 }
 
-inline Array integers(int first, int count, int least, int most) {
-  Array array = Array::make(4, 1, pick(1, 2), first, count);
-  for (int r = first; r < first + count; ++r) *array.row<int32_t>(r) = pick(least, most);
+inline Array integers(int first, int count, int least, int most, int size = 1) {
+  Array array = Array::make(4, size, size == 1 ? pick(1, 2) : some_ld(size), first, count);
+  for (int r = first; r < first + count; ++r) {
+    for (int j = 0; j < size; ++j) array.row<int32_t>(r)[j] = pick(least, most);
+  }
   return array;
 }
 

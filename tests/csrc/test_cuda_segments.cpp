@@ -40,7 +40,7 @@ void test_segment_softmax() {
     const bool narrow = perhaps(0.4);
     const int width = narrow ? 1 : some_width(), rows = narrow ? 100 : 30;
     Case c;
-    c.name = "segment_softmax";
+    c.name = perhaps(0.5) ? "segment_softmax" : "segment_log_softmax";
     c.space = SpaceKind::kEdge;
     const int longest = pick(1, narrow ? 40 : 8);
     for (int parent = 0; static_cast<int>(c.table.index.size()) < rows; ++parent) {

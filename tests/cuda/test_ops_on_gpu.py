@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from model_runs import assert_same, compiled, dense, draw_inputs, run, some_graphs
-from ops_cases import CASES, NOT_LOWERED, OVER_ROWS, OpCase
+from ops_cases import CASES, NOT_LOWERED, OVER_ROWS, OpCase, as_floats
 from program_contents import kernels_in, operations_in
 
 import cavs
@@ -34,7 +34,7 @@ each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 # and the kernels that leave rows out.
 STRUCTURES = (
     *("Constants", "DroppedEverywhere", "DropoutsById", "ManySlots", "Masked", "Missing"),
-    *("Segments", "ScatteredInputs"),
+    *("Segments", "ScatteredInputs", "Axes", "Places"),
 )
 # What moves values, chooses between them, or rounds once.
 EXACT = frozenset(
@@ -43,6 +43,7 @@ EXACT = frozenset(
         *("reciprocal", "squared_error", "maximum", "minimum", "where", "identity"),
         *("greater", "greater_equal", "less", "less_equal", "equal", "stop_gradient"),
         *("row_max", "one_hot_max", "concat", "slice", "reshape", "broadcast", "embedding"),
+        *("permute", "cumsum", "argsort", "pick_elements", "put_elements"),
     }
 )
 # Of the others, in units in the last place of the greatest value: sums go in another order, and in
@@ -70,11 +71,17 @@ class EveryCase(cavs.VertexFunction):
                 name, kind = f"x{n}_{k}", "float32" if x.ids is None else "int32"
                 shared = self.shared.get(name)
                 operands.append(v.pull(name, x.shape, kind) if shared is None else shared)
-            v.push(**{f"y{n}": apply(OPS[case.op], *operands, **case.attrs)})
+            y = as_floats(apply(OPS[case.op], *operands, **case.attrs), case)
+            v.push(**{f"y{n}": y})
 
 
 # What cavs.ops makes of several operations, of a vector of six and an id.
 COMPOSED: dict[str, Callable[[Any, Any], Any]] = {
+    "argmax": lambda x, ids: ops.one_hot(ops.argmax(x), 6) * x,
+    "sort": lambda x, ids: ops.sort(x),
+    "stack": lambda x, ids: ops.stack([x, 2.0 * x]),
+    "take": lambda x, ids: ops.take(x, ids),
+    "top_k": lambda x, ids: ops.top_k(x, 3)[0],
     "batch_max": lambda x, ids: ops.batch_max(x),
     "batch_mean": lambda x, ids: ops.batch_mean(x),
     "batch_sum": lambda x, ids: ops.batch_sum(x),

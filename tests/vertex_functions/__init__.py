@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import cavs
 from cavs import nn
-from vertex_functions import cases, operations, parameters, pulls, structures
+from vertex_functions import axes, cases, operations, parameters, pulls, structures
 from vertex_functions.base import FUNCTIONS, IDS, parameter
 from vertex_functions.drawn import RandomFunction
 from vertex_functions.shaped import ShapedFunction
@@ -15,6 +15,7 @@ __all__ = [
     "IDS",
     "RandomFunction",
     "ShapedFunction",
+    "axes",
     "cases",
     "make_function",
     "operations",

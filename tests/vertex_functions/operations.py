@@ -28,7 +28,7 @@ class Shapes(cavs.VertexFunction):
         v.push(
             twice=twice,
             square=square,
-            part=square[1:5],
+            part=square[..., 1:5],
             flat=ops.reshape(ops.reshape(square, (3, 4)), (12,)),
             h=new,
             one=gates[4:5],

@@ -26,6 +26,7 @@ from cavs.core.ops.structure import (
     NUM_CHILDREN,
     PULL,
     PUSH_COTANGENT,
+    SEGMENT_LOG_SOFTMAX,
     SEGMENT_LOGSUMEXP,
     SEGMENT_MAX,
     SEGMENT_SOFTMAX,
@@ -89,7 +90,7 @@ def _over_children(reader: Reader, node: Node) -> Call:
     return Call(node.op.name, (reader.listed(node),))
 
 
-def _segment_softmax(reader: Reader, node: Node) -> Call:
+def _over_siblings(reader: Reader, node: Node) -> Call:
     (x,) = map(reader.stored, node.inputs)
     table = Table(TableKind.SIBLINGS, of=of_type(node.space))
     return Call(node.op.name, (x._replace(table=table),))
@@ -131,7 +132,8 @@ _CALLS: dict[OpDef, Callable[[Reader, Node], Call]] = {
     SEGMENT_SUM: _sum,
     SEGMENT_MAX: _over_children,
     SEGMENT_LOGSUMEXP: _over_children,
-    SEGMENT_SOFTMAX: _segment_softmax,
+    SEGMENT_SOFTMAX: _over_siblings,
+    SEGMENT_LOG_SOFTMAX: _over_siblings,
     UNIQUE_SUM: _sum,
     GRAPH_SUM: _sum,
     GRAPH_MAX: lambda reader, x: Call("segment_max", (reader.listed(x),)),

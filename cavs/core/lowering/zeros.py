@@ -73,7 +73,7 @@ class RowIds:
         for node in order:
             if node.dtype != "int32":
                 continue
-            if node.op in _IDS:
+            if node.op in _IDS and not node.shape:
                 self._ids.setdefault((_pull_of(node), node.space), node)
             elif node.op.repeats is not None:
                 self._link(node.op.repeats, node.inputs[0], node)
@@ -221,7 +221,12 @@ class Zeros:
     def _absent(self, node: Node) -> Rows:
         """Rows in which an id of -1 makes the value zero."""
         position = node.op.zero_without
-        return NO_ROWS if position is None else self._missing(node.inputs[position])
+        if position is None:
+            return NO_ROWS
+        own = ids = node.inputs[position]
+        while own.op.is_index_load and own.inputs:
+            own = own.inputs[0]
+        return self._missing(ids) if own.op in _IDS else NO_ROWS  # others have no table
 
     def _zero_source(self, node: Node) -> Rows:
         if node.op is PULL:

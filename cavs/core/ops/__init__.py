@@ -29,6 +29,12 @@ from cavs.core.ops.elementwise import square as square
 from cavs.core.ops.elementwise import stop_gradient as stop_gradient
 from cavs.core.ops.elementwise import tanh as tanh
 from cavs.core.ops.elementwise import where as where
+from cavs.core.ops.lines import argmax as argmax
+from cavs.core.ops.lines import argsort as argsort
+from cavs.core.ops.lines import cumsum as cumsum
+from cavs.core.ops.lines import sort as sort
+from cavs.core.ops.lines import take as take
+from cavs.core.ops.lines import top_k as top_k
 from cavs.core.ops.loss import (
     binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
 )
@@ -57,9 +63,11 @@ from cavs.core.ops.reduce import min as min
 from cavs.core.ops.reduce import softmax as softmax
 from cavs.core.ops.reduce import sum as sum
 from cavs.core.ops.shape import concat as concat
+from cavs.core.ops.shape import permute as permute
 from cavs.core.ops.shape import reshape as reshape
 from cavs.core.ops.shape import slice_last as slice_last
 from cavs.core.ops.shape import split as split
+from cavs.core.ops.shape import stack as stack
 from cavs.core.ops.special import cos as cos
 from cavs.core.ops.special import digamma as digamma
 from cavs.core.ops.special import elu as elu
@@ -79,6 +87,7 @@ from cavs.core.ops.structure import batch_sum as batch_sum
 from cavs.core.ops.structure import graph_max as graph_max
 from cavs.core.ops.structure import graph_mean as graph_mean
 from cavs.core.ops.structure import graph_sum as graph_sum
+from cavs.core.ops.structure import segment_log_softmax as segment_log_softmax
 from cavs.core.ops.structure import segment_logsumexp as segment_logsumexp
 from cavs.core.ops.structure import segment_max as segment_max
 from cavs.core.ops.structure import segment_mean as segment_mean

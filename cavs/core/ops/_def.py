@@ -262,6 +262,18 @@ def along_last_axis(
     return AxisAttributes(math.prod(outer), length)
 
 
+def along_axis(shapes: Sequence[Shape], out: Shape, attrs: Mapping[str, Any]) -> AxisAttributes:
+    """Attributes of a kernel that goes along the axis ``axis`` of its first operand, counted from
+    the end, or the last one."""
+    return AxisAttributes(*lines_along(shapes[0], attrs.get("axis", -1)))
+
+
+def lines_along(shape: Shape, axis: int) -> tuple[int, int, int]:
+    """How many elements a row has before an axis, along it, and behind it."""
+    at = len(shape) + axis
+    return math.prod(shape[:at]), shape[at], math.prod(shape[at + 1 :])
+
+
 def no_operand(values: Sequence[float | None]) -> int | None:
     """The result equals no operand."""
     return None
@@ -290,7 +302,8 @@ class OpDef:
         dtype: ``float`` or ``int32``.
         operands: the kind of each operand; the last kind holds for all further ones.
         ids: the first operand of ids or labels.
-        ids_within: the axis of the first operand whose elements the ids number.
+        ids_within: the axis of the first operand whose elements the ids number, unless the
+            attribute ``axis`` says another.
         ranks: feature axes of each operand, where it takes tensors with rows in front of them; None
             for an operand that has no rows, a table.
         space: rows of the result.
@@ -359,6 +372,13 @@ class OpDef:
     def operand(self, position: int) -> Operand:
         """The kind of the operand at `position`."""
         return self.operands[min(position, len(self.operands) - 1)]
+
+    def count_of_ids(self, shape: Shape, attrs: Mapping[str, Any]) -> int | None:
+        """How many elements the ids number, of a first operand of this shape; None: any number."""
+        if self.ids_within is None or not shape:
+            return None
+        axis: int = attrs.get("axis", self.ids_within)
+        return shape[axis]
 
     @property
     def sums_lists(self) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, overload
 
 from cavs.core.ops import elementwise, special
 from cavs.core.ops._def import OPS, apply
 from cavs.core.ops._protocols import Applies, R, Symbolic, apply_to
 from cavs.core.ops.matmul import matmul
+from cavs.core.ops.shape import permute
 from cavs.errors import TraceError
 
 _ARITHMETIC = {
@@ -137,6 +139,12 @@ class Operators:
 
     def __abs__(self: Applies[R]) -> R:
         return elementwise.abs(self)
+
+    def transpose(self: Applies[R], *axes: int | Sequence[int]) -> R:
+        """The axes in reverse order, or in the order given, as NumPy's; see
+        :func:`cavs.ops.permute`."""
+        given: Any = axes[0] if len(axes) == 1 else axes
+        return permute(self, given or tuple(reversed(range(len(self.shape)))))
 
     def abs(self: Applies[R]) -> R:
         """Elementwise absolute value; see :func:`cavs.ops.abs`."""

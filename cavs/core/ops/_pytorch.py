@@ -23,6 +23,7 @@ _OPERATIONS = {
     "ge": "greater_equal",
     "gt": "greater",
     "hstack": "concat",
+    "index_select": "take",
     "inner": "matmul",
     "le": "less_equal",
     "lt": "less",
@@ -34,6 +35,7 @@ _OPERATIONS = {
     "rand_like": "uniform_like",
     "swish": "silu",
     "tensor_split": "split",
+    "topk": "top_k",
     "vdot": "matmul",
 }
 """Operations that have another name in PyTorch."""
@@ -45,7 +47,7 @@ _IDS = 'pull ids by v.pull(name, dtype="int32")'
 _GRADIENT = "push it, and call backward() of the model's output"
 _UNCHANGED = "leave it out: no value is changed in place"
 _BROADCAST = "leave it out: shapes broadcast"
-_TRANSPOSED = "use ops.linear(x, w), which is x W^T, or pull it transposed"
+_TRANSPOSED = "use x.T, or ops.permute(x, axes) with all axes"
 _NUMBER = "use a number, which broadcasts"
 _REMEDIES = {
     **dict.fromkeys(("item", "numpy", "tolist", "cpu"), _TO_OUTPUTS),
@@ -55,7 +57,7 @@ _REMEDIES = {
     **dict.fromkeys(("backward", "grad", "requires_grad", "retain_grad"), _GRADIENT),
     **dict.fromkeys(("contiguous", "clone"), _UNCHANGED),
     **dict.fromkeys(("expand", "expand_as", "broadcast_to"), _BROADCAST),
-    **dict.fromkeys(("transpose", "t", "permute", "swapaxes", "mT"), _TRANSPOSED),
+    **dict.fromkeys(("transpose", "t", "swapaxes", "mT", "movedim"), _TRANSPOSED),
     **dict.fromkeys(("zeros", "ones", "full", "zeros_like", "ones_like", "new_zeros"), _NUMBER),
     **dict.fromkeys(("rand", "uniform"), "use v.uniform(size)"),
     **dict.fromkeys(("randn", "randn_like"), "use v.normal(size)"),
@@ -64,7 +66,6 @@ _REMEDIES = {
     **dict.fromkeys(("subtract", "multiply", "divide"), "use the operators + - * /"),
     "__getitem__": "keep the table as a Parameter, and use ops.embedding(table, ids)",
     "__setitem__": _UNCHANGED,
-    "argmax": "use ops.one_hot_max(x), or push it and take the argmax of the output",
     "binary_cross_entropy": "use ops.binary_cross_entropy_with_logits, of what sigmoid is taken of",
     "data": "use x.detach()",
     "dim": "use x.ndim",
@@ -82,10 +83,9 @@ _REMEDIES = {
     "relu6": "use ops.clip(x, 0.0, 6.0)",
     "scatter": "use v.scatter(...) for states, ops.one_hot(ids, size) for elements",
     "squeeze": "use x.reshape(-1), or x.reshape(...) with the shape that stays",
-    "stack": "use ops.concat([x, y]).reshape(2, -1)",
     "std": "use ops.sqrt(ops.sum(ops.square(x - ops.mean(x))) / (x.size - 1))",
     "true_divide": "use the operators + - * /",
-    "unsqueeze": "use x.reshape(1, *x.shape), or (*x.shape, 1)",
+    "unsqueeze": "use x[None], or x[..., None]",
     "var": "use ops.sum(ops.square(x - ops.mean(x))) / (x.size - 1)",
 }
 """What to write for what is no operation here; x, y, w and ids stand for values of F."""

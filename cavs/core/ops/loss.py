@@ -24,6 +24,7 @@ from cavs.core.ops._formulas import reference_bce_with_logits
 from cavs.core.ops._protocols import Applies, R, Symbolic, binary
 from cavs.core.ops.elementwise import abs as abs_
 from cavs.core.ops.elementwise import equal, greater, row, sigmoid, where
+from cavs.core.ops.lines import picked, take
 from cavs.core.ops.reduce import reference_log_softmax, reference_softmax, softmax, sum
 from cavs.core.ops.shape import reshape
 from cavs.errors import DTypeError, ShapeError, TraceError
@@ -234,7 +235,7 @@ def one_hot(ids: Applies[R], size: int) -> R: ...
 def one_hot(ids: Any, size: int) -> Any:
     """1.0 at the place of the id, else 0.0; zeros where the id is -1; no gradient.
 
-    Shapes: ids () int32 in -1..size-1 -> (size,); of tensors (...) -> (..., size) float32.
+    Shapes: ids (...) int32 in -1..size-1 -> (..., size), of tensors float32.
 
     Raises:
         ShapeError: `size` is not in 1..2**24; DTypeError: `ids` are not int32; InputError: an id is
@@ -255,11 +256,12 @@ def pick(x: Any, ids: Any) -> Any:
     """Element `ids` of the last axis of `x`, as ``torch.gather`` and ``x[arange, ids]`` pick; 0,
     with no gradient, where the id is -1.
 
-    Shapes: x (..., n), ids () int32 in -1..n-1 -> (...); of tensors x (..., n), ids (...) -> (...).
+    Shapes: x (..., n), ids (...) int32 in -1..n-1 -> (...); in a vertex function ids may be (), one
+    for all of a row.
 
     Raises:
-        ShapeError: `x` has no axis, more than 2**24 elements along it, or, of tensors, other axes
-            than `ids` before it; DTypeError: `ids` are not int32; InputError: an id is out of
+        ShapeError: `x` has no axis, more than 2**24 elements along it, or other axes than `ids`
+            before it; DTypeError: `ids` are not int32; InputError: an id is out of
             range.
     """
     shape = shape_of("pick", x)
@@ -269,11 +271,14 @@ def pick(x: Any, ids: Any) -> Any:
             "a vector"
         )
     among = shape_of("pick", ids)
-    if among != shape[:-1] and not hasattr(ids, "__cavs_symbol__"):
+    symbol = hasattr(ids, "__cavs_symbol__")
+    if among != shape[:-1] and (among or not symbol):
         raise ShapeError(
             f"[pick] expected ids of shape {shape[:-1]} for a value of shape {shape}, got {among}; "
             "pass one for each row"
         )
+    if among and symbol:
+        return picked(x, ids)
     return sum(where(_found("pick", x, ids, shape[-1]), x, 0.0), axis=-1)
 
 
@@ -293,4 +298,6 @@ def _found(component: str, x: Any, ids: Any, size: int) -> Any:
         )
     # Numbers from 1 on, since the id -1 finds 0.
     numbers = world.__cavs_count__(size, x)
+    if ids.shape and hasattr(ids, "__cavs_symbol__"):
+        return equal(numbers, reshape(take(numbers, ids), (*ids.shape, 1)))
     return equal(numbers, embedding(reshape(numbers, (size, 1)), ids))

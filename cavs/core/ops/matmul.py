@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
+import numpy as np
+
 from cavs.core.attributes import MatmulAttributes
-from cavs.core.ops._def import Between, Shape, SpaceKind, apply, define, rows, shape_of
+from cavs.core.ops._def import Between, Shape, SpaceKind, apply, define, rows, shape_of, size_of
 from cavs.core.ops._protocols import Applies, R, Symbolic, binary
-from cavs.core.ops.shape import reshape
+from cavs.core.ops.constant import constant
+from cavs.core.ops.shape import broadcast, broadcast_shapes, concat, reshape, slice_last
 from cavs.errors import ShapeError
 
 
 def _dims(a: Shape, b: Shape, ta: bool, tb: bool) -> tuple[int, int, int]:
-    if len(a) != 2 or len(b) != 2:
+    if len(a) < 2 or len(b) < 2 or a[:-2] != b[:-2]:
         raise ShapeError(f"[matmul] expected two matrices, got shapes {a} and {b}; reshape them")
-    m, k = a[::-1] if ta else a
-    k2, n = b[::-1] if tb else b
+    m, k = a[:-3:-1] if ta else a[-2:]
+    k2, n = b[:-3:-1] if tb else b[-2:]
     if k != k2:
         raise ShapeError(
             f"[matmul] expected equal inner sizes, got {k} and {k2} (shapes "
@@ -26,8 +29,9 @@ def _dims(a: Shape, b: Shape, ta: bool, tb: bool) -> tuple[int, int, int]:
 
 
 def _infer(a: Shape, b: Shape, *, ta: bool, tb: bool) -> Shape:
+    # Tensors alone have axes in front: in a vertex function there is a product for each matrix.
     m, _, n = _dims(a, b, ta, tb)
-    return (m, n)
+    return (*a[:-2], m, n)
 
 
 def _of_product(shapes: Sequence[Shape], out: Shape, attrs: Mapping[str, Any]) -> MatmulAttributes:
@@ -85,15 +89,23 @@ MATMUL_REDUCE = define(
 
 @binary
 def matmul(a: Any, b: Any) -> Any:
-    """Matrix product of features: (k,) or (m, k) times (k,) or (k, n).
+    """Matrix product of features: (..., m, k) times (..., k, n), as NumPy's.
 
     Either operand may be a parameter, shared by all rows. A vector on the left is a row, on the
-    right a column, and its axis is dropped from the result.
+    right a column, and its axis is dropped from the result. Axes in front of matrices, such as one
+    of heads, broadcast; in a vertex function they are at most 256 matrices. A transposed matrix,
+    ``x.T`` or an order of axes, costs nothing where it is one of two axes.
+
+    Raises:
+        ShapeError: an operand is a number, sizes along the sum differ, axes in front do not
+            broadcast, or there are too many of them.
     """
-    if len(shape_of("matmul", a)) not in (1, 2) or len(shape_of("matmul", b)) not in (1, 2):
+    if () in (shape_of("matmul", a), shape_of("matmul", b)):
         raise ShapeError(
-            f"[matmul] expected vectors or matrices, got {a.shape} and {b.shape}; reshape them"
+            f"[matmul] expected vectors or matrices, got {a.shape} and {b.shape}; use *"
         )
+    if len(a.shape) > 2 or len(b.shape) > 2:
+        return _product_of_many(a, b)
     left = reshape(a, (1, a.shape[0])) if len(a.shape) == 1 else a
     # Arrays beside tensors have no rows either.
     spaces = [getattr(operand, "space", SpaceKind.NONE) for operand in (a, b)]
@@ -105,6 +117,52 @@ def matmul(a: Any, b: Any) -> Any:
     y = apply(MATMUL, left, right, ta=False, tb=False)
     shape = (a.shape[:-1] if len(a.shape) == 2 else ()) + (b.shape[1:])
     return reshape(y, shape)
+
+
+_MOST_MATRICES = 256
+"""Of a vertex function: each product is an instruction."""
+
+
+def _product_of_many(a: Any, b: Any) -> Any:
+    """A product where an operand has axes in front of its matrices."""
+    a, b = (constant(x) if isinstance(x, np.ndarray) else x for x in (a, b))
+    if len(b.shape) <= 2:  # all lines in front of one matrix
+        lines = reshape(a, (size_of(a.shape[:-1]), a.shape[-1]))
+        y = matmul(lines, b)
+        return reshape(y, (*a.shape[:-1], *b.shape[1:]))
+    of_a = a.shape if len(a.shape) > 1 else (1, *a.shape)
+    (m, k), (rows, n) = of_a[-2:], b.shape[-2:]
+    _dims((m, k), (rows, n), False, False)
+    batch = broadcast_shapes([of_a[:-2], b.shape[:-2]], MATMUL)
+    if hasattr(reshape(b, (size_of(b.shape),)), "__cavs_symbol__"):
+        if size_of(batch) > _MOST_MATRICES:
+            raise ShapeError(
+                f"[matmul] expected up to {_MOST_MATRICES} matrices, got {size_of(batch)} of "
+                f"shapes {a.shape} and {b.shape}; multiply and sum by * and ops.sum"
+            )
+        lefts, rights = _matrices(a, of_a, batch), _matrices(b, b.shape, batch)
+        products = [
+            reshape(apply(MATMUL, x, w, ta=False, tb=False), (m * n,))
+            for x, w in zip(lefts, rights, strict=True)
+        ]
+        y = concat(products)
+    else:
+        left, right = reshape(a, of_a), b
+        left, right = broadcast(left, (*batch, m, k)), broadcast(right, (*batch, k, n))
+        y = apply(MATMUL, left, right, ta=False, tb=False)
+    return reshape(y, (*batch, n) if len(a.shape) == 1 else (*batch, m, n))
+
+
+def _matrices(x: Any, shape: Shape, batch: Shape) -> list[Any]:
+    """The matrices of `x`, of this shape, for each place of `batch`."""
+    size = size_of(shape[-2:])
+    flat = reshape(x, (size_of(shape),))
+    places = np.arange(size_of(shape[:-2])).reshape(shape[:-2])
+    numbers = np.broadcast_to(places, batch).reshape(-1).tolist()
+    made = {
+        i: reshape(slice_last(flat, i * size, (i + 1) * size), shape[-2:]) for i in set(numbers)
+    }
+    return [made[i] for i in numbers]
 
 
 @overload

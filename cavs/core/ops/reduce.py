@@ -10,6 +10,7 @@ from cavs._arguments import boolean, integer, number
 from cavs.core.ops._def import (
     OpDef,
     Shape,
+    along_axis,
     along_last_axis,
     apply,
     define,
@@ -20,23 +21,29 @@ from cavs.core.ops._def import (
 from cavs.core.ops._protocols import Applies, R, apply_to
 from cavs.core.ops.elementwise import MUL, NEG, equal, exp, rsqrt, square, where
 from cavs.core.ops.elementwise import abs as abs_
-from cavs.core.ops.shape import broadcast, reshape, sum_to
+from cavs.core.ops.shape import broadcast, permute, reshape, sum_to
 from cavs.errors import ShapeError
 
 Axis = int | tuple[int, ...] | None
 """One axis, several, or all."""
 
 
-def _drop_last(shape: Shape, **_: Any) -> Shape:
+def _drop_axis(shape: Shape, *, axis: int = -1) -> Shape:
     if not shape:
         raise ShapeError(
             "[reduce] expected at least one feature axis, got a scalar; leave the reduction out"
         )
-    return shape[:-1]
+    return without_axis(shape, axis)
 
 
-def _last_axis(name: str) -> Any:
-    def infer(shape: Shape, **_: Any) -> Shape:
+def without_axis(shape: Shape, axis: int) -> Shape:
+    """The shape without an axis, which is counted from the end."""
+    at = len(shape) + axis
+    return (*shape[:at], *shape[at + 1 :])
+
+
+def _with_axis(name: str) -> Any:
+    def infer(shape: Shape, *, axis: int = -1) -> Shape:
         if not shape:
             raise ShapeError(
                 f"[{name}] expected at least one feature axis, got a scalar; reshape it to (1,)"
@@ -46,16 +53,21 @@ def _last_axis(name: str) -> Any:
     return infer
 
 
-def _spread_last(value: Any, shape: Shape) -> Any:
-    """Repeats `value` (shape[:-1]) along a new last axis."""
-    return broadcast(reshape(value, (*shape[:-1], 1)), shape)
+def spread_along(value: Any, shape: Shape, axis: int = -1) -> Any:
+    """Repeats `value`, which lacks an axis of `shape`, along it."""
+    return broadcast(reshape(value, kept_sizes(shape, [len(shape) + axis])), shape)
 
 
-def _row_max_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
+def total_along(x: Any, axis: int = -1) -> Any:
+    """The sum along an axis, which goes; it is counted from the end."""
+    return apply(ROW_SUM, x) if axis == -1 else sum(x, axis)
+
+
+def _row_max_vjp(dy: Any, y: Any, x: Any, *, axis: int = -1) -> tuple[Any]:
     # Equal maxima share the cotangent evenly.
-    mask = equal(x, _spread_last(y, x.shape))
-    share = dy / apply(ROW_SUM, mask)
-    return (mask * _spread_last(share, x.shape),)
+    mask = equal(x, spread_along(y, x.shape, axis))
+    share = dy / total_along(mask, axis)
+    return (mask * spread_along(share, x.shape, axis),)
 
 
 def _centred(np: Any, x: Any, axis: int) -> tuple[Any, Any, Any]:
@@ -78,9 +90,9 @@ def reference_softmax(np: Any, x: Any, axis: int = -1) -> Any:
     return np.exp(z) / np.where(total == 0, np.ones((), x.dtype), total)
 
 
-def reference_log_softmax(np: Any, x: Any) -> Any:
-    """log softmax over the last axis; -inf where all elements are."""
-    z, total, _ = _centred(np, x, -1)
+def reference_log_softmax(np: Any, x: Any, axis: int = -1) -> Any:
+    """log softmax along an axis; -inf where all elements are."""
+    z, total, _ = _centred(np, x, axis)
     return z - np.log(np.where(total == 0, np.ones((), x.dtype), total))
 
 
@@ -107,7 +119,7 @@ def _logsumexp_grad_vjp(d: Any, _: Any, dy: Any, y: Any, x: Any) -> tuple[Any, .
     # As a function of dy and x, since y is itself a function of x.
     p = apply(LOGSUMEXP_GRAD, equal(dy, dy), y, x)
     mean = apply(ROW_SUM, p * d)
-    return mean, None, p * _spread_last(dy, x.shape) * (d - _spread_last(mean, x.shape))
+    return mean, None, p * spread_along(dy, x.shape) * (d - spread_along(mean, x.shape))
 
 
 def finite_cotangent(dy: Any, y: Any) -> Any:
@@ -115,18 +127,29 @@ def finite_cotangent(dy: Any, y: Any) -> Any:
     return where(equal(abs_(y), math.inf), 0.0, dy)
 
 
-def _log_softmax_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
+def _log_softmax_vjp(dy: Any, y: Any, x: Any, *, axis: int = -1) -> tuple[Any]:
     possible = finite_cotangent(dy, y)
-    total = _spread_last(apply(ROW_SUM, possible), x.shape)
+    total = spread_along(total_along(possible, axis), x.shape, axis)
     return (possible - exp(y) * total,)
+
+
+def _softmax_vjp(dy: Any, y: Any, x: Any, *, axis: int = -1) -> tuple[Any]:
+    return (y * (dy - spread_along(total_along(dy * y, axis), x.shape, axis)),)
+
+
+def _logsumexp_vjp(dy: Any, y: Any, x: Any, *, axis: int = -1) -> tuple[Any]:
+    if axis == -1:
+        return (apply(LOGSUMEXP_GRAD, dy, y, x),)
+    share = apply(SOFTMAX, x, axis=axis)
+    return (share * spread_along(finite_cotangent(dy, y), x.shape, axis),)
 
 
 ROW_SUM = define(
     "row_sum",
     arity=1,
-    infer=_drop_last,
+    infer=_drop_axis,
     flops=lambda shapes, out: size_of(shapes[0]),
-    vjp=lambda dy, y, x: (_spread_last(dy, x.shape),),
+    vjp=lambda dy, y, x: (spread_along(dy, x.shape),),
     zero_with=(0,),
     fold=lambda values, shapes, out: values[0] * shapes[0][-1],
     attributes=along_last_axis,
@@ -135,37 +158,37 @@ ROW_SUM = define(
 ROW_MAX = define(
     "row_max",
     arity=1,
-    infer=_drop_last,
+    infer=_drop_axis,
     flops=lambda shapes, out: size_of(shapes[0]),
     vjp=_row_max_vjp,
-    attributes=along_last_axis,
-    reference=lambda np, x: x.max(axis=-1),
+    attributes=along_axis,
+    reference=lambda np, x, axis=-1: x.max(axis=axis),
 )
 SOFTMAX = define(
     "softmax",
     arity=1,
-    infer=_last_axis("softmax"),
+    infer=_with_axis("softmax"),
     flops=per_element(15),
-    vjp=lambda dy, y, x: (y * (dy - _spread_last(apply(ROW_SUM, dy * y), x.shape)),),
-    attributes=along_last_axis,
+    vjp=_softmax_vjp,
+    attributes=along_axis,
     reference=reference_softmax,
 )
 LOG_SOFTMAX = define(
     "log_softmax",
     arity=1,
-    infer=_last_axis("log_softmax"),
+    infer=_with_axis("log_softmax"),
     flops=per_element(15),
     vjp=_log_softmax_vjp,
-    attributes=along_last_axis,
+    attributes=along_axis,
     reference=reference_log_softmax,
 )
 LOGSUMEXP = define(
     "logsumexp",
     arity=1,
-    infer=_drop_last,
+    infer=_drop_axis,
     flops=lambda shapes, out: 12 * size_of(shapes[0]),
-    vjp=lambda dy, y, x: (apply(LOGSUMEXP_GRAD, dy, y, x),),
-    attributes=along_last_axis,
+    vjp=_logsumexp_vjp,
+    attributes=along_axis,
     reference=reference_logsumexp,
 )
 LOGSUMEXP_GRAD: OpDef = define(
@@ -200,25 +223,37 @@ def axis_numbers(component: str, axis: int | Sequence[int], ndim: int) -> list[i
     return [integer(component, "axis", a, -ndim, ndim - 1, ShapeError) % ndim for a in given]
 
 
+def axis_from_end(component: str, x: Any, axis: int) -> int:
+    """One axis, counted from the end; raises ShapeError where it is not there."""
+    ndim = len(shape_of(component, x))
+    if not ndim:
+        raise ShapeError(
+            f"[{component}] expected at least one feature axis, got a scalar; reshape it to (1,)"
+        )
+    return integer(component, "axis", axis, -ndim, ndim - 1, ShapeError) % ndim - ndim
+
+
+def of_axis(axis: int) -> dict[str, int]:
+    """The axis as an attribute of an operation along it, which goes along the last one without."""
+    return {} if axis == -1 else {"axis": axis}
+
+
 def _over(component: str, x: Any, axis: Axis, keepdims: bool, op: OpDef) -> Any:
-    """`op`, which goes along the last axis, over any axes: those come last, as one."""
+    """`op`, which goes along one axis, over any axes, which are made one."""
     shape = shape_of(component, x)
     boolean(component, "keepdims", keepdims)
     axes = axes_of(component, axis, len(shape))
-    kept = tuple(i for i in range(len(shape)) if i not in axes)
-    if axis is not None and axes == (len(shape) - 1,):
-        y = apply(op, x)
+    if len(axes) == 1 and axis is not None:
+        y = apply(op, x, **of_axis(axes[0] - len(shape)))
     else:
-        # In this order they come last already if they are the last axes, or all.
-        if (*kept, *axes) != tuple(range(len(shape))):
-            if hasattr(x, "__cavs_symbol__"):  # nothing moves axes in a vertex function
-                raise ShapeError(
-                    f"[{component}] expected axis None or the last ones of {len(shape)}, got "
-                    f"{axis}; reduce over these"
-                )
-            x = x.permute(*kept, *axes)
+        kept = tuple(i for i in range(len(shape)) if i not in axes)
+        first = axes[0] if axes else len(shape)
+        if axes != tuple(range(first, first + len(axes))):  # they do not stand together
+            first, x = len(kept), permute(x, (*kept, *axes))
+        before, behind = (tuple(shape[i] for i in part) for part in (kept[:first], kept[first:]))
         merged = size_of(tuple(shape[i] for i in axes))
-        y = apply(op, reshape(x, (*(shape[i] for i in kept), merged)))
+        one = reshape(x, (*before, merged, *behind))
+        y = apply(op, one, **of_axis(-1 - len(behind)))
     return reshape(y, kept_sizes(shape, axes)) if keepdims else y
 
 
@@ -259,8 +294,8 @@ def mean(x: Applies[R], axis: Axis = None, keepdims: bool = False) -> R:
 
 
 def max(x: Applies[R], axis: Axis = None, keepdims: bool = False) -> R:
-    """Maximum over the last feature axes or over all, and of a tensor over any axes, which are not
-    empty; equal maxima share the gradient evenly. See :func:`sum`."""
+    """Maximum over one feature axis, several (a tuple), or all of them, which are not empty; equal
+    maxima share the gradient evenly. See :func:`sum`."""
     y: R = _over("max", _not_empty("max", x, axis), axis, keepdims, ROW_MAX)
     return y
 
@@ -281,24 +316,25 @@ def _not_empty(component: str, x: Any, axis: Axis) -> Any:
     return x
 
 
-def softmax(x: Applies[R]) -> R:
-    """exp(x) / sum(exp(x)) over the last feature axis, without overflow.
+def softmax(x: Applies[R], axis: int = -1) -> R:
+    """exp(x) / sum(exp(x)) over one feature axis, by default the last, without overflow.
 
     Elements of -inf get exactly 0, also where all elements are -inf; elements of +inf share 1
-    evenly.
+    evenly. Raises ShapeError for an axis that is not there.
     """
-    return apply_to(SOFTMAX, x)
+    return apply_to(SOFTMAX, x, **of_axis(axis_from_end("softmax", x, axis)))
 
 
-def log_softmax(x: Applies[R]) -> R:
-    """x - log(sum(exp(x))) over the last feature axis, without overflow: log of :func:`softmax`,
-    infinities included. An element of the result that is -inf gives no gradient."""
-    return apply_to(LOG_SOFTMAX, x)
+def log_softmax(x: Applies[R], axis: int = -1) -> R:
+    """x - log(sum(exp(x))) over one feature axis, by default the last, without overflow: log of
+    :func:`softmax`, infinities included. An element of the result that is -inf gives no
+    gradient. Raises ShapeError for an axis that is not there."""
+    return apply_to(LOG_SOFTMAX, x, **of_axis(axis_from_end("log_softmax", x, axis)))
 
 
 def logsumexp(x: Applies[R], axis: Axis = -1, keepdims: bool = False) -> R:
-    """log(sum(exp(x))), without overflow, over the last feature axis, the last ones or, with
-    ``axis=None``, all of them, and of a tensor over any axes. Shapes: (..., d) -> (...).
+    """log(sum(exp(x))), without overflow, over one feature axis, by default the last, several (a
+    tuple) or, with ``axis=None``, all of them. See :func:`sum`.
 
     -inf where all elements are -inf, +inf where one is +inf; an infinite result gives no gradient.
     """

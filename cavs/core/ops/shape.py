@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
 
 from cavs._arguments import integer, items
-from cavs.core.attributes import ShapeAttributes
-from cavs.core.ops._def import OpDef, Shape, apply, define, shape_of, size_of
+from cavs.core.attributes import PermuteAttributes, ShapeAttributes
+from cavs.core.ops._def import OpDef, Operand, Shape, apply, define, shape_of, size_of
 from cavs.core.ops._protocols import Applies, R, Symbolic, apply_to, itself
 from cavs.errors import ShapeError, TraceError
 
@@ -111,9 +111,40 @@ def _concat_vjp(dy: Any, y: Any, *xs: Any, axis: int = -1) -> tuple[Any, ...]:
     return tuple(parts)
 
 
+def _infer_permute(shape: Shape, *, axes: tuple[int, ...]) -> Shape:
+    if sorted(axes) != list(range(len(shape))):
+        raise ShapeError(
+            f"[permute] expected each of {len(shape)} axes once, got {axes}; name them all"
+        )
+    return tuple(shape[axis] for axis in axes)
+
+
+def _steps_of(shapes: Sequence[Shape], out: Shape, attrs: Mapping[str, Any]) -> PermuteAttributes:
+    """Axes that stand together in operand and result are one; axes of one element are none."""
+    shape = shapes[0]
+    sizes: list[int] = []
+    steps: list[int] = []
+    for axis in attrs["axes"]:
+        size, step = shape[axis], size_of(shape[axis + 1 :])
+        if size == 1:
+            continue
+        if steps and steps[-1] == size * step:
+            sizes[-1], steps[-1] = sizes[-1] * size, step
+        else:
+            sizes.append(size)
+            steps.append(step)
+    return PermuteAttributes(tuple(sizes), tuple(steps))
+
+
+def _reference_permute(np: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
+    rows = x.ndim - len(axes)
+    return x.transpose((*range(rows), *(rows + axis for axis in axes)))
+
+
 RESHAPE = define(
     "reshape",
     arity=1,
+    operands=(Operand.EITHER,),
     infer=_infer_reshape,
     moves=True,
     fold=lambda values, shapes, out: values[0],
@@ -121,9 +152,20 @@ RESHAPE = define(
     vjp=lambda dy, y, x, *, to, rank: (reshape(dy, x.shape),),
     reference=lambda np, x, *, to, rank: x.reshape(_rows(x, rank) + to),
 )
+PERMUTE = define(
+    "permute",
+    arity=1,
+    infer=_infer_permute,
+    moves=True,
+    fold=lambda values, shapes, out: values[0],
+    attributes=_steps_of,
+    vjp=lambda dy, y, x, *, axes: (permute(dy, tuple(map(axes.index, range(len(axes))))),),
+    reference=_reference_permute,
+)
 SLICE = define(
     "slice",
     arity=1,
+    operands=(Operand.EITHER,),
     infer=_infer_slice,
     moves=True,
     fold=lambda values, shapes, out: values[0],
@@ -185,6 +227,27 @@ def reshape(x: Applies[R], shape: Sequence[int] | int) -> R:
     return itself(x) if to == own else apply_to(RESHAPE, x, to=to, rank=len(own))
 
 
+def permute(x: Applies[R], axes: Sequence[int]) -> R:
+    """The feature axes in another order: axis i of the result is axis ``axes[i]`` of `x`.
+
+    Args:
+        axes: each axis once, counted from the end where negative.
+
+    Raises:
+        ShapeError: an axis is missing, comes twice or is not there.
+    """
+    shape = shape_of("permute", x)
+    ndim = len(shape)
+    several = axes if isinstance(axes, (tuple, list, np.ndarray)) else (axes,)
+    given = [integer("permute", "axis", axis, -ndim, ndim - 1, ShapeError) for axis in several]
+    order = tuple(axis % ndim for axis in given)
+    to = _infer_permute(shape, axes=order)
+    long = [axis for axis in order if shape[axis] != 1]
+    if long == sorted(long):  # no element moves
+        return reshape(x, to)
+    return apply_to(PERMUTE, x, axes=order)
+
+
 def sizes(component: str, shape: Any, least: int) -> Shape:
     """The sizes of axes, from one number or several; raises ShapeError for any other value."""
     given = shape if isinstance(shape, (tuple, list, np.ndarray)) else (shape,)
@@ -232,18 +295,72 @@ def split(x: Applies[R], parts: int | Sequence[int]) -> tuple[R, ...]:
 
 
 @overload
-def concat(values: Sequence[Symbolic[R]]) -> R: ...
+def concat(values: Sequence[Symbolic[R]], axis: int = -1) -> R: ...
 @overload
-def concat(values: Sequence[Applies[R]]) -> R: ...
-def concat(values: Sequence[Any]) -> Any:
-    """The values side by side along the last feature axis; among values of a vertex function a
-    number is one element, or one column.
+def concat(values: Sequence[Applies[R]], axis: int = -1) -> R: ...
+def concat(values: Sequence[Any], axis: int = -1) -> Any:
+    """The values side by side along a feature axis, by default the last; among values of a vertex
+    function a number is one element, or one column of the last axis.
 
     Raises:
         ShapeError: other axes differ, or a value has no axis; TraceError: not a list of values.
     """
     values = items("concat", "values", values, object, "values", TraceError)
-    return values[0] if len(values) == 1 else apply(CONCAT, *values)
+    if type(axis) is int and axis == -1:
+        return values[0] if len(values) == 1 else apply(CONCAT, *values)
+    shapes = [shape_of("concat", x) for x in values]
+    at = _place("concat", axis, len(shapes[0]) if shapes else 0)
+    _infer_concat(*shapes, axis=at)
+    return _joined(values, shapes, at)
+
+
+@overload
+def stack(values: Sequence[Symbolic[R]], axis: int = 0) -> R: ...
+@overload
+def stack(values: Sequence[Applies[R]], axis: int = 0) -> R: ...
+def stack(values: Sequence[Any], axis: int = 0) -> Any:
+    """The values one after the other along a new feature axis, as NumPy's ``stack``.
+
+    Shapes: n values (...) -> (n, ...), or with n where `axis` says in the result. Among values of
+    shape () of a vertex function there may be numbers.
+
+    Raises:
+        ShapeError: shapes differ, or the axis is not there; TraceError: not a list of values.
+    """
+    values = items("stack", "values", values, object, "values", TraceError)
+    plain = [isinstance(x, (int, float)) and not isinstance(x, bool) for x in values]
+    shapes = [() if p else shape_of("stack", x) for x, p in zip(values, plain, strict=True)]
+    if not values or all(plain) or any(shape != shapes[0] for shape in shapes):
+        raise ShapeError(f"[stack] expected values of one shape, got shapes {shapes}; reshape them")
+    at = _place("stack", axis, len(shapes[0]) + 1)
+    longer = (*shapes[0][:at], 1, *shapes[0][at:])
+    parts = [x if p else _shaped(x, longer) for x, p in zip(values, plain, strict=True)]
+    return _joined(parts, [longer] * len(parts), at)
+
+
+def _place(component: str, axis: Any, ndim: int) -> int:
+    """An axis of `ndim`, counted from the front."""
+    if not ndim:
+        raise ShapeError(
+            f"[{component}] expected values with an axis, got none or some of shape (); stack them"
+        )
+    return integer(component, "axis", axis, -ndim, ndim - 1, ShapeError) % ndim
+
+
+def _shaped(x: Any, shape: Shape) -> Any:
+    return x.reshape(shape) if isinstance(x, np.ndarray) else reshape(x, shape)
+
+
+def _joined(values: Sequence[Any], shapes: Sequence[Shape], axis: int) -> Any:
+    """The values along an axis that they have: what lies behind it is one with it, so that they are
+    columns."""
+    before, behind = shapes[0][:axis], shapes[0][axis + 1 :]
+    flat = [
+        _shaped(x, (*before, size_of(shape[axis:]))) if len(shape) > 1 else x
+        for x, shape in zip(values, shapes, strict=True)
+    ]
+    whole = flat[0] if len(flat) == 1 else apply(CONCAT, *flat)
+    return reshape(whole, (*before, sum(shape[axis] for shape in shapes), *behind))
 
 
 def broadcast(x: Applies[R], shape: Shape) -> R:

@@ -23,7 +23,7 @@ from cavs.core.ops._def import (
     size_of,
 )
 from cavs.core.ops._protocols import Applies, R, apply_to
-from cavs.core.ops.elementwise import IDENTITY, equal, maximum
+from cavs.core.ops.elementwise import IDENTITY, equal, exp, maximum
 from cavs.core.ops.reduce import finite_cotangent
 from cavs.errors import ShapeError
 
@@ -47,6 +47,11 @@ def _segment_max_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
     mask = equal(x, spread(y, x))
     share = dy / maximum(segment_sum(mask), 1.0)
     return (mask * spread(share, x),)
+
+
+def _segment_log_softmax_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
+    possible = finite_cotangent(dy, y)
+    return (possible - exp(y) * spread(segment_sum(possible), x),)
 
 
 def _graph_max_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
@@ -153,6 +158,14 @@ SEGMENT_SOFTMAX = define(
     vjp=lambda dy, y, x: (y * (dy - spread(segment_sum(dy * y), x)),),
     mixes_edges=True,
 )
+SEGMENT_LOG_SOFTMAX = define(
+    "segment_log_softmax",
+    **_OF_ROWS,
+    flops=per_element(15),
+    operand_space=SpaceKind.EDGE,
+    vjp=_segment_log_softmax_vjp,
+    mixes_edges=True,
+)
 GRAPH_SPREAD = define(
     "graph_spread",
     **_INDEX_LOAD,
@@ -243,6 +256,13 @@ def segment_softmax(x: Applies[R]) -> R:
     """exp(x) / sum(exp(x)) over the children of a vertex, element by element, without overflow;
     infinities as in :func:`cavs.ops.softmax`."""
     return apply_to(SEGMENT_SOFTMAX, x)
+
+
+def segment_log_softmax(x: Applies[R]) -> R:
+    """x - log(sum(exp(x))) over the children of a vertex, element by element, without overflow: log
+    of :func:`segment_softmax`; an element of -inf gives no gradient, as in
+    :func:`cavs.ops.log_softmax`."""
+    return apply_to(SEGMENT_LOG_SOFTMAX, x)
 
 
 def segment_logsumexp(x: Applies[R]) -> R:

@@ -14,7 +14,8 @@ from cavs.core.autodiff import Gradient
 from cavs.core.ir import FunctionIR, Node, ancestors, rebuild
 from cavs.core.ops._def import OpDef, Shape, SpaceKind, Typed, Unique, apply
 from cavs.core.ops.elementwise import ADD, NEG
-from cavs.core.ops.shape import CONCAT, RESHAPE, SLICE
+from cavs.core.ops.matmul import MATMUL, MATMUL_REDUCE
+from cavs.core.ops.shape import CONCAT, PERMUTE, RESHAPE, SLICE, permute
 from cavs.core.ops.structure import CONSTANT
 from cavs.core.passes.context import Context
 from cavs.core.remarks import Stake, counted
@@ -91,6 +92,25 @@ def _move_reshape(node: Node, only_reshapes: set[Node]) -> Node | None:
     if x.op.elementwise and x in only_reshapes:
         return rebuild_shape(x, [_reshape(y, node.shape) for y in x.inputs])
     return None
+
+
+def _without_transposes(node: Node) -> Node | None:
+    """A product that takes its matrices as they stand, not transposed before; None if it does."""
+    turned = [x.op is PERMUTE and x.attrs["axes"] == (1, 0) for x in node.inputs]
+    if not any(turned):
+        return None
+    inputs = [x.inputs[0] if t else x for x, t in zip(node.inputs, turned, strict=True)]
+    attrs = {"ta": node.attrs["ta"] != turned[0], "tb": node.attrs["tb"] != turned[1]}
+    return Node(node.op, inputs, attrs, node.shape, node.space, node.dtype, node.where)
+
+
+def _one_order(node: Node) -> Node | None:
+    """Two orders of axes, one after the other, as one."""
+    x = node.inputs[0]
+    if x.op is not PERMUTE:
+        return None
+    turned: Node = permute(x.inputs[0], tuple(x.attrs["axes"][axis] for axis in node.attrs["axes"]))
+    return turned
 
 
 def _reshape(x: Node, shape: Shape) -> Node:
@@ -188,6 +208,12 @@ class Simplifier:
         if node.op is CONCAT:
             merged = _merge_sums(node.inputs)
             return node if merged is None else merged
+        if node.op in (MATMUL, MATMUL_REDUCE):
+            straight = _without_transposes(node)
+            return node if straight is None else straight
+        if node.op is PERMUTE:
+            once = _one_order(node)
+            return node if once is None else once
         if node.op is RESHAPE:
             moved = _move_reshape(node, only[RESHAPE])
             return node if moved is None else moved

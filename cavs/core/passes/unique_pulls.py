@@ -99,7 +99,7 @@ def _homes(order: Sequence[Node], reasons: _Reasons | None) -> dict[Node, Unique
     homes: dict[Node, Unique] = {}
     products: set[Node] = set()  # values that contain a product over the same pulls
     for node in order:
-        if node.op is PULL and node.dtype == "int32":
+        if node.op is PULL and node.dtype == "int32" and not node.shape:
             pulls[node] = frozenset([node])
         else:
             rows = [x for x in node.inputs if x.space != SpaceKind.NONE]

@@ -1,5 +1,5 @@
 // Kernels in log space: logsumexp, softmax and its kin over the elements of a row and over the rows
-// of a segment, and losses of labels.
+// of a segment.
 //
 // -inf stands for an impossible element, and results for infinite elements are their limits: an
 // infinity is never subtracted from its equal. Elements of +inf have equal shares of 1 in a
@@ -71,17 +71,33 @@ void multiply_row(T* x, T factor, int64_t n) {
   for (; i < n; ++i) x[i] *= factor;
 }
 
-// Calls body(x, y, length) for each of the `outer` groups of each row, y having `step` elements a
-// group.
-template <class T, class Body>
-void for_each_group(const KernelCall& call, bool reduces, Body body) {
-  const auto [outer, length] = attributes_of<AxisAttributes>(call);
+// Calls body(x, y, length) for each of the `outer` groups of each row. A group has `inner` lines of
+// `length` elements, and in y one element a line where the kernel reduces. Where there are several,
+// it is columns(x, y, length, inner) that takes them together.
+template <class T, class Body, class Columns>
+void for_each_group(const KernelCall& call, bool reduces, Body body, Columns columns) {
+  const auto [outer, length, inner] = attributes_of<AxisAttributes>(call);
+  const int64_t step = length * inner, y_step = reduces ? inner : step;
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
     const T* x = row_of<T>(call.in[0], r);
     T* y = row_of<T>(call.out[0], r);
-    for (int64_t g = 0; g < outer; ++g)
-      body(x + g * length, y + (reduces ? g : g * length), length);
+    for (int64_t g = 0; g < outer; ++g, x += step, y += y_step) {
+      if (inner == 1) {
+        body(x, y, length);
+      } else {
+        columns(x, y, length, inner);
+      }
+    }
   }
+}
+
+// Rows of `columns` elements that stand one after the other.
+template <class T>
+CAVS_INLINE Operand rows_at(const T* data, int64_t columns) {
+  Operand rows;
+  rows.data = const_cast<T*>(data);
+  rows.ld = rows.size = columns;
+  return rows;
 }
 
 // Counts the elements of +inf, which share the limit of a softmax.
@@ -122,12 +138,47 @@ class Logarithms {
   int64_t count_ = 0;
 };
 
+// The number to subtract before exp: the maximum, or 0 where the maximum is infinite. exp then
+// reaches the limit by itself.
+template <class T>
+CAVS_INLINE Vec<T> shift_of(Vec<T> top) {
+  return select(abs_(top) == splat(kInfinite<T>), Vec<T>{}, top);
+}
+
+// Columns [j, j + kLanes) of a row, as many as there are.
+template <class T>
+CAVS_INLINE Vec<T> load_columns(const T* row, int64_t j, int64_t n) {
+  return j + kLanes<T> <= n ? load_vector(row + j) : load_lanes(row + j, n - j, T(0));
+}
+
+template <class T>
+CAVS_INLINE void store_columns(T* row, int64_t j, int64_t n, Vec<T> value) {
+  if (j + kLanes<T> <= n) return store_vector(row + j, value);
+  store_lanes<T>(row + j, value, n - j);
+}
+
+// logsumexp of the rows that row(begin) .. row(end - 1) give, column by column.
+template <class T, class Row>
+CAVS_INLINE void logsumexp_columns(T* target, int64_t begin, int64_t end, int64_t n, Row row) {
+  for (int64_t j = 0; j < n; j += kLanes<T>) {
+    Vec<T> top = load_columns(row(begin), j, n);
+    for (int64_t i = begin + 1; i < end; ++i) top = maximum_(load_columns(row(i), j, n), top);
+    const Vec<T> shift = shift_of<T>(top);
+    Vec<T> total = {};
+    for (int64_t i = begin; i < end; ++i) total += exp_(load_columns(row(i), j, n) - shift);
+    store_columns(target, j, n, log_(total) + shift);
+  }
+}
+
 template <class T>
 void logsumexp(const KernelCall& call) {
   Logarithms<T> logs;
-  for_each_group<T>(call, true, [&](const T* x, T* y, int64_t n) {
+  const auto line = [&](const T* x, T* y, int64_t n) {
     const T top = row_maximum(x, n);
     logs.add(y, is_infinite(top) ? T(1) : exp_total<T>(x, top, nullptr, n), top);
+  };
+  for_each_group<T>(call, true, line, [](const T* x, T* y, int64_t n, int64_t inner) {
+    logsumexp_columns(y, 0, n, inner, [&](int64_t i) { return x + i * inner; });
   });
   logs.finish();
 }
@@ -151,7 +202,7 @@ void softmax_row(const T* x, T* y, int64_t n, T top, T factor) {
 // known.
 template <class T>
 void logsumexp_grad(const KernelCall& call) {
-  const auto [outer, n] = attributes_of<AxisAttributes>(call);
+  const auto [outer, n, inner] = attributes_of<AxisAttributes>(call);
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
     const T* dy = row_of<T>(call.in[0], r);
     const T* y = row_of<T>(call.in[1], r);
@@ -163,154 +214,6 @@ void logsumexp_grad(const KernelCall& call) {
       } else {
         softmax_row(x, dx, n, y[g], dy[g]);
       }
-    }
-  }
-}
-
-template <class T>
-void softmax(const KernelCall& call) {
-  for_each_group<T>(call, false, [](const T* x, T* y, int64_t n) {
-    softmax_row(x, y, n, row_maximum(x, n), T(1));
-  });
-}
-
-template <class T>
-void log_softmax(const KernelCall& call) {
-  for_each_group<T>(call, false, [](const T* x, T* y, int64_t n) {
-    const T top = row_maximum(x, n);
-    if (is_infinite(top)) {
-      share_row(x, y, -log_scalar(count_infinite(x, n)), -kInfinite<T>, n);
-    } else {
-      const T log_total = log_scalar(exp_total<T>(x, top, nullptr, n));
-      for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - top) - log_total;
-    }
-  });
-}
-
-// 1 at the first of the greatest elements of x, or, among elements of +inf, at the one with the
-// greatest element of the second operand. No 1 where all elements are -inf or one is NaN.
-template <class T>
-void one_hot_max(const KernelCall& call) {
-  const auto [outer, n] = attributes_of<AxisAttributes>(call);
-  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
-    const T* x = row_of<T>(call.in[0], r);
-    const T* among = row_of<T>(call.in[1], r);
-    T* y = row_of<T>(call.out[0], r);
-    fill_row(y, T(0), outer * n);
-    for (int64_t g = 0; g < outer; ++g, x += n, among += n, y += n) {
-      const T top = row_maximum(x, n);
-      if (!(top > -kInfinite<T>)) continue;
-      int64_t chosen = 0;
-      while (x[chosen] != top) ++chosen;
-      if (top == kInfinite<T>) {
-        for (int64_t i = chosen + 1; i < n; ++i)
-          if (x[i] == top && among[i] > among[chosen]) chosen = i;
-      }
-      y[chosen] = 1;
-    }
-  }
-}
-
-// A label without a class gives NaN. The caller has checked the labels, and nothing outside the row
-// is read.
-template <class T>
-void cross_entropy(const KernelCall& call) {
-  const int64_t n = call.in[0].size;
-  Logarithms<T> logs;
-  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
-    const T* x = row_of<T>(call.in[0], r);
-    const int64_t label = *row_of<int32_t>(call.in[1], r);
-    T* loss = row_of<T>(call.out[0], r);
-    if (label < 0 || label >= n) {
-      *loss = label < 0 ? T(0) : static_cast<T>(__builtin_nan(""));
-      continue;
-    }
-    const T top = row_maximum(x, n);
-    if (is_infinite(top)) {
-      const bool certain = x[label] == kInfinite<T>;
-      logs.add(loss, certain ? count_infinite(x, n) : T(1), certain ? T(0) : kInfinite<T>);
-    } else {
-      logs.add(loss, exp_total<T>(x, top, nullptr, n), top - x[label]);
-    }
-  }
-  logs.finish();
-}
-
-// An impossible label, whose loss is infinite, gives no gradient.
-template <class T>
-void cross_entropy_grad(const KernelCall& call) {
-  const int64_t n = call.in[1].size;
-  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
-    const T dloss = *row_of<T>(call.in[0], r);
-    const int64_t label = *row_of<int32_t>(call.in[2], r);
-    T* y = row_of<T>(call.out[0], r);
-    if (label < 0) {
-      fill_row(y, T(0), n);
-      continue;
-    }
-    if (label >= n) {
-      fill_row(y, static_cast<T>(__builtin_nan("")), n);
-      continue;
-    }
-    const T* x = row_of<T>(call.in[1], r);
-    const T top = row_maximum(x, n);
-    const bool impossible =
-        is_infinite(top) ? x[label] < kInfinite<T> : x[label] - top == -kInfinite<T>;
-    if (impossible) {
-      fill_row(y, T(0), n);
-    } else {
-      softmax_row(x, y, n, top, dloss);
-      y[label] -= dloss;
-    }
-  }
-}
-
-// The number to subtract before exp: the maximum, or 0 where the maximum is infinite. exp then
-// reaches the limit by itself.
-template <class T>
-CAVS_INLINE Vec<T> shift_of(Vec<T> top) {
-  return select(abs_(top) == splat(kInfinite<T>), Vec<T>{}, top);
-}
-
-// Columns [j, j + kLanes) of a row, as many as there are.
-template <class T>
-CAVS_INLINE Vec<T> load_columns(const T* row, int64_t j, int64_t n) {
-  return j + kLanes<T> <= n ? load_vector(row + j) : load_lanes(row + j, n - j, T(0));
-}
-
-template <class T>
-CAVS_INLINE void store_columns(T* row, int64_t j, int64_t n, Vec<T> value) {
-  if (j + kLanes<T> <= n) return store_vector(row + j, value);
-  store_lanes<T>(row + j, value, n - j);
-}
-
-// logsumexp over the rows that each row of the table stands for, column by column; -inf where it
-// stands for none.
-template <class T>
-void segment_logsumexp(const KernelCall& call) {
-  const IndexTable& table = *table_of(call, 0);
-  const Operand& in = call.in[0];
-  const int64_t n = call.out[0].size;
-  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
-    T* target = row_of<T>(call.out[0], r);
-    const int64_t begin = table.ptr[r], end = table.ptr[r + 1];
-    if (begin == end) {
-      fill_row(target, -kInfinite<T>, n);
-      continue;
-    }
-    if (begin + 1 == end) {
-      copy_row(target, segment_row<T>(in, table, begin), n);
-      continue;
-    }
-    for (int64_t j = 0; j < n; j += kLanes<T>) {
-      Vec<T> top = load_columns(segment_row<T>(in, table, begin), j, n);
-      for (int64_t i = begin + 1; i < end; ++i)
-        top = maximum_(load_columns(segment_row<T>(in, table, i), j, n), top);
-      const Vec<T> shift = shift_of<T>(top);
-      Vec<T> total = {};
-      for (int64_t i = begin; i < end; ++i)
-        total += exp_(load_columns(segment_row<T>(in, table, i), j, n) - shift);
-      store_columns(target, j, n, log_(total) + shift);
     }
   }
 }
@@ -346,16 +249,110 @@ void softmax_segment(const Operand& in, const Operand& out, int64_t begin, int64
   }
 }
 
-// Softmax over the edges of each vertex. They stand together and have the vertex's number in the
-// index.
+// Finite elements take their limits from (x - top) - log(total); infinite ones share as in softmax.
 template <class T>
-void segment_softmax(const KernelCall& call) {
+void log_softmax_row(const T* x, T* y, int64_t n) {
+  const T top = row_maximum(x, n);
+  if (is_infinite(top)) {
+    share_row(x, y, -log_scalar(count_infinite(x, n)), -kInfinite<T>, n);
+  } else {
+    const T log_total = log_scalar(exp_total<T>(x, top, nullptr, n));
+    for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - top) - log_total;
+  }
+}
+
+// log softmax over the rows [begin, end), which are one segment.
+template <class T>
+void log_softmax_segment(const Operand& in, const Operand& out, int64_t begin, int64_t end) {
+  const int64_t n = out.size;
+  if (in.ld == 1 && out.ld == 1) {  // the numbers stand side by side as in a row
+    return log_softmax_row(row_of<T>(in, begin), row_of<T>(out, begin), end - begin);
+  }
+  const Vec<T> zero = {}, one = splat(T(1)), infinity = splat(kInfinite<T>);
+  for (int64_t j = 0; j < n; j += kLanes<T>) {
+    const auto x = [&](int64_t r) { return load_columns<T>(row_of<T>(in, r), j, n); };
+    Vec<T> top = x(begin);
+    for (int64_t r = begin + 1; r < end; ++r) top = maximum_(x(r), top);
+    const Vec<T> shift = shift_of<T>(top);
+    Vec<T> total = {};
+    for (int64_t r = begin; r < end; ++r) {
+      const Vec<T> share = select(x(r) == infinity, one, zero);
+      total += select(top == infinity, share, exp_(x(r) - shift));
+    }
+    const Vec<T> log_total = log_(select(total == zero, one, total));
+    for (int64_t r = begin; r < end; ++r) {
+      const Vec<T> share = select(x(r) == infinity, -log_total, -infinity);
+      const Vec<T> value = select(top == infinity, share, (x(r) - shift) - log_total);
+      store_columns(row_of<T>(out, r), j, n, value);
+    }
+  }
+}
+
+template <class T>
+void softmax(const KernelCall& call) {
+  const auto line = [](const T* x, T* y, int64_t n) {
+    softmax_row(x, y, n, row_maximum(x, n), T(1));
+  };
+  for_each_group<T>(call, false, line, [](const T* x, T* y, int64_t n, int64_t inner) {
+    softmax_segment<T>(rows_at(x, inner), rows_at(y, inner), 0, n);
+  });
+}
+
+template <class T>
+void log_softmax(const KernelCall& call) {
+  const auto columns = [](const T* x, T* y, int64_t n, int64_t inner) {
+    log_softmax_segment<T>(rows_at(x, inner), rows_at(y, inner), 0, n);
+  };
+  for_each_group<T>(call, false, log_softmax_row<T>, columns);
+}
+
+// logsumexp over the rows that each row of the table stands for, column by column; -inf where it
+// stands for none.
+template <class T>
+void segment_logsumexp(const KernelCall& call) {
+  const IndexTable& table = *table_of(call, 0);
+  const Operand& in = call.in[0];
+  const int64_t n = call.out[0].size;
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    T* target = row_of<T>(call.out[0], r);
+    const int64_t begin = table.ptr[r], end = table.ptr[r + 1];
+    if (begin == end) {
+      fill_row(target, -kInfinite<T>, n);
+      continue;
+    }
+    if (begin + 1 == end) {
+      copy_row(target, segment_row<T>(in, table, begin), n);
+      continue;
+    }
+    logsumexp_columns(target, begin, end, n,
+                      [&](int64_t i) { return segment_row<T>(in, table, i); });
+  }
+}
+
+// Calls body(begin, end) for the edges of each vertex. They stand together and have the vertex's
+// number in the index.
+template <class Body>
+CAVS_INLINE void for_each_family(const KernelCall& call, Body body) {
   const int32_t* parent = index_of(call, 0);
   for (int64_t begin = call.row_begin, end; begin < call.row_end; begin = end) {
     end = begin + 1;
     while (end < call.row_end && parent[end] == parent[begin]) ++end;
-    softmax_segment<T>(call.in[0], call.out[0], begin, end);
+    body(begin, end);
   }
+}
+
+template <class T>
+void segment_softmax(const KernelCall& call) {
+  for_each_family(call, [&](int64_t begin, int64_t end) {
+    softmax_segment<T>(call.in[0], call.out[0], begin, end);
+  });
+}
+
+template <class T>
+void segment_log_softmax(const KernelCall& call) {
+  for_each_family(call, [&](int64_t begin, int64_t end) {
+    log_softmax_segment<T>(call.in[0], call.out[0], begin, end);
+  });
 }
 
 }  // namespace

@@ -45,13 +45,19 @@ void segment_max(const KernelCall& call) {
 
 template <class T>
 void row_sum(const KernelCall& call) {
-  for_each_group<T>(call, true, [](const T* x, T* y, int64_t n) { *y = row_total(x, n); });
+  const auto line = [](const T* x, T* y, int64_t n) { *y = row_total(x, n); };
+  for_each_group<T>(call, true, line, [](const T*, T*, int64_t, int64_t) {});  // has one line
 }
 
 template <class T>
 void row_max(const KernelCall& call) {
-  for_each_group<T>(call, true,
-                    [](const T* x, T* y, int64_t n) { *y = n == 0 ? T(0) : row_maximum(x, n); });
+  const auto line = [](const T* x, T* y, int64_t n) { *y = n == 0 ? T(0) : row_maximum(x, n); };
+  for_each_group<T>(call, true, line, [](const T* x, T* y, int64_t n, int64_t inner) {
+    copy_row(y, x, inner);
+    for (int64_t i = 1; i < n; ++i) {
+      for (int64_t j = 0; j < inner; ++j) y[j] = larger(y[j], x[i * inner + j]);
+    }
+  });
 }
 
 // Columns [begin, end) of n that thread `thread` takes; the borders are multiples of a cache line.

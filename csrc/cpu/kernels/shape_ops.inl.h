@@ -1,4 +1,4 @@
-// "broadcast" and its adjoint "sum_to" on the feature shape of each row.
+// "broadcast" and its adjoint "sum_to" on the feature shape of each row, and other orders of axes.
 #pragma once
 
 #include "cpu/kernels/rows.inl.h"
@@ -38,6 +38,21 @@ CAVS_INLINE Walk make_walk(const Dims& of_small, const Dims& of_large) {
   return walk;
 }
 
+// A walk over a shape whose elements stand `steps` apart in the operand.
+CAVS_INLINE Walk walk_by_steps(const Dims& sizes, const Dims& steps) {
+  Walk walk;
+  if (sizes.rank == 0) return walk;
+  walk.rank = sizes.rank - 1;
+  for (int64_t d = 0; d < walk.rank; ++d) {
+    walk.dims[d] = sizes.sizes[d];
+    walk.strides[d] = steps.sizes[d];
+    walk.outer *= sizes.sizes[d];
+  }
+  walk.inner = sizes.sizes[walk.rank];
+  walk.inner_stride = steps.sizes[walk.rank];
+  return walk;
+}
+
 // Calls body(offset in the larger, offset in the smaller) for each run of the last dimension.
 template <class Body>
 CAVS_INLINE void walk_runs(const Walk& walk, Body body) {
@@ -66,6 +81,23 @@ void broadcast(const KernelCall& call) {
         fill_row(y + large, x[small], walk.inner);
       } else {
         copy_row(y + large, x + small, walk.inner);
+      }
+    });
+  }
+}
+
+template <class T>
+void permute(const KernelCall& call) {
+  const auto& it = attributes_of<PermuteAttributes>(call);
+  const Walk walk = walk_by_steps(it.sizes, it.steps);
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    const T* x = row_of<T>(call.in[0], r);
+    T* y = row_of<T>(call.out[0], r);
+    walk_runs(walk, [&](int64_t to, int64_t from) {
+      if (walk.inner_stride == 1) {
+        copy_row(y + to, x + from, walk.inner);
+      } else {
+        for (int64_t i = 0; i < walk.inner; ++i) y[to + i] = x[from + i * walk.inner_stride];
       }
     });
   }

@@ -55,6 +55,15 @@ struct Along {
   int outer = 1, length = 1, shift = 0;
 };
 
+// Lines of `length` elements that stand `inner` apart, outer * inner of them in a row, each taken
+// by 2^shift threads. Of a line `count` elements go to, or come from, another value, and `flag` is
+// the kernel's own: whether backwards, descending, or by numbers of each line.
+struct Lines {
+  Operand in[2], out;
+  Rows rows;
+  int outer = 1, length = 1, inner = 1, count = 1, flag = 0, shift = 0;
+};
+
 // The dims of a shape, the last fastest, and how far apart their elements stand in the other one.
 constexpr int kDims = 8;
 struct Dimensions {

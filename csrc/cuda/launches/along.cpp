@@ -21,6 +21,7 @@ void launch_along(Library& library, const Stream& stream, const DeviceCall& call
 template <int kUnit>
 void launch_axis(Library& library, const Stream& stream, const DeviceCall& call) {
   const auto& axis = attributes_of<AxisAttributes>(call);
+  if (axis.inner > 1) return launch_columns(library, stream, call);
   launch_along(library, stream, call, kUnit == 0 ? "softmax_rows" : "along",
                static_cast<int>(axis.outer), static_cast<int>(axis.length));
 }

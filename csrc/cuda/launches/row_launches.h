@@ -14,6 +14,7 @@ namespace cavs::cuda {
 const std::vector<DeviceKernel>& move_kernels();
 const std::vector<DeviceKernel>& segment_kernels();
 const std::vector<DeviceKernel>& along_kernels();
+const std::vector<DeviceKernel>& line_kernels();
 const std::vector<DeviceKernel>& shape_kernels();
 const std::vector<DeviceKernel>& random_kernels();
 // Writes the seed and the step that the launches of these kernels read.
@@ -39,6 +40,9 @@ unsigned blocks_for(const Library& library, Rows rows, const Tiling& tiling);
 // log2 of the threads that take `length` adjacent elements together (see kernels/crew.h). It
 // depends on the length alone, and so do the bits of a sum.
 int crew_shift(DType dtype, int length);
+
+// A kernel of "along" whose lines do not stand one after the other.
+void launch_columns(Library& library, const Stream& stream, const DeviceCall& call);
 
 // What "copy" does.
 void copy_rows(Library& library, const Stream& stream, const DeviceCall& call);

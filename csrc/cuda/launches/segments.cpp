@@ -4,7 +4,9 @@
 namespace cavs::cuda {
 namespace {
 
-template <bool kInLogSpace>
+constexpr const char* kUnits[] = {"segments", "segments_log", "siblings_log"};
+
+template <int kUnit>
 void launch_segments(Library& library, const Stream& stream, const DeviceCall& call) {
   Segments segments;
   if (!call.instruction->inputs.empty()) segments.in = call.in[0];
@@ -12,7 +14,7 @@ void launch_segments(Library& library, const Stream& stream, const DeviceCall& c
   segments.table = call.tables[0];
   segments.rows = call.rows;
   segments.tiling = tiling_of(segments.out.size);
-  launch(library, stream, kInLogSpace ? "segments_log" : "segments", call.instruction->kernel->name,
+  launch(library, stream, kUnits[kUnit], call.instruction->kernel->name,
          blocks_for(library, call.rows, segments.tiling), segments);
 }
 
@@ -20,9 +22,10 @@ void launch_segments(Library& library, const Stream& stream, const DeviceCall& c
 
 const std::vector<DeviceKernel>& segment_kernels() {
   static const auto* const table = new std::vector<DeviceKernel>{
-      {"num_children", launch_segments<false>},     {"present", launch_segments<false>},
-      {"segment_logsumexp", launch_segments<true>}, {"segment_max", launch_segments<false>},
-      {"segment_softmax", launch_segments<true>},   {"segment_sum", launch_segments<false>},
+      {"num_children", launch_segments<0>},        {"present", launch_segments<0>},
+      {"segment_log_softmax", launch_segments<2>}, {"segment_logsumexp", launch_segments<1>},
+      {"segment_max", launch_segments<0>},         {"segment_softmax", launch_segments<1>},
+      {"segment_sum", launch_segments<0>},
   };
   return *table;
 }

@@ -56,6 +56,20 @@ void broadcast(Library& library, const Stream& stream, const DeviceCall& call) {
          shapes);
 }
 
+// Which element goes where is what a broadcast is told too.
+void permute(Library& library, const Stream& stream, const DeviceCall& call) {
+  const auto& attributes = attributes_of<PermuteAttributes>(call);
+  Collapsed kept;
+  for (int i = attributes.sizes.rank - 1; i >= 0; --i) {
+    kept.add(attributes.sizes.sizes[i], attributes.steps.sizes[i]);
+  }
+  Shapes shapes = shapes_of(call);
+  shapes.kept = kept.dimensions();
+  shapes.tiling = tiling_of(shapes.out.size);
+  launch(library, stream, "shapes", "broadcast", blocks_for(library, call.rows, shapes.tiling),
+         shapes);
+}
+
 void launch_sums(Library& library, const Stream& stream, Shapes shapes) {
   shapes.shift = crew_shift(library.dtype(), shapes.inner);
   const long long rows = static_cast<long long>(shapes.rows.end) - shapes.rows.begin;
@@ -99,7 +113,7 @@ void row_sum(Library& library, const Stream& stream, const DeviceCall& call) {
 
 const std::vector<DeviceKernel>& shape_kernels() {
   static const auto* const table = new std::vector<DeviceKernel>{
-      {"broadcast", broadcast}, {"row_sum", row_sum}, {"sum_to", sum_to}};
+      {"broadcast", broadcast}, {"permute", permute}, {"row_sum", row_sum}, {"sum_to", sum_to}};
   return *table;
 }
 
