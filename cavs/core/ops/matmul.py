@@ -6,9 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
 from cavs.core.attributes import MatmulAttributes
-from cavs.core.ops._def import Between, Shape, SpaceKind, apply, define, rows, shape_of
+from cavs.core.ops._def import (
+    Between,
+    Shape,
+    SpaceKind,
+    apply,
+    define,
+    rows,
+    shape_of,
+    size_of,
+)
 from cavs.core.ops._protocols import Applies, R, Symbolic, binary
-from cavs.core.ops.shape import reshape
+from cavs.core.ops.shape import broadcast, broadcast_shapes, reshape
 from cavs.errors import ShapeError
 
 
@@ -56,6 +65,7 @@ MATMUL = define(
     "matmul",
     arity=2,
     infer=_infer,
+    ranks=(2, 2),
     flops=lambda shapes, out: 2 * out[0] * out[1] * (shapes[0][0] * shapes[0][1] // max(out[0], 1)),
     vjp=_vjp,
     zero_with=(0, 1),
@@ -85,26 +95,45 @@ MATMUL_REDUCE = define(
 
 @binary
 def matmul(a: Any, b: Any) -> Any:
-    """Matrix product of features: (k,) or (m, k) times (k,) or (k, n).
+    """Matrix product, as NumPy's: (..., m, k) times (..., k, n) gives (..., m, n).
 
-    Either operand may be a parameter, shared by all rows. A vector on the left is a row, on the
-    right a column, and its axis is dropped from the result.
+    Leading axes broadcast; several matrices on the right are for tensors outside of F. Either
+    operand may be a parameter, shared by all rows. A vector (k,) on the left is a row, on the right
+    a column, and its axis is dropped from the result.
+
+    Raises:
+        ShapeError: an operand without axes, inner sizes that differ, or leading axes that do not
+            broadcast.
     """
-    if len(shape_of("matmul", a)) not in (1, 2) or len(shape_of("matmul", b)) not in (1, 2):
+    of_a, of_b = shape_of("matmul", a), shape_of("matmul", b)
+    if not of_a or not of_b:
         raise ShapeError(
-            f"[matmul] expected vectors or matrices, got {a.shape} and {b.shape}; reshape them"
+            f"[matmul] expected vectors or matrices, got {of_a} and {of_b}; reshape them"
         )
-    left = reshape(a, (1, a.shape[0])) if len(a.shape) == 1 else a
+    left = reshape(a, (1, *of_a)) if len(of_a) == 1 else a
     # Arrays beside tensors have no rows either.
     spaces = [getattr(operand, "space", SpaceKind.NONE) for operand in (a, b)]
-    if len(b.shape) == 1 and spaces[0] == SpaceKind.NONE != spaces[1] and len(a.shape) == 2:
+    if len(of_b) == 1 and spaces[0] == SpaceKind.NONE != spaces[1] and len(of_a) == 2:
         # A shared matrix times a column per row is a linear layer: one product over all rows.
-        y = apply(MATMUL, reshape(b, (1, b.shape[0])), a, ta=False, tb=True)
-        return reshape(y, (a.shape[0],))
-    right = reshape(b, (b.shape[0], 1)) if len(b.shape) == 1 else b
-    y = apply(MATMUL, left, right, ta=False, tb=False)
-    shape = (a.shape[:-1] if len(a.shape) == 2 else ()) + (b.shape[1:])
-    return reshape(y, shape)
+        y = apply(MATMUL, reshape(b, (1, of_b[0])), a, ta=False, tb=True)
+        return reshape(y, (of_a[0],))
+    right = reshape(b, (of_b[0], 1)) if len(of_b) == 1 else b
+    matrices = len(left.shape) == len(right.shape) == 2
+    y = apply(MATMUL, left, right, ta=False, tb=False) if matrices else _of_several(left, right)
+    rows = of_a[-2:-1] if len(of_a) > 1 else ()
+    columns = of_b[-1:] if len(of_b) > 1 else ()
+    return reshape(y, (*y.shape[:-2], *rows, *columns))
+
+
+def _of_several(a: Any, b: Any) -> Any:
+    """The product of matrices with leading axes, which broadcast."""
+    m, k, n = _dims(a.shape[-2:], b.shape[-2:], False, False)
+    leading = broadcast_shapes([a.shape[:-2], b.shape[:-2]], MATMUL)
+    if len(b.shape) == 2:  # one product of all rows
+        y = apply(MATMUL, reshape(a, (size_of(leading) * m, k)), b, ta=False, tb=False)
+        return reshape(y, (*leading, m, n))
+    a, b = broadcast(a, (*leading, m, k)), broadcast(b, (*leading, k, n))
+    return apply(MATMUL, a, b, ta=False, tb=False)
 
 
 @overload
