@@ -18,8 +18,7 @@ from cavs._arguments import boolean
 from cavs._arrays import Array, max_abs_each
 from cavs._missing import of_package
 from cavs._native import core
-from cavs.core.ops import log, matmul
-from cavs.core.ops import sum as total
+from cavs.core import ops
 from cavs.core.ops._def import OpDef, Shape, apply, size_of
 from cavs.core.ops.shape import broadcast, broadcast_shapes, reshape
 from cavs.core.tracing import tracing
@@ -111,7 +110,7 @@ def logdet(a: Any) -> Tensor:
     """
     x = _tensor("logdet", "a", a)
     _order("logdet", x.shape)
-    y: Tensor = total(log(diagonal(apply(CHOLESKY, x))), axis=-1) * 2.0
+    y: Tensor = ops.sum(ops.log(diagonal(apply(CHOLESKY, x))), axis=-1) * 2.0
     return y
 
 
@@ -266,7 +265,7 @@ def _cholesky_vjp(dy: Any, y: Any, a: Any) -> tuple[Any]:
         d = np.array(dy._values, order="C")
         core.cholesky_gradient_(y._values, d, size_of(d.shape[:-2]), d.shape[-1])
         return (Tensor(d),)
-    p = apply(SOLVE_TRIANGULAR, y, _triangle(matmul(_transposed(y), dy), half=True), **_TRANS)
+    p = apply(SOLVE_TRIANGULAR, y, _triangle(ops.matmul(_transposed(y), dy), half=True), **_TRANS)
     s = apply(SOLVE_TRIANGULAR, y, _transposed(p), **_TRANS)  # of S the transpose
     return ((s + _transposed(s)) * 0.5,)
 
@@ -275,14 +274,16 @@ def _triangular_vjp(
     dy: Any, y: Any, a: Any, b: Any, *, lower: bool, trans: bool
 ) -> tuple[Any, Any]:
     db = apply(SOLVE_TRIANGULAR, a, dy, lower=lower, trans=not trans)
-    da = matmul(y, _transposed(db)) if trans else matmul(db, _transposed(y))
-    return -_triangle(da, lower), db
+    less = -db
+    da = ops.matmul(y, _transposed(less)) if trans else ops.matmul(less, _transposed(y))
+    return _triangle(da, lower), db
 
 
 def _solve_vjp(dy: Any, y: Any, a: Any, b: Any, *, trans: bool) -> tuple[Any, Any]:
     db = apply(SOLVE, a, dy, trans=not trans)
-    da = matmul(y, _transposed(db)) if trans else matmul(db, _transposed(y))
-    return -da, db
+    less = -db
+    da = ops.matmul(y, _transposed(less)) if trans else ops.matmul(less, _transposed(y))
+    return da, db
 
 
 # Rows of the form of the ops table, for tensors alone: no program of F has kernels of them.

@@ -36,13 +36,10 @@ class Generator(cavs.VertexFunction):
 
 
 def discrepancy(made: cavs.Tensor, real: np.ndarray) -> cavs.Tensor:
-    """The squared maximum mean discrepancy of two samples; its mean is not biased: no point is
-    paired with itself (Gretton et al., lemma 6)."""
+    """The maximum mean discrepancy of two samples: Li et al., equation 2 and section 4.3."""
     n, m, sums = len(made), len(real), cavs.pairwise_kernel_sum
-    itself = float(len(WIDTHS))  # of each point with itself
-    within = (sums(made, made, WIDTHS) - n * itself) / float(n * (n - 1))
-    real_within = (sums(real, real, WIDTHS) - m * itself) / float(m * (m - 1))
-    return within + real_within - sums(made, real, WIDTHS) * (2.0 / (n * m))
+    within, of_real = sums(made, made, WIDTHS) / (n * n), sums(real, real, WIDTHS) / (m * m)
+    return ops.sqrt(within + of_real - sums(made, real, WIDTHS) * (2.0 / (n * m)))
 
 
 def points(count: int) -> cavs.InputGraph:
