@@ -106,6 +106,18 @@ def test_gan_makes_points_near_the_modes() -> None:
     assert shares[-1] > 50
 
 
+def test_gaussian_process_finds_the_curve_and_the_noise() -> None:
+    errors = run("gaussian_process.py", "--points", "60", "--epochs", "2")
+    assert len(errors) == 2
+    assert errors[-1] < 0.1
+
+
+def test_moment_matching_makes_points_near_the_modes() -> None:
+    shares = run("moment_matching.py", "--epochs", "2", "--steps", "200")
+    assert len(shares) == 2
+    assert shares[-1] > 60
+
+
 def test_own_model_is_trained_as_docs_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All code that docs/training.md shows before its section on word vectors, and its commands for
     a model of one's own, made smaller."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import cavs
 from cavs import linalg, ops
+from cavs._native import core
 from cavs.errors import CavsError, DTypeError, InputError, ShapeError, TraceError
 from cavs.tensor import Parameter, Tensor, no_grad
 
@@ -264,3 +265,50 @@ def test_names_that_are_not_there_are_refused() -> None:
         AttributeError, match=r"\[linalg\] .* got 'cholesk'; use cavs.linalg.cholesky"
     ):
         linalg.cholesk  # noqa: B018
+
+
+FLOATS = np.ones((2, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda: core.cholesky_(FLOATS.copy(), 3, 2), ShapeError, "expected 12 elements, got 8"),
+        (lambda: core.cholesky_(FLOATS.copy(), -2, 2), ShapeError, "sizes of matrices from 0"),
+        (lambda: core.cholesky_(FLOATS.astype(np.int32), 2, 2), InputError, "float"),
+        (
+            lambda: core.solve_(FLOATS.copy(), np.ones(4, np.float32), 2, 2, 1, False),
+            InputError,
+            "b: expected float64, got float32",
+        ),
+        (
+            lambda: core.solve_triangular_(FLOATS, FLOATS, 2, 2, 2, True, False),
+            InputError,
+            "memory",
+        ),
+        (lambda: core.keep_triangle_(FLOATS.copy(), 2, 2**31, True, 1.0), ShapeError, "below 2"),
+        (
+            lambda: core.cholesky_gradient_(FLOATS, FLOATS[:1].copy(), 2, 2),
+            ShapeError,
+            "d: expected 8 elements, got 4",
+        ),
+        (
+            lambda: core.pairwise_kernel_sum(FLOATS[0], np.ones((2, 3)), [1.0], None),
+            ShapeError,
+            "rows of one size",
+        ),
+        (
+            lambda: core.pairwise_kernel_sum(FLOATS[0], FLOATS[0], [0.0], None),
+            InputError,
+            "widths > 0, got 0",
+        ),
+        (
+            lambda: core.pairwise_kernel_sum(FLOATS[0], FLOATS[0], [1.0], FLOATS[0]),
+            InputError,
+            "memory",
+        ),
+    ],
+)
+def test_native_functions_refuse_what_does_not_fit(call: Any, kind: Any, message: str) -> None:
+    with pytest.raises(kind, match=message):
+        call()
