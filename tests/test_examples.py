@@ -118,6 +118,17 @@ def test_moment_matching_makes_points_near_the_modes() -> None:
     assert shares[-1] > 60
 
 
+def test_wgan_gp_finds_all_modes() -> None:
+    modes = run("wgan_gp.py", "--epochs", "1", "--steps", "300")
+    assert modes == [8]
+
+
+def test_bayes_by_backprop_knows_where_it_knows_the_curve() -> None:
+    deviations = run("bayes_by_backprop.py", "--epochs", "2")
+    assert len(deviations) == 2
+    assert deviations[-1] > 0.15  # outside; among the points it is 0.05
+
+
 def test_own_model_is_trained_as_docs_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All code that docs/training.md shows before its section on word vectors, and its commands for
     a model of one's own, made smaller."""
