@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import cavs
 from cavs import linalg, ops
 from cavs._native import core
-from cavs.errors import CavsError, DTypeError, InputError, ShapeError, TraceError
+from cavs.errors import CavsError, CavsRuntimeError, DTypeError, InputError, ShapeError, TraceError
 from cavs.tensor import Parameter, Tensor, no_grad
 
 RNG = np.random.default_rng(11)
@@ -149,6 +149,36 @@ def test_native_gradient_of_the_factor_is_that_by_operations(
     with no_grad():
         (native,) = linalg._cholesky_vjp(dy, factor, None)
     close(native, by_operations.data, dtype)
+
+
+VJPS: dict[str, Callable[[Tensor], Any]] = {
+    "cholesky": lambda x: linalg._cholesky_vjp(x, linalg.cholesky(symmetric(x)), None),
+    "solve": lambda x: linalg._solve_vjp(x, linalg.solve(x, Tensor(FIXED[0])), x, x, trans=False),
+    "solve-trans": lambda x: linalg._solve_vjp(x @ x, x, x, x, trans=True),
+    **{
+        f"triangular-{lower}-{trans}": lambda x, lower=lower, trans=trans: linalg._triangular_vjp(
+            x @ x, linalg.solve_triangular(x, x, lower, trans), x, x, lower=lower, trans=trans
+        )
+        for lower in (True, False)
+        for trans in (True, False)
+    },
+}
+
+
+@pytest.mark.parametrize("name", VJPS)
+def test_gradients_are_made_of_operations_that_have_gradients(name: str) -> None:
+    check_gradient(
+        lambda x: sum((y * FIXED[1] for y in VJPS[name](x)), Tensor(np.zeros((3, 3)))),
+        RNG.normal(size=(3, 3)) + 3 * np.eye(3),
+    )
+
+
+def test_factors_that_were_written_to_have_no_gradient() -> None:
+    a = Tensor(positive((), 3), requires_grad=True)
+    factor = linalg.cholesky(a)
+    factor.data[0, 0] = 7.0
+    with pytest.raises(CavsRuntimeError, match=r"'cholesky' as they were in the forward"):
+        factor.sum().backward()
 
 
 def test_results_are_on_the_tape_only_where_they_learn() -> None:
