@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "base/interrupt.h"
 #include "base/thread_pool.h"
 #include "cpu/isa_table.h"
 
@@ -12,6 +13,8 @@ namespace {
 
 // A part of the work, whatever the number of threads: a row has the same bits with each.
 constexpr int64_t kRowsOfPart = 32;
+// So many parts of each thread are handed out at once; between them the call may be ended.
+constexpr int64_t kPartsOfThread = 8;
 constexpr double kExpNs = 0.4, kDifferenceNs = 0.05;  // for one pair, of AVX2 or better
 
 template <class T>
@@ -56,9 +59,14 @@ double pairwise_kernel_sum(const T* x, int64_t n, const T* y, int64_t m, int64_t
                          kDifferenceNs * static_cast<double>(grad == nullptr ? d : 2 * d);
   const double ns = of_pair * static_cast<double>(n) * static_cast<double>(m);
   run_team(threads, ns * (threads - 1) / threads, [&](Team& team) {
-    team.share(static_cast<int>(parts), [&](int, int part) {
-      isa_functions<T>().pairwise_sum(part_of(part * kRowsOfPart));
-    });
+    Interrupt interrupt;
+    const int64_t most = kPartsOfThread * threads;
+    for (int64_t first = 0; first < parts; first += most) {
+      interrupt.poll();
+      team.share(static_cast<int>(std::min(most, parts - first)), [&](int, int part) {
+        isa_functions<T>().pairwise_sum(part_of((first + part) * kRowsOfPart));
+      });
+    }
   });
   double total = 0;
   for (const double sum : sums) total += sum;

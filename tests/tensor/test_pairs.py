@@ -61,6 +61,11 @@ def test_both_operands_may_be_one_tensor() -> None:
     np.testing.assert_allclose(one.grad, 2 * by_x, rtol=1e-9, atol=1e-12)
 
 
+def test_rows_may_be_many() -> None:
+    x = np.zeros((140_000, 1), np.float32)
+    assert cavs.pairwise_kernel_sum(Tensor(x), Tensor(x[:2]), 1.0).item() == 280_000
+
+
 def test_small_distances_far_from_the_origin_are_kept() -> None:
     x = (1000 + 0.01 * RNG.normal(size=(20, 4))).astype(np.float32)
     total = cavs.pairwise_kernel_sum(Tensor(x), Tensor(x), 0.01)

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "cpu/kernels/blas.h"
 
 namespace cavs {
@@ -109,7 +110,9 @@ template <class T>
 NoFactors cholesky(T* a, int64_t count, int64_t n) {
   static const auto potrf = function_of<Potrf<T>, T>("LAPACKE_", "potrf_work");
   if (n == 0) return {};
+  Interrupt interrupt;
   for (int64_t matrix = 0; matrix < count; ++matrix, a += n * n) {
+    interrupt.poll();
     // The upper factor U = L^T of the transposed matrix.
     int64_t order = potrf(kColumnMajor, 'U', narrow(n), a, narrow(n));
     for (int64_t i = 0; i < n; ++i) {
@@ -125,7 +128,9 @@ NoFactors cholesky(T* a, int64_t count, int64_t n) {
 template <class T>
 void cholesky_gradient(const T* l, T* d, int64_t count, int64_t n) {
   if (n == 0) return;
+  Interrupt interrupt;
   for (int64_t matrix = 0; matrix < count; ++matrix, l += n * n, d += n * n) {
+    interrupt.poll();
     const Triangle<T> plain{l, n, true, false, false}, turned{l, n, true, true, false};
     turned.apply(Work::kMultiply, kLeft, d, n, n);
     keep_triangle(d, 1, n, true, T(0.5));
@@ -139,7 +144,9 @@ template <class T>
 void solve_triangular(const T* l, T* b, int64_t count, int64_t n, int64_t columns, bool lower,
                       bool transposed) {
   if (n == 0 || columns == 0) return;
+  Interrupt interrupt;
   for (int64_t i = 0; i < count; ++i) {
+    interrupt.poll();
     solve_one(Triangle<T>{l + i * n * n, n, lower, transposed, false}, b + i * n * columns,
               columns);
   }
@@ -150,7 +157,9 @@ NoFactors solve(T* a, T* b, int64_t count, int64_t n, int64_t columns, bool tran
   static const auto getrf = function_of<Getrf<T>, T>("LAPACKE_", "getrf_work");
   if (n == 0) return {};
   std::vector<int> pivots(static_cast<size_t>(n));
+  Interrupt interrupt;
   for (int64_t matrix = 0; matrix < count; ++matrix, a += n * n, b += n * columns) {
+    interrupt.poll();
     const int order = getrf(kColumnMajor, narrow(n), narrow(n), a, narrow(n), pivots.data());
     if (order != 0) return {matrix, order};
     if (columns == 0) continue;
