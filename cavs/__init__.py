@@ -6,6 +6,7 @@ Declare a :class:`VertexFunction` once, :func:`compile` it, and call the model o
 from cavs import _startup as _startup  # isort: skip
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
+from cavs import linalg as linalg
 from cavs import nn as nn
 from cavs import optim as optim
 from cavs._missing import of_package as _of_package
@@ -65,6 +66,7 @@ from cavs.tensor import concat as concat
 from cavs.tensor import detect_nonfinite as detect_nonfinite
 from cavs.tensor import get_detect_nonfinite as get_detect_nonfinite
 from cavs.tensor import no_grad as no_grad
+from cavs.tensor import pairwise_kernel_sum as pairwise_kernel_sum
 from cavs.tensor import set_detect_nonfinite as set_detect_nonfinite
 from cavs.tensor import stack as stack
 from cavs.tensor import tensor as tensor
@@ -101,8 +103,9 @@ def __getattr__(name: str) -> object:
     return _of_package("cavs", _instead_of)(name)
 
 
-_publish(__name__, "__version__", "nn", "ops", "optim", *_PACKAGES, *_OF_SAVING)
+_publish(__name__, "__version__", "linalg", "nn", "ops", "optim", *_PACKAGES, *_OF_SAVING)
 _publish(ops.__name__)
+_shorten(vars(linalg).values())
 _publish(optim.__name__)
 _publish(
     nn.__name__,

@@ -53,6 +53,12 @@ draw_uniform: Callable[..., Array] = core.uniform
 """The numbers that cavs.execution.philox.uniform gives for (seed, step, operation, keys of rows,
 int64, local indices, int32, width), in float32 or float64."""
 
+sum_of_kernels: Callable[[Array, Array, Sequence[float], Array | None], float] = (
+    core.pairwise_kernel_sum
+)
+"""Sum of exp(-|x_i - y_j|^2 / (2 w^2)) over all rows of two matrices and all widths w. Its gradient
+by the first matrix is written to the last argument, unless that is None."""
+
 
 def as_array(value: Any, what: str = "tensor", dtype: Any = None) -> Array:
     """`value` as a NumPy array of float32, float64 or int32, without a copy where it already is.

@@ -42,6 +42,14 @@ _PACKAGES: Mapping[str, Mapping[str, str]] = {
         "CosineAnnealingLR": "use cavs.optim.CosineLR",
         "LinearLR": "use cavs.optim.WarmupLinear",
     },
+    "cavs.linalg": {
+        "inv": "use cavs.linalg.solve(a, numpy.eye(n))",
+        **dict.fromkeys(("slogdet", "det"), "use cavs.linalg.logdet of a positive definite matrix"),
+        **dict.fromkeys(("matmul", "multi_dot"), "use x @ y"),
+        "norm": "use ops.sqrt(ops.sum(x * x))",
+        "solve_ex": "use cavs.linalg.solve",
+        "cholesky_ex": "use cavs.linalg.cholesky",
+    },
     "cavs.data": {
         "DataLoader": "use cavs.data.Loader",
         "TensorDataset": "use cavs.data.Dataset",

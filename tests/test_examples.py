@@ -112,6 +112,29 @@ def test_maml_learns_to_learn_waves() -> None:
     assert errors[1] < errors[0] < 4.0
 
 
+def test_gaussian_process_finds_the_curve_and_the_noise() -> None:
+    errors = run("gaussian_process.py", "--points", "60", "--epochs", "2")
+    assert len(errors) == 2
+    assert errors[-1] < 0.1
+
+
+def test_moment_matching_makes_points_near_the_modes() -> None:
+    shares = run("moment_matching.py", "--epochs", "2", "--steps", "200")
+    assert len(shares) == 2
+    assert shares[-1] > 60
+
+
+def test_wgan_gp_finds_all_modes() -> None:
+    modes = run("wgan_gp.py", "--epochs", "1", "--steps", "300")
+    assert modes == [8]
+
+
+def test_bayes_by_backprop_knows_where_it_knows_the_curve() -> None:
+    deviations = run("bayes_by_backprop.py", "--epochs", "2")
+    assert len(deviations) == 2
+    assert deviations[-1] > 0.15  # outside; among the points it is 0.05
+
+
 def test_own_model_is_trained_as_docs_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All code that docs/training.md shows before its section on word vectors, and its commands for
     a model of one's own, made smaller."""

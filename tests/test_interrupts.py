@@ -98,6 +98,15 @@ def test_a_long_call_ends_soon(threads: None, after: Any, count: int) -> None:
     np.testing.assert_array_equal(expected[0], expected[-1])
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_sums_over_many_pairs_end_soon(threads: None, after: Any, count: int) -> None:
+    cavs.set_num_threads(count)
+    x = np.random.default_rng(0).normal(size=(25_000, 2)).astype(np.float32)
+    call = lambda: cavs.pairwise_kernel_sum(x, x, 1.0)  # noqa: E731
+    whole = timed(call)
+    assert any(interrupted(call, after, whole / 6) < 0.7 * whole for _ in range(_TRIES))
+
+
 def test_an_interrupted_step_changes_no_parameter(after: Any) -> None:
     models, optimizers = [], []
     for _ in range(2):

@@ -77,6 +77,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         *("call", "replay", "values", "summary"),
     ),
     "derivatives": (*_BASE, "core", "tensor"),
+    "linalg": (*_BASE, "_missing", "_native", "_arrays", "core.ops", "core", "tensor"),
     "grown_graphs": (*_BASE, "_arrays", "scheduler"),
     "model": (
         "device",

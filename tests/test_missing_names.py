@@ -39,6 +39,7 @@ NAMES = [
     ("cavs", "nograd", "; use cavs.no_grad"),
     ("cavs", "clip_grad_norm_", "; use cavs.optim.clip_grad_norm"),
     ("cavs.data", "read_jsonl", "; read the rows with json or csv, and use cavs.data.from_rows"),
+    ("cavs.linalg", "inv", "; use cavs.linalg.solve(a, numpy.eye(n))"),
     ("cavs.nn", "Bilinear", "; use a Linear, reshape"),
     ("cavs", "xyzzy", "; check how it is written"),
     ("cavs.nn", "Sequential", "; keep layers in a list"),

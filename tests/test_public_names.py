@@ -10,9 +10,21 @@ from types import ModuleType
 import pytest
 
 import cavs
-from cavs import data, errors, models, nn, ops, optim, training
+from cavs import data, errors, linalg, models, nn, ops, optim, training
 
-OTHERS = (ops, data, models, nn, nn.init, nn.distributions, nn.estimators, optim, training, errors)
+OTHERS = (
+    ops,
+    linalg,
+    data,
+    models,
+    nn,
+    nn.init,
+    nn.distributions,
+    nn.estimators,
+    optim,
+    training,
+    errors,
+)
 PACKAGES = {"cavs": cavs, **{x.__name__.removeprefix("cavs."): x for x in OTHERS}}
 each_package = pytest.mark.parametrize("name", PACKAGES)
 

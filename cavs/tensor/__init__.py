@@ -17,6 +17,7 @@ from cavs.tensor._nonfinite import magnitudes as magnitudes
 from cavs.tensor._nonfinite import nonfinite as nonfinite
 from cavs.tensor._nonfinite import set_detect_nonfinite as set_detect_nonfinite
 from cavs.tensor._order import place_of as place_of
+from cavs.tensor._pairs import pairwise_kernel_sum as pairwise_kernel_sum
 from cavs.tensor._parameter import Parameter as Parameter
 from cavs.tensor._parameter import bounded_parameters as bounded_parameters
 from cavs.tensor._parameter import check_room as check_room

@@ -9,6 +9,7 @@ void bind_cuda(pybind11::module_& m);
 void bind_cuda_compile(pybind11::module_& cuda_module);
 void bind_cuda_pool(pybind11::module_& cuda_module);
 void bind_cuda_settings(pybind11::module_& cuda_module);
+void bind_linalg(pybind11::module_& m);
 void bind_loops(pybind11::module_& m);
 void bind_graph(pybind11::module_& m);
 void bind_growth(pybind11::module_& m);

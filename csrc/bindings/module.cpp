@@ -83,6 +83,7 @@ PYBIND11_MODULE(_core, m) {
   cavs::bind_lend(m);
   cavs::bind_memory(m);
   cavs::bind_kernels(m);
+  cavs::bind_linalg(m);
   cavs::bind_program(m);
   cavs::bind_random(m);
   cavs::bind_runtime(m);

@@ -62,6 +62,22 @@ struct PackedProduct {
   bool accumulate = false;
 };
 
+// Adds sum over j of sum over w of exp(-|x_i - y_j|^2 / (2 w^2)) to sums[i], for the rows [begin,
+// end) of x, and its gradient by x_i to row i of `grad`. The m rows of y stand in panels of
+// kPairColumns: panel p holds (d, kPairColumns) elements, zeros where there are no rows.
+template <class T>
+struct PairwiseSum {
+  const T* x;
+  int64_t d, m;
+  const T* panels;
+  const T* rates;  // [width] 1 / w^2
+  int64_t num_widths;
+  int64_t begin, end;
+  double* sums;
+  T* grad;  // (rows of x, d), or null
+};
+constexpr int64_t kPairColumns = 256;
+
 // The functions for elements of one type, besides kernels. Those of optimisers, with PyTorch's
 // formulae, and of whole arrays work on n elements in this thread alone.
 template <class T>
@@ -85,6 +101,7 @@ struct IsaFunctions {
   void (*small_product)(const SmallProduct<T>&);
   void (*pack_weight)(const WeightPanels<T>&);
   void (*packed_product)(const PackedProduct<T>&);
+  void (*pairwise_sum)(const PairwiseSum<T>&);
 };
 
 struct IsaTable {

@@ -8,6 +8,7 @@
 #include "cpu/kernels/losses.inl.h"
 #include "cpu/kernels/optimizers.inl.h"
 #include "cpu/kernels/packed_product.inl.h"
+#include "cpu/kernels/pairwise.inl.h"
 #include "cpu/kernels/random.inl.h"
 #include "cpu/kernels/reductions.inl.h"
 #include "cpu/kernels/row_ops.inl.h"
@@ -65,7 +66,7 @@ constexpr IsaFunctions<T> kFunctions = {
     sgd_loop<T>,     adagrad_loop<T>,      adam_loop<T>,    rmsprop_loop<T>,
     sum_loop<T>,     sum_squares_loop<T>,  scale_loop<T>,   add_scaled_loop<T>,
     max_abs_loop<T>, max_abs_rows_loop<T>, has_nan_loop<T>, small_product<T>,
-    pack_weight<T>,  packed_product<T>,
+    pack_weight<T>,  packed_product<T>,    pairwise_sum<T>,
 };
 
 constexpr IsaTable kTable = {kKernels, sizeof(kKernels) / sizeof(kKernels[0]), kFunctions<float>,

@@ -88,6 +88,19 @@ def tensor_cases() -> Iterator[Case]:
     yield Case("Tensor.backward", keeping, {"keep": True})
     yield Case("Tensor.accumulate_grad", lambda grad: learns().accumulate_grad(grad), {"grad": x})
 
+    square = cavs.tensor(np.float32([[2, 1], [1, 2]]))
+    for name in ("cholesky", "logdet", "diagonal"):
+        argument = "x" if name == "diagonal" else "a"
+        yield Case(f"linalg.{name}", getattr(cavs.linalg, name), {argument: square})
+    yield Case("linalg.solve", cavs.linalg.solve, {"a": square, "b": square})
+    system = {"a": square, "b": square, "lower": True, "trans": False}
+    yield Case("linalg.solve_triangular", cavs.linalg.solve_triangular, system)
+    pairs = {"x": x, "y": x, "widths": [1.0, 2.0]}
+    yield Case("pairwise_kernel_sum", cavs.pairwise_kernel_sum, pairs)
+    yield Case(
+        "pairwise_kernel_sum", lambda w: cavs.pairwise_kernel_sum(x, x, [1.0, w]), {"w": 2.0}
+    )
+
     def set_data(values: Any) -> None:
         learns().data = values
         parameter().data = values

@@ -1,4 +1,4 @@
-// Opens OpenBLAS and calls its products.
+// Opens OpenBLAS, calls its products, and finds its other functions.
 #include "cpu/kernels/blas.h"
 
 #include <dlfcn.h>
@@ -25,6 +25,7 @@ using Gemm = void (*)(int order, int transpose_a, int transpose_b, int m, int n,
 
 std::atomic<Gemm<float>> single_gemm{nullptr};
 std::atomic<Gemm<double>> double_gemm{nullptr};
+std::atomic<void*> loaded_library{nullptr};
 
 struct Known {
   std::mutex mutex;
@@ -90,6 +91,7 @@ void load_blas(const std::string& path) {
   const auto set_threads =
       reinterpret_cast<void (*)(int)>(find_symbol(library, "openblas_set_num_threads"));
   if (set_threads != nullptr) set_threads(1);
+  loaded_library.store(library, std::memory_order_release);
   single_gemm.store(single, std::memory_order_release);
   double_gemm.store(twice, std::memory_order_release);
 }
@@ -113,6 +115,15 @@ void require_blas() {
   load_known_blas();
   CAVS_CHECK(blas_loaded(), ErrorKind::kRuntime,
              "[blas] expected a loaded BLAS library, got none; call load_blas(path) first");
+}
+
+void* blas_function(const std::string& name) {
+  require_blas();
+  void* found = find_symbol(loaded_library.load(std::memory_order_acquire), name);
+  CAVS_CHECK(
+      found != nullptr, ErrorKind::kRuntime, "[blas] expected ", name,
+      " in the loaded library, got one without it; give the path of an OpenBLAS with LAPACK");
+  return found;
 }
 
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const float* a,

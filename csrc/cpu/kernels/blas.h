@@ -18,6 +18,9 @@ void load_known_blas();
 bool blas_loaded();
 // Error(kRuntime) where no library is loaded, and none is known or it cannot be loaded.
 void require_blas();
+// A function of the library by its name without prefix. Error(kRuntime) as require_blas, and where
+// the library lacks it.
+void* blas_function(const std::string& name);
 
 // C (m,n) = alpha op(A) op(B) + beta C, row-major. Error(kRuntime) as require_blas.
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const float* a,
