@@ -268,9 +268,7 @@ class _Names:
     """The functions that definitions of operations call: CuPy's, those of Python's `math`, and sums
     by an index in place of ``numpy.add.at``."""
 
-    def __init__(
-        self, module: Any, own: Any, add_at: Callable[[Any, Any, Any], None]
-    ) -> None:
+    def __init__(self, module: Any, own: Any, add_at: Callable[[Any, Any, Any], None]) -> None:
         self._module = module
         self.erf, self.erfc, self.lgamma = own.erf, own.erfc, own.lgamma
         self.add_at = add_at

@@ -12,7 +12,7 @@ from cavs.device import device_of, host
 from cavs.errors import DeviceError, DTypeError, InputError, ShapeError, TraceError
 from cavs.tensor._tape import is_grad_enabled
 from cavs.tensor._tensor import Tensor, record
-from cavs.tensor._views import sole_cotangent
+from cavs.tensor._tape import sole_cotangent
 
 
 def pairwise_kernel_sum(x: Any, y: Any, widths: Any) -> Tensor:
