@@ -8,7 +8,7 @@
 #include "cpu/groups/assembler.h"
 #include "cpu/groups/registers.h"
 #include "cpu/groups/unrolled_code.h"
-#include "group/far_sine.h"
+#include "cpu/kernels/far_sine.h"
 
 namespace cavs {
 namespace {

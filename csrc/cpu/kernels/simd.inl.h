@@ -15,7 +15,7 @@
 #include <emmintrin.h>
 #endif
 
-#include "group/far_sine.h"
+#include "cpu/kernels/far_sine.h"
 
 #define CAVS_INLINE inline __attribute__((always_inline))
 
