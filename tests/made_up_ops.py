@@ -62,13 +62,13 @@ REDUCTION: list[Change] = [
     (
         "cavs/core/ops/reduce.py",
         _behind(
-            r"^    reference=lambda np, x: x\.max\(axis=-1\),\n\)\n",
+            r"^    reference=lambda np, x, axis=-1: x\.max\(axis=axis\),\n\)\n",
             """ROW_SUM_OF_SQUARES = define(
     "row_sum_of_squares",
     arity=1,
-    infer=_drop_last,
+    infer=_drop_axis,
     flops=lambda shapes, out: 2 * size_of(shapes[0]),
-    vjp=lambda dy, y, x: (_spread_last(dy, x.shape) * 2.0 * x,),
+    vjp=lambda dy, y, x: (spread_along(dy, x.shape) * 2.0 * x,),
     zero_with=(0,),
     attributes=along_last_axis,
     reference=lambda np, x: (x * x).sum(axis=-1),

@@ -91,6 +91,12 @@ void for_each_group(const KernelCall& call, bool reduces, Body body, Columns col
   }
 }
 
+// The same where there is one line in each group.
+template <class T, class Body>
+void for_each_group(const KernelCall& call, bool reduces, Body body) {
+  for_each_group<T>(call, reduces, body, [](const T*, T*, int64_t, int64_t) {});
+}
+
 // Rows of `columns` elements that stand one after the other.
 template <class T>
 CAVS_INLINE Operand rows_at(const T* data, int64_t columns) {
