@@ -177,7 +177,7 @@ def _at(shape: Shape, matrix: int) -> str:
     leading = shape[:-2]
     if not leading:
         return ""
-    return f" as matrix {[int(i) for i in np.unravel_index(matrix, leading)]} of the batch"
+    return f" at {[int(i) for i in np.unravel_index(matrix, leading)]} of the batch"
 
 
 def _expect_finite(op: str, x: Array) -> None:
@@ -197,8 +197,8 @@ def _cholesky(np_: Any, a: Any) -> Array:
     matrix, order = core.cholesky_(factor, size_of(a.shape[:-2]), a.shape[-1])
     if matrix >= 0:
         raise InputError(
-            f"[cholesky] expected positive definite matrices, got one whose leading minor of order "
-            f"{order} is not{_at(a.shape, matrix)}; add a small multiple of the identity to it"
+            f"[cholesky] expected positive definite matrices, got one{_at(a.shape, matrix)} whose "
+            f"leading minor of order {order} is not; add a small multiple of the identity to it"
         )
     return factor
 

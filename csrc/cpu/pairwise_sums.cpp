@@ -14,7 +14,7 @@ namespace {
 // A part of the work, whatever the number of threads: a row has the same bits with each.
 constexpr int64_t kRowsOfPart = 32;
 // So many parts of each thread are handed out at once; between them the call may be ended.
-constexpr int64_t kPartsOfThread = 8;
+constexpr int64_t kPartsOfThread = 32;
 constexpr double kExpNs = 0.4, kDifferenceNs = 0.05;  // for one pair, of AVX2 or better
 
 template <class T>

@@ -211,7 +211,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[CavsError], str]] = {
     "which": (
         lambda: linalg.logdet(Tensor(np.stack([[GOOD, GOOD], [GOOD, INDEFINITE]]))),
         InputError,
-        r"order 2 is not as matrix \[1, 1\] of the batch;",
+        r"got one at \[1, 1\] of the batch whose leading minor of order 2 is not;",
     ),
     "overflow": (
         lambda: linalg.cholesky(Tensor(np.float32([[1, 0], [3e38, 1]]))),
@@ -221,7 +221,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[CavsError], str]] = {
     "nan": (
         lambda: linalg.cholesky(Tensor(np.stack([GOOD, WITH_NAN]))),
         InputError,
-        r"\[cholesky\] expected finite numbers, got NaN as matrix \[1\] of the batch;",
+        r"\[cholesky\] expected finite numbers, got NaN at \[1\] of the batch;",
     ),
     "infinite": (
         lambda: linalg.solve(Tensor(np.full((3, 3), np.inf)), Tensor(GOOD)),
@@ -231,7 +231,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[CavsError], str]] = {
     "singular": (
         lambda: linalg.solve(Tensor(np.stack([GOOD, np.ones((3, 3))])), Tensor(GOOD)),
         InputError,
-        r"\[solve\] .* got a singular one as matrix \[1\] of the batch",
+        r"\[solve\] .* got a singular one at \[1\] of the batch",
     ),
     "zero": (
         lambda: linalg.solve_triangular(Tensor(np.diag([1.0, 2, 0])), Tensor(GOOD)),
