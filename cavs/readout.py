@@ -136,7 +136,7 @@ def _take(x: Tensor, numbers: Any) -> Tensor:
     def backward(dys: Sequence[Any], place: Any = None) -> list[Any]:
         dy = sole_cotangent(dys)
         if place is not None:
-            return [dy.added_at(rows, shape)]
+            return [dy._added_at(rows, shape)]
         dx = device.zeros(shape, dtype)
         dx[rows] = dy  # rows are distinct
         return [dx]

@@ -10,9 +10,8 @@ from cavs._arrays import INT32, Array, sum_of_kernels
 from cavs.core.tracing import tracing
 from cavs.device import device_of, host
 from cavs.errors import DeviceError, DTypeError, InputError, ShapeError, TraceError
-from cavs.tensor._tape import is_grad_enabled
+from cavs.tensor._tape import is_grad_enabled, sole_cotangent
 from cavs.tensor._tensor import Tensor, record
-from cavs.tensor._tape import sole_cotangent
 
 
 def pairwise_kernel_sum(x: Any, y: Any, widths: Any) -> Tensor:

@@ -120,7 +120,7 @@ class Views(Reductions):
         def backward(dys: Sequence[Any], place: Any = None) -> list[Any]:
             dy = sole_cotangent(dys)
             if place is not None:
-                return [dy.added_at(index, shape)]
+                return [dy._added_at(index, shape)]
             dx = device.zeros(shape, dtype)
             device.add_at(dx, index, dy)
             return [dx]
@@ -138,7 +138,7 @@ class Views(Reductions):
             ) from None
         return self._recorded([data], backward, "index")[0]
 
-    def added_at(self, index: Any, shape: tuple[int, ...]) -> Tensor:
+    def _added_at(self, index: Any, shape: tuple[int, ...]) -> Tensor:
         """Zeros of this shape to which the elements are added where `index` finds them."""
         device = device_of(self._values)
         sums = device.zeros(shape, self.dtype)

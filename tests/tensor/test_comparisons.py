@@ -195,9 +195,8 @@ def test_in_a_vertex_function_parameters_compare_as_symbols() -> None:
                     y = compare(a, b)
                     assert isinstance(y, cavs.Symbol)
                     v.push(**{f"{name}{i}": y})
-            for refused in (lambda: list(self.w), lambda: self.w.T, lambda: self.w.permute(0)):
-                with pytest.raises(TraceError):
-                    refused()
+            with pytest.raises(TraceError):
+                list(self.w)
 
     x, w = np.float32([[1.0, 3.0], [2.0, 2.0]]), np.float32([1.0, 2.0])
     outputs = cavs.compile(Compares())(cavs.InputGraph([[], []]), x=x)

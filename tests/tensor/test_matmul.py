@@ -98,6 +98,7 @@ class Batched(cavs.VertexFunction):
         v.push(y=x @ x)
 
 
-def test_several_matrices_on_the_right_are_for_tensors() -> None:
-    with pytest.raises(cavs.CavsError, match=r"\[matmul\] expected two matrices, got"):
-        cavs.compile(Batched())
+def test_several_matrices_are_multiplied_in_a_vertex_function_too() -> None:
+    x = np.random.default_rng(0).normal(size=(2, 2, 3, 3))
+    y = cavs.compile(Batched(), dtype="float64")(cavs.InputGraph([[], []]), x=x)["y"]
+    np.testing.assert_allclose(y.numpy(), x @ x, 1e-12, 1e-12)

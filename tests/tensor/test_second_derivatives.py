@@ -69,7 +69,7 @@ def test_second_derivatives_are_central_differences(case: OpCase) -> None:
 
     total, xs = mixed(arrays)
     for k, (x, a) in enumerate(zip(xs, arrays, strict=True)):
-        if not x.requires_grad:
+        if not x.requires_grad or k in OPS[case.op].constant_in:
             continue
         linear = total is None or not total.requires_grad or not _depends(total, x)
         found = np.zeros(a.shape) if linear else _gradient(total, x)
