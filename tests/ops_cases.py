@@ -54,8 +54,8 @@ STRUCTURE = frozenset(
 )
 # Operations that sum over all rows: their results have none.
 OVER_ROWS = frozenset({"embedding_grad", "matmul_reduce"})
-# A row of a gradient only becomes a concatenation before anything runs, and a choice by mode one of its
-# operands.
+# Before anything runs, a row of a gradient only becomes a concatenation, and a choice by mode one
+# of its operands.
 NOT_LOWERED = frozenset({"by_mode", "slice_grad"})
 
 _SATURATING = (
