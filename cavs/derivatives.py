@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
-from operator import add
 from typing import Any
 
 from cavs._arguments import boolean, items, shown
 from cavs.core.ir import Node
 from cavs.core.partial import partial
 from cavs.core.tracing import tracing
+from cavs.device import device_of
 from cavs.errors import InputError, ShapeError
-from cavs.tensor import RowSparse, Tensor, capturing, gradients, place_of
+from cavs.tensor import RowSparse, Tensor, capturing, gradients, place_of, record
 
 
 def grad(
@@ -96,9 +95,8 @@ def _of_tensors(
     if create_graph:
         found = gradients(ys, seeds, xs)
     else:
-        parts = [(y if dy is None else y * dy).sum() for y, dy in zip(ys, seeds, strict=True)]
         with capturing(xs) as found:
-            reduce(add, parts).backward()
+            _weighted(ys, seeds).backward()
     results: list[Tensor] = []
     for number, place in enumerate(places):
         gradient = found.get(place)
@@ -111,6 +109,19 @@ def _of_tensors(
             gradient = gradient.to_dense()
         results.append(gradient if isinstance(gradient, Tensor) else Tensor._wrap(gradient))
     return tuple(results)
+
+
+def _weighted(ys: Sequence[Tensor], seeds: Sequence[Tensor | None]) -> Tensor:
+    """A number whose gradient is, of each of the tensors, its cotangent, or ones."""
+    device = device_of(ys[0]._values)
+
+    def backward(_: Sequence[Any]) -> list[Any]:
+        return [
+            device.full(y.shape, 1, y.dtype) if dy is None else dy._values
+            for y, dy in zip(ys, seeds, strict=True)
+        ]
+
+    return record([device.zeros((), ys[0].dtype)], ys, backward, name="grad", fresh=False)[0]
 
 
 def _seed(y: Tensor, given: Any, number: int) -> Tensor | None:

@@ -93,6 +93,22 @@ def _accumulate(params: Sequence[Any], gradients: Gradients) -> None:
                 parameter._accumulate(grad, adopt=True)
 
 
+def _dense(gradients: Gradients, params: Sequence[Any]) -> dict[int, Array]:
+    """The gradients of parameters, by number."""
+    found: dict[int, Array] = {}
+    for number, part in gradients.params:
+        if number not in found and not isinstance(part, tuple):
+            found[number] = part
+            continue
+        if number not in found:
+            found[number] = device_of(part[1]).zeros(params[number].shape, part[1].dtype)
+        if isinstance(part, tuple):
+            RowSparse._wrap(*part, params[number].shape).add_to(found[number])
+        else:
+            found[number] += part
+    return found
+
+
 def _of_inputs(gradients: Gradients, tensors: Mapping[Name, Tensor]) -> list[Array | None]:
     """The gradient of each tensor. One of the other precision, or of the host, was converted on its
     way in."""
@@ -133,12 +149,7 @@ class _Differentiated(NamedTuple):
         for n, dx in zip(self.tensors, _of_inputs(found, self.tensors), strict=True):
             if dx is not None:
                 values[n] = dx
-        of_params: dict[int, Array] = {}
-        for number, part in found.params:
-            dense: Any = part
-            if isinstance(part, tuple):
-                dense = RowSparse._wrap(*part, params[number].shape).to_dense()
-            of_params[number] = of_params[number] + dense if number in of_params else dense
+        of_params = _dense(found, params)
         outputs = [*values.values(), *of_params.values()]
 
         def backward(dys: Sequence[Any], place: Any = None) -> list[Any]:
@@ -180,10 +191,13 @@ class _Differentiated(NamedTuple):
         directions: dict[Name, Any] = {n: dx for n, dx in of_inputs.items() if dx is not None}
         numbered = {i: dw for i, dw in of_params.items() if dw is not None}
         call = self.call
-        known, executor = with_tangents(call, frozenset(cotangents), directions, numbered)
+        asked = frozenset(cotangents), directions, numbered
+        known, executor = with_tangents(call, *asked, by_rows=on_tape)
         given = {name: directions[n] for n, name in known.inputs.items()}
         given |= {name: numbered[i] for i, name in known.params.items()}
-        given |= looked_up(call, known, numbered, on_tape)
+        for (number, ids), name in known.rows.items():
+            table = numbered[number]
+            given[name] = apply(EMBEDDING, table, Tensor(call.inputs[ids]).to(table.device))
         device, dtype = executor.device, executor.dtype
         learning = {n: x for n, x in self.tensors.items() if n in known.trace.inputs}
         if on_tape:
@@ -216,35 +230,26 @@ class _Differentiated(NamedTuple):
 
 
 # By executor, the executors of tangents, by outputs, inputs and numbers of parameters.
-_Key = tuple[frozenset[Name], frozenset[Name], frozenset[int]]
+_Key = tuple[frozenset[Name], frozenset[Name], frozenset[int], bool]
 _tangents: WeakKeyDictionary[Executor, dict[_Key, tuple[WithTangents, Executor]]] = (
     WeakKeyDictionary()
 )
 
 
 def with_tangents(
-    call: Call, outputs: frozenset[Name], inputs: Iterable[Name], params: Iterable[int]
+    call: Call,
+    outputs: frozenset[Name],
+    inputs: Iterable[Name],
+    params: Iterable[int],
+    by_rows: bool = False,
 ) -> tuple[WithTangents, Executor]:
     """The function of tangents of a call's function, and its executor; compiled once."""
     known = _tangents.setdefault(call.executor, {})
-    key = outputs, frozenset(inputs), frozenset(params)
+    key = outputs, frozenset(inputs), frozenset(params), by_rows
     if key not in known:
         compiler, found = call.executor.compiler.with_tangents(*key)
         known[key] = found, call.executor.of(compiler)
     return known[key]
-
-
-def looked_up(
-    call: Call, known: WithTangents, tangents: Mapping[int, Any], on_tape: bool = False
-) -> dict[Name, Any]:
-    """The rows of tangents of parameters that a function of tangents takes: arrays of arrays, or
-    tensors of tensors `on_tape`."""
-    found = {}
-    for (number, ids), name in known.rows.items():
-        table = tangents[number] if on_tape else Tensor._wrap(tangents[number])
-        rows = apply(EMBEDDING, table, Tensor(call.inputs[ids]).to(table.device))
-        found[name] = rows if on_tape else rows._values
-    return found
 
 
 def call_of_tangents(

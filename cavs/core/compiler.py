@@ -164,13 +164,17 @@ class Compiler:
         return made
 
     def with_tangents(
-        self, outputs: Collection[Name], inputs: Collection[Name], params: Collection[int]
+        self,
+        outputs: Collection[Name],
+        inputs: Collection[Name],
+        params: Collection[int],
+        by_rows: bool,
     ) -> tuple[Compiler, WithTangents]:
         """The function of the tangents of outputs, from those of the float inputs named and of
         parameters, by their numbers; see :func:`cavs.core.tangents.with_tangents`."""
         with apart_from_traces():
             numbers = {id(self.params[i]): i for i in params}
-            found = with_tangents(self._traced, outputs, inputs, numbers)
+            found = with_tangents(self._traced, outputs, inputs, numbers, by_rows)
             made = copy(self)
             made._evaluation = None
             made._begin(found.trace)

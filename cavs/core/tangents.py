@@ -64,7 +64,11 @@ class WithTangents(NamedTuple):
 
 
 def with_tangents(
-    traced: Trace, outputs: Collection[Name], inputs: Collection[Name], params: Mapping[int, int]
+    traced: Trace,
+    outputs: Collection[Name],
+    inputs: Collection[Name],
+    params: Mapping[int, int],
+    by_rows: bool,
 ) -> WithTangents:
     """The function of the tangents of F's outputs.
 
@@ -73,11 +77,13 @@ def with_tangents(
         outputs: names of outputs, of which one or more depend on what has a tangent.
         inputs: names of the float inputs that have a tangent.
         params: by the identities of the parameters that have one, their numbers.
+        by_rows: whether the tangent of a table is given by the rows that are looked up, so that it
+            can get a gradient; else it is looked up as the table, for distinct ids and no others.
 
     Raises:
         TraceError: an operation on the way has no derivative; it names the line.
     """
-    made = _Tangents(traced, inputs, params)
+    made = _Tangents(traced, inputs, params, by_rows)
     of_outputs = {k: made.name(k) for k in outputs if traced.function.pushes[k] in made.of}
     pushes = {name: made.of[traced.function.pushes[k]] for k, name in of_outputs.items()}
     states = {made.name(k): made.of[x] for k, x in made.scatters.items() if x in made.of}
@@ -102,8 +108,15 @@ class _Tangents:
         rows: see :class:`WithTangents`.
     """
 
-    def __init__(self, traced: Trace, inputs: Collection[Name], params: Mapping[int, int]) -> None:
+    def __init__(
+        self,
+        traced: Trace,
+        inputs: Collection[Name],
+        params: Mapping[int, int],
+        by_rows: bool,
+    ) -> None:
         self._traced, self._inputs, self._params = traced, inputs, params
+        self._by_rows = by_rows
         self._order = ancestors(traced.function.roots())
         names = (*traced.inputs, *traced.function.pushes)
         known = (name.order for name in names if isinstance(name, Tangent))
@@ -154,7 +167,8 @@ class _Tangents:
         tangents = [self.of.get(x) for x in node.inputs]
         if all(x is None for x in tangents) or node.dtype != "float":
             return None
-        if node.op is EMBEDDING and node.inputs[0].op is PARAM and node.inputs[1].op is PULL:
+        of_table = self._by_rows and node.op is EMBEDDING and node.inputs[0].op is PARAM
+        if of_table and node.inputs[1].op is PULL:
             return self._looked_up(node)
         if node.op is JOIN:
             parts = [self._part(x, node) for x in node.inputs]
@@ -178,7 +192,7 @@ class _Tangents:
         return ir.source(PULL, node.shape, node.space, name=name)
 
     def _looked_up(self, node: Node) -> Node:
-        """The tangent of rows of a table: an input, so that nothing is as large as the table."""
+        """The tangent of rows of a table: an input."""
         table, ids = node.inputs
         place = self._params[id(table.attrs["parameter"])], ids.attrs["name"]
         name = self.rows[place] = self.name(place)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from functools import cache
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -134,7 +134,7 @@ def _dense(sizes: tuple[int, ...], item: int) -> tuple[int, ...]:
 # Functions of CuPy with NumPy's meaning.
 _FUNCTIONS = """
     abs absolute add all amax amin any argmax argmin array_equal broadcast_to concatenate
-    copysign cos cumsum divide dot equal exp expand_dims expm1 flatnonzero floor isfinite isinf
+    copysign cos cumsum divide dot equal exp expand_dims expm1 flatnonzero flip floor isfinite isinf
     isnan log log1p logical_and logical_not logical_or matmul max maximum may_share_memory mean
     min minimum moveaxis multiply negative nonzero power prod ravel repeat reshape rsqrt
     searchsorted shares_memory sign sin sort sqrt square squeeze stack subtract sum swapaxes take
@@ -142,9 +142,10 @@ _FUNCTIONS = """
 
 
 @at_hand
-def argsort(x: EmulatedArray) -> EmulatedArray:
-    """The order of the last axis; equal elements stay in order, as with CuPy."""
-    found: EmulatedArray = placed(np.argsort(settled(x), kind="stable"), current_device())
+def argsort(x: EmulatedArray, axis: int = -1, kind: Literal["stable"] = "stable") -> EmulatedArray:
+    """The order along an axis; equal elements stay in order, as with CuPy, which has this kind
+    alone."""
+    found: EmulatedArray = placed(np.argsort(settled(x), axis, kind), current_device())
     return found
 
 

@@ -376,6 +376,7 @@ def record(
     reads: Sequence[Array] = (),
     find: Find | None = None,
     derives: Sequence[Tensor] | None = None,
+    fresh: bool = True,
 ) -> list[Tensor]:
     """Tensors of values that a function of tensors computed by means of its own, with its gradient.
 
@@ -398,6 +399,7 @@ def record(
         find: says in words, for errors, where a value of an output that is not finite comes from,
             given the output's number and values; None if it comes from the function itself.
         derives: for derivatives of the gradient, see :class:`Record`; None: it has none.
+        fresh: whether `backward` gives arrays that nobody else holds.
 
     Returns:
         One tensor per output; without a place on the tape under :func:`no_grad` or when nothing
@@ -407,7 +409,7 @@ def record(
     if (learns or any(map(_requires_grad, inputs))) and is_grad_enabled():
         if reads:
             backward = watched(backward, name, Watch(reads))
-        place = Record(name, tuple(inputs), backward, len(results), True, find, derives)
+        place = Record(name, tuple(inputs), backward, len(results), fresh, find, derives)
         for index, y in enumerate(results):
             y.requires_grad = True
             y._record = place

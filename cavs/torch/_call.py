@@ -19,7 +19,6 @@ from cavs.execution.executor import Gradients, Run, Weights, write_buffers
 from cavs.recording import (
     call_of_tangents,
     check_unwritten,
-    looked_up,
     search_in,
     with_tangents,
 )
@@ -302,7 +301,6 @@ def _second(
     of_call, executor = with_tangents(call, frozenset(known), of_inputs, of_params)
     given = {name: of_inputs[n] for n, name in of_call.inputs.items()}
     given |= {name: of_params[i] for i, name in of_call.params.items()}
-    given |= looked_up(call, of_call, of_params)
     wanted = frozenset(n for n in call.wanted or () if n in of_call.trace.inputs)
     made = call_of_tangents(call, of_call, executor, given, wanted)
     native: Any = executor

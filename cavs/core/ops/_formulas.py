@@ -79,6 +79,13 @@ def reference_erfinv(np: Any, x: Any) -> Any:
 HALF_SQRT_PI = math.sqrt(math.pi) / 2
 
 
+def add_at(np: Any, x: Any, index: Any, values: Any) -> None:
+    """Adds to the elements of `x` at an index, which may name one several times. Of the modules
+    that stand for NumPy, that of a GPU has a function for it."""
+    add = getattr(np, "add_at", None) or np.add.at
+    add(x, index, values)
+
+
 def _special(np: Any, name: str, x: Any) -> Any:
     """A function of Python's library, elementwise; what stands for NumPy on a GPU has it."""
     own = getattr(np, name, None)

@@ -18,6 +18,7 @@ from cavs.core.ops._def import (
     shape_of,
     size_of,
 )
+from cavs.core.ops._formulas import add_at
 from cavs.core.ops._protocols import Applies, R, Symbolic, apply_to
 from cavs.core.ops.reduce import axis_from_end, of_axis, without_axis
 from cavs.core.ops.shape import reshape
@@ -146,7 +147,7 @@ def _reference_put(
     places = np.moveaxis(places, axis, -1).reshape((-1, lines.shape[-1]))
     whole = np.zeros((len(places), size + 1), dy.dtype)  # the last column: what goes nowhere
     numbers = np.broadcast_to(np.arange(len(places))[:, None], places.shape)
-    np.add.at(whole, (numbers, np.where(places < 0, size, places)), lines.reshape(places.shape))
+    add_at(np, whole, (numbers, np.where(places < 0, size, places)), lines.reshape(places.shape))
     return np.moveaxis(whole[:, :size].reshape((*lines.shape[:-1], size)), -1, axis)
 
 

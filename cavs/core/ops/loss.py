@@ -20,7 +20,7 @@ from cavs.core.ops._def import (
     shape_of,
     size_of,
 )
-from cavs.core.ops._formulas import reference_bce_with_logits
+from cavs.core.ops._formulas import add_at, reference_bce_with_logits
 from cavs.core.ops._protocols import Applies, R, Symbolic, binary
 from cavs.core.ops.elementwise import abs as abs_
 from cavs.core.ops.elementwise import equal, greater, row, sigmoid, where
@@ -81,9 +81,7 @@ def _reference_embedding(np: Any, weight: Any, ids: Any) -> Any:
 def _reference_embedding_grad(np: Any, dy: Any, ids: Any, *, num: int) -> Any:
     grad = np.zeros((num, dy.shape[-1]), dy.dtype)
     flat, rows = np.ravel(ids), dy.reshape(-1, dy.shape[-1])
-    # Of the modules that stand for NumPy, that of a GPU has a function for it.
-    add_at = getattr(np, "add_at", None) or np.add.at
-    add_at(grad, flat[flat >= 0], rows[flat >= 0])
+    add_at(np, grad, flat[flat >= 0], rows[flat >= 0])
     return grad
 
 
