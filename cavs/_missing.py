@@ -76,7 +76,7 @@ _TENSORS = {
     **dict.fromkeys(("split", "chunk"), "use ops.split(x, ...)"),
     **dict.fromkeys(("expand", "expand_as"), "leave it out: shapes broadcast"),
     **dict.fromkeys(("clone", "copy", "contiguous"), "use x.detach(), or cavs.tensor(x.numpy())"),
-    **dict.fromkeys(("t", "transpose", "swapaxes"), "use x.T, or x.permute(...)"),
+    **dict.fromkeys(("t", "swapaxes"), "use x.T, or x.transpose(...)"),
     "__cuda_array_interface__": 'use x.to("cuda"), which has it',
     "clamp": "use x.clip(low, high)",
     "cpu": 'use x.to("cpu")',

@@ -14,7 +14,7 @@ from cavs.core.tangents import WithTangents
 from cavs.device import device_of
 from cavs.device.taking import moved
 from cavs.errors import CavsRuntimeError
-from cavs.execution.executor import Array, Executor, Gradients, Run
+from cavs.execution.executor import Array, Executor, Gradients, Run, read_parameters
 from cavs.tensor import (
     RowSparse,
     Tensor,
@@ -48,7 +48,7 @@ def record_call(
         watch: watches the values of the parameters, since before the forward; the inputs from now.
     """
     names, params = list(outputs), call.params
-    watched = len(watch.arrays)
+    watched, before = len(watch.arrays), values_before(call)
     if tensors:  # a derivative of the gradient computes F again
         watch.add([x._values for x in tensors.values()])
 
@@ -56,7 +56,7 @@ def record_call(
         check_unwritten(watch, call, watched)
         known = {n: dy for n, dy in zip(names, cotangents, strict=True) if dy is not None}
         if place is not None:
-            return _Differentiated(call, run, tensors, watch, watched).gradients(known)
+            return _Differentiated(call, run, tensors, watch, watched, before).gradients(known)
         retain = retaining()
         if not retain:
             watch.end()
@@ -130,6 +130,7 @@ class _Differentiated(NamedTuple):
 
     Attributes:
         watched: how many parameters `watch` watches, before the inputs.
+        before: the buffers that calls write, by their numbers, as they were.
     """
 
     call: Call
@@ -137,6 +138,7 @@ class _Differentiated(NamedTuple):
     tensors: Mapping[Name, Tensor]
     watch: Watch
     watched: int
+    before: Mapping[int, Array]
 
     def gradients(self, cotangents: Mapping[Name, Tensor]) -> list[Tensor | None]:
         """The gradients of the inputs that want one, then of the parameters, on the tape."""
@@ -193,7 +195,7 @@ class _Differentiated(NamedTuple):
         call = self.call
         asked = frozenset(cotangents), directions, numbered
         known, executor = with_tangents(call, *asked, by_rows=on_tape)
-        given = {name: directions[n] for n, name in known.inputs.items()}
+        given: dict[Name, Any] = {name: directions[n] for n, name in known.inputs.items()}
         given |= {name: numbered[i] for i, name in known.params.items()}
         for (number, ids), name in known.rows.items():
             table = numbered[number]
@@ -204,8 +206,9 @@ class _Differentiated(NamedTuple):
             given = {n: x.astype(dtype).to(device.name) for n, x in given.items()}
             learning |= {n: x for n, x in given.items() if x.requires_grad}
             given = {n: x._values for n, x in given.items()}
+        given |= {name: self.before[i] for i, name in known.buffers.items()}
         made = call_of_tangents(call, known, executor, given, frozenset(learning))
-        params = executor.compiler.params
+        params = executor.compiler.unwritten
         watch = Watch([p._values for p in params], params)
         outputs, run, _ = executor.forward(made.graphs, made.inputs, made.random, made.wanted)
         assert run is not None
@@ -213,7 +216,9 @@ class _Differentiated(NamedTuple):
         if on_tape:
             results = record_call(made, outputs, run, learning, watch)
             given_out = {name: cotangents[n] for n, name in tangents.items()}
-            derived = _Differentiated(made, run, learning, watch, len(params)).gradients(given_out)
+            derived = _Differentiated(made, run, learning, watch, len(params), {}).gradients(
+                given_out
+            )
             found = dict(zip(learning, derived, strict=False))
             return [
                 *(results.get(tangents.get(n)) for n in cotangents),
@@ -273,6 +278,15 @@ def search_in(call: Call) -> Search:
     from cavs.nonfinite import Search
 
     return Search(call)
+
+
+def values_before(call: Call) -> dict[int, Array]:
+    """Copies of the buffers that calls write, by their numbers: derivatives of gradients read the
+    values that they have before the call writes."""
+    compiler = call.executor.compiler
+    first = len(compiler.unwritten)
+    values = read_parameters(compiler.params[first:]).values
+    return {first + i: device_of(x).copy(x) for i, x in enumerate(values)}
 
 
 def check_unwritten(watch: Watch, call: Call, count: int | None = None) -> None:

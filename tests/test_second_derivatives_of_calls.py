@@ -180,6 +180,39 @@ def test_tables_are_torchs(executor: str) -> None:
         y, ty = (own * own).sum(), (expected * expected).sum()
 
 
+class Normed(cavs.VertexFunction):
+    def __init__(self) -> None:
+        self.w, self.norm = nn.Linear(3, 4), nn.BatchNorm(4)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        v.push(y=ops.sum(ops.square(ops.tanh(self.norm(self.w(v.pull("x", 3)))))))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_is_torchs_and_writes_its_averages_once(training: bool) -> None:
+    torch = pytest.importorskip("torch")
+    nn.init.manual_seed(0)
+    model = cavs.compile(Normed(), dtype="float64").train(training)
+    function: Any = model.function
+    x = leaf(np.random.default_rng(0).normal(size=(4, 3)))
+    linear, norm = torch.nn.Linear(3, 4).double(), torch.nn.BatchNorm1d(4).double()
+    norm.train(training)
+    with torch.no_grad():
+        for theirs, own in ((linear, function.w), (norm, function.norm)):
+            for name, p in theirs.named_parameters():
+                p.copy_(torch.tensor(getattr(own, name).numpy()))
+    t = torch.tensor(x.numpy().copy(), requires_grad=True)
+    (dt,) = torch.autograd.grad((torch.tanh(norm(linear(t))) ** 2).sum(), t, create_graph=True)
+    expected = torch.autograd.grad((dt**2).sum(), [t, linear.weight, norm.weight, norm.bias])
+    (dx,) = cavs.grad(model(POINTS, x=x)["y"].sum(), x, create_graph=True)
+    xs = [x, function.w.weight, function.norm.weight, function.norm.bias]
+    for own, other in zip(cavs.grad((dx * dx).sum(), xs), expected, strict=True):
+        np.testing.assert_allclose(own.numpy(), other.numpy(), 1e-10, 1e-12)
+    for name in ("running_mean", "running_var"):
+        known = getattr(norm, name).numpy()
+        np.testing.assert_allclose(getattr(function.norm, name).numpy(), known, 1e-12)
+
+
 class Noisy(cavs.VertexFunction):
     def __init__(self) -> None:
         self.layer = nn.Linear(3, 3, dtype="float64")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from model_runs import draw_inputs
 from vertex_functions import FUNCTIONS
+from vertex_functions.rowless import ROWLESS
 
 import cavs
 from cavs import nn, ops
@@ -165,10 +166,10 @@ def _along(value: Callable[[], Any], xs: list[Any], seed: int) -> tuple[float, f
     return slope, (ends[0] - ends[1]) / 2e-5
 
 
-@pytest.mark.parametrize("name", sorted(FUNCTIONS.keys() - set(ESTIMATED)))
+@pytest.mark.parametrize("name", sorted({**FUNCTIONS, **ROWLESS}.keys() - set(ESTIMATED)))
 def test_each_function_of_the_tests_has_second_derivatives(name: str) -> None:
     nn.init.manual_seed(5)
-    model = cavs.compile(FUNCTIONS[name](), dtype="float64", seed=3)
+    model = cavs.compile({**FUNCTIONS, **ROWLESS}[name](), dtype="float64", seed=3)
     graphs = CHAINS if name in OF_CHAINS else GRAPHS
     inputs: dict[str, Any] = draw_inputs(model, graphs)
     for key, x in inputs.items():

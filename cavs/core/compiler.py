@@ -174,7 +174,9 @@ class Compiler:
         parameters, by their numbers; see :func:`cavs.core.tangents.with_tangents`."""
         with apart_from_traces():
             numbers = {id(self.params[i]): i for i in params}
-            found = with_tangents(self._traced, outputs, inputs, numbers, by_rows)
+            first = len(self.unwritten)
+            written = {id(buffer): i for i, buffer in enumerate(self.params) if i >= first}
+            found = with_tangents(self._traced, outputs, inputs, numbers, written, by_rows)
             made = copy(self)
             made._evaluation = None
             made._begin(found.trace)

@@ -43,6 +43,20 @@ class Tangent(Internal):
         return f"tangent {self.order} of {self.of}"
 
 
+@dataclass(frozen=True)
+class Before(Internal):
+    """The values of a buffer before a call that writes to it.
+
+    Attributes:
+        number: the buffer's among the parameters.
+    """
+
+    number: int
+
+    def __str__(self) -> str:
+        return f"buffer {self.number}"
+
+
 class WithTangents(NamedTuple):
     """A function of tangents.
 
@@ -54,6 +68,7 @@ class WithTangents(NamedTuple):
         params: the inputs that are tangents of parameters, by their numbers; they have no rows.
         rows: the inputs that are rows of the tangent of a parameter, by its number and the input of
             the ids that look them up.
+        buffers: the inputs in the place of buffers that calls write, by their numbers.
     """
 
     trace: Trace
@@ -61,6 +76,7 @@ class WithTangents(NamedTuple):
     inputs: dict[Name, Tangent]
     params: dict[int, Tangent]
     rows: dict[tuple[int, Name], Tangent]
+    buffers: dict[int, Before]
 
 
 def with_tangents(
@@ -68,6 +84,7 @@ def with_tangents(
     outputs: Collection[Name],
     inputs: Collection[Name],
     params: Mapping[int, int],
+    written: Mapping[int, int],
     by_rows: bool,
 ) -> WithTangents:
     """The function of the tangents of F's outputs.
@@ -77,13 +94,14 @@ def with_tangents(
         outputs: names of outputs, of which one or more depend on what has a tangent.
         inputs: names of the float inputs that have a tangent.
         params: by the identities of the parameters that have one, their numbers.
+        written: by the identities of the buffers that calls write, their numbers.
         by_rows: whether the tangent of a table is given by the rows that are looked up, so that it
             can get a gradient; else it is looked up as the table, for distinct ids and no others.
 
     Raises:
         TraceError: an operation on the way has no derivative; it names the line.
     """
-    made = _Tangents(traced, inputs, params, by_rows)
+    made = _Tangents(traced, inputs, params, written, by_rows)
     of_outputs = {k: made.name(k) for k in outputs if traced.function.pushes[k] in made.of}
     pushes = {name: made.of[traced.function.pushes[k]] for k, name in of_outputs.items()}
     states = {made.name(k): made.of[x] for k, x in made.scatters.items() if x in made.of}
@@ -94,7 +112,8 @@ def with_tangents(
         {k: made.name(k) for k in names if made.name(k) in found.inputs}
         for names in (inputs, params.values())
     )
-    return WithTangents(found, of_outputs, of_inputs, of_params, made.rows)
+    buffers = {i: Before(i) for i in written.values() if Before(i) in found.inputs}
+    return WithTangents(found, of_outputs, of_inputs, of_params, made.rows, buffers)
 
 
 class _Tangents:
@@ -113,10 +132,11 @@ class _Tangents:
         traced: Trace,
         inputs: Collection[Name],
         params: Mapping[int, int],
+        written: Mapping[int, int],
         by_rows: bool,
     ) -> None:
         self._traced, self._inputs, self._params = traced, inputs, params
-        self._by_rows = by_rows
+        self._written, self._by_rows = written, by_rows
         self._order = ancestors(traced.function.roots())
         names = (*traced.inputs, *traced.function.pushes)
         known = (name.order for name in names if isinstance(name, Tangent))
@@ -142,6 +162,9 @@ class _Tangents:
         self._new: dict[Node, Node] = {}
         for node in self._order:
             operands = [self._new[x] for x in node.inputs]
+            if node.op is PARAM and id(node.attrs["parameter"]) in self._written:
+                self._new[node] = self._before(node)
+                continue
             if node.op is BY_MODE and len(operands) > 2:  # the third is written to a buffer
                 attrs, shape, space = node.attrs, node.shape, node.space
                 made = Node(BY_MODE, operands[:2], attrs, shape, space, where=node.where)
@@ -164,7 +187,7 @@ class _Tangents:
             return self._input(node, self.name(name), self._traced.inputs[name].space)
         if node.op is GATHER:
             return _renamed(node, self.name(name)) if name in self._live else None
-        tangents = [self.of.get(x) for x in node.inputs]
+        tangents = [self.of.get(x) for x in node.inputs[: len(made.inputs)]]
         if all(x is None for x in tangents) or node.dtype != "float":
             return None
         of_table = self._by_rows and node.op is EMBEDDING and node.inputs[0].op is PARAM
@@ -190,6 +213,13 @@ class _Tangents:
         rows = SpaceKind.NONE if known is None else known.rows
         self.specs[name] = InputSpec(name, node.shape, "float", space, node.where, rows)
         return ir.source(PULL, node.shape, node.space, name=name)
+
+    def _before(self, node: Node) -> Node:
+        """A buffer that calls write: an input, of the values that it had."""
+        name = Before(self._written[id(node.attrs["parameter"])])
+        rows = SpaceKind.NONE
+        self.specs[name] = InputSpec(name, node.shape, "float", "batch", node.where, rows)
+        return ir.source(PULL, node.shape, rows, name=name)
 
     def _looked_up(self, node: Node) -> Node:
         """The tangent of rows of a table: an input."""

@@ -29,7 +29,6 @@ __all__ = [
     "begin_native",
     "contiguous",
     "copy",
-    "elementwise",
     "empty",
     "evaluate",
     "first_outside",

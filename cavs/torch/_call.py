@@ -20,6 +20,7 @@ from cavs.recording import (
     call_of_tangents,
     check_unwritten,
     search_in,
+    values_before,
     with_tangents,
 )
 from cavs.tensor import Parameter, RowSparse, Watch, detecting
@@ -86,6 +87,7 @@ class _Kept(np.ndarray):
         watch: watches the parameters' values; None where others stand in their place.
         read: tensors whose memory backward reads again; operands first.
         versions: their versions in the forward.
+        before: the buffers that calls write, as they were; see `cavs.recording.values_before`.
     """
 
     learning: Learning
@@ -94,6 +96,7 @@ class _Kept(np.ndarray):
     watch: Watch | None
     read: list[torch.Tensor]
     versions: list[int]
+    before: Mapping[int, Array]
 
     def token(self) -> torch.Tensor:
         """The tensor to save."""
@@ -160,6 +163,7 @@ class Evaluate(torch.autograd.Function):
         kept.read = list(operands)
         # Begin before the forward: another thread may write while it runs.
         kept.versions = _versions(kept.read)
+        kept.before = values_before(call)
         own = learning.weights is None
         kept.watch = Watch([p._values for p in params], params) if own else None
         arrays, kept.run = compute(call, learning.weights)
@@ -299,8 +303,9 @@ def _second(
         else:
             of_inputs[learning.floats[number - len(params)]] = array
     of_call, executor = with_tangents(call, frozenset(known), of_inputs, of_params)
-    given = {name: of_inputs[n] for n, name in of_call.inputs.items()}
+    given: dict[Name, Array] = {name: of_inputs[n] for n, name in of_call.inputs.items()}
     given |= {name: of_params[i] for i, name in of_call.params.items()}
+    given |= {name: kept.before[i] for i, name in of_call.buffers.items()}
     wanted = frozenset(n for n in call.wanted or () if n in of_call.trace.inputs)
     made = call_of_tangents(call, of_call, executor, given, wanted)
     native: Any = executor
