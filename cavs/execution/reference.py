@@ -544,9 +544,7 @@ class ReferenceRun:
         return self._drop(v, node, self._draw_by_id)
 
     def _drop(self, v: int, node: Node, draw: Callable[[int, Node], Array]) -> Array:
-        x = self.values[v][node.inputs[0]]
-        if not self.random.training:
-            return x
+        x = self.values[v][node.inputs[0]]  # evaluation has no dropout
         p = node.attrs["p"]
         kept = draw(v, node) >= p
         return np.where(kept, x * self.dtype.type(1 / (1 - p)), 0).astype(self.dtype)
