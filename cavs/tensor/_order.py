@@ -22,7 +22,7 @@ def place_of(x: Tensor) -> Place:
 
 def operands_of(record: Record) -> Sequence[Tensor]:
     """The operands of a record, with the leaves that it gives gradients by itself."""
-    return [*record.inputs, *(record.derives or ())]
+    return [*record.inputs, *record.derives] if record.derives else record.inputs
 
 
 def in_order(outputs: Sequence[Tensor]) -> list[Record]:
@@ -32,20 +32,23 @@ def in_order(outputs: Sequence[Tensor]) -> list[Record]:
         CavsRuntimeError: one of them was freed.
     """
     order: list[Record] = []
-    seen: set[Record] = set()
-    stack = [(y._record, False) for y in outputs]
+    done: dict[Record, bool] = {}
+    stack = [y._record for y in outputs if y._record is not None]
     while stack:
-        record, done = stack.pop()
-        if record is None:
+        record = stack[-1]
+        if record in done:
+            stack.pop()
+            if not done[record]:
+                done[record] = True
+                order.append(record)
             continue
-        if done:
-            order.append(record)
-        elif record not in seen:
-            seen.add(record)
-            if record.backward is None:
-                raise freed(record)
-            stack.append((record, True))
-            stack.extend((x._record, False) for x in record.inputs)
+        if record.backward is None:
+            raise freed(record)
+        done[record] = False
+        for x in record.inputs:
+            before = x._record
+            if before is not None and before not in done:
+                stack.append(before)
     return order
 
 
@@ -53,8 +56,10 @@ def leading_to(wanted: Collection[Place], order: Sequence[Record]) -> set[Record
     """Those of the records in order from which one of the wanted tensors can be reached."""
     leading: set[Record] = set()
     for record in order:
-        if any(x._record in leading or place_of(x) in wanted for x in operands_of(record)):
-            leading.add(record)
+        for x in operands_of(record):
+            if x._record in leading or place_of(x) in wanted:
+                leading.add(record)
+                break
     return leading
 
 

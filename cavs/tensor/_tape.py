@@ -181,12 +181,12 @@ def run_backward(root: Tensor, cotangent: Array, retain: bool = False) -> None:
         if not captures(root, cotangent):
             root.accumulate_grad(cotangent)
         return
-    leading = None
-    if _state.captured is not None:
-        leading = leading_to(_state.captured, in_order([root]))
-        if first not in leading:
+    if _state.captured is None:
+        waiting = _consumers(first)
+    else:
+        waiting = _uses_within(leading_to(_state.captured, in_order([root])))
+        if first not in waiting:
             return
-    waiting = _consumers(first, leading)
     cotangents: dict[Record, list[Array | None]] = {}
     _add(cotangents, root, cotangent)
     ready = [first]
@@ -263,9 +263,18 @@ def note_wrong(
             )
 
 
-def _consumers(first: Record, among: set[Record] | None) -> dict[Record | None, int]:
-    """How often each record's outputs are used by the records from `first` backwards; of `among`
-    alone, if it is given."""
+def _uses_within(records: set[Record]) -> dict[Record | None, int]:
+    """How often the outputs of each of the records are used by the others."""
+    uses: dict[Record | None, int] = dict.fromkeys(records, 0)
+    for record in records:
+        for x in record.inputs:
+            if x._record in uses:
+                uses[x._record] += 1
+    return uses
+
+
+def _consumers(first: Record) -> dict[Record | None, int]:
+    """How often each record's outputs are used by the records from `first` backwards."""
     uses: dict[Record | None, int] = {first: 0}
     stack = [first]
     while stack:
@@ -274,7 +283,7 @@ def _consumers(first: Record, among: set[Record] | None) -> dict[Record | None, 
             raise freed(record)
         for x in record.inputs:
             before = x._record
-            if before is not None and (among is None or before in among):
+            if before is not None:
                 if before not in uses:
                     uses[before] = 0
                     stack.append(before)
