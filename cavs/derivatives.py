@@ -113,15 +113,15 @@ def _of_tensors(
 
 def _weighted(ys: Sequence[Tensor], seeds: Sequence[Tensor | None]) -> Tensor:
     """A number whose gradient is, of each of the tensors, its cotangent, or ones."""
-    device = device_of(ys[0]._values)
 
     def backward(_: Sequence[Any]) -> list[Any]:
         return [
-            device.full(y.shape, 1, y.dtype) if dy is None else dy._values
+            device_of(y._values).full(y.shape, 1, y.dtype) if dy is None else dy._values
             for y, dy in zip(ys, seeds, strict=True)
         ]
 
-    return record([device.zeros((), ys[0].dtype)], ys, backward, name="grad", fresh=False)[0]
+    number = device_of(ys[0]._values).zeros((), ys[0].dtype)
+    return record([number], ys, backward, name="grad", fresh=False)[0]
 
 
 def _seed(y: Tensor, given: Any, number: int) -> Tensor | None:
