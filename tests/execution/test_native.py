@@ -184,15 +184,17 @@ def test_gradient_equals_central_differences(name: str) -> None:
         check(inputs[key], gradient, key)
 
 
+@pytest.mark.parametrize("kind", ["RandomFunction", "OfLaterOperations"])
 @settings(max_examples=15)
 @given(graphs=batches(), seed=st.integers(0, 10_000), count=st.integers(1, 3))
-def test_drawn_functions(graphs: cavs.GraphBatch, seed: int, count: int) -> None:
+def test_drawn_functions(kind: str, graphs: cavs.GraphBatch, seed: int, count: int) -> None:
     """Functions drawn from a seed, with drawn passes and cotangents of all outputs or some."""
     rng = np.random.default_rng(seed)
 
     def function() -> cavs.VertexFunction:
         cavs.nn.init.manual_seed(seed)
-        return vertex_functions.RandomFunction(seed)
+        found: cavs.VertexFunction = getattr(vertex_functions, kind)(seed)
+        return found
 
     options = {"dtype": "float64", "extra_children": "ignore"}
     reference = cavs.compile(function(), executor="reference", **options)

@@ -7,12 +7,13 @@ import cavs
 from cavs import nn
 from vertex_functions import axes, cases, operations, parameters, pulls, structures
 from vertex_functions.base import FUNCTIONS, IDS, parameter
-from vertex_functions.drawn import RandomFunction
+from vertex_functions.drawn import OfLaterOperations, RandomFunction
 from vertex_functions.shaped import ShapedFunction
 
 __all__ = [
     "FUNCTIONS",
     "IDS",
+    "OfLaterOperations",
     "RandomFunction",
     "ShapedFunction",
     "axes",

@@ -9,6 +9,7 @@ import numpy as np
 
 import cavs
 from cavs import nn, ops
+from cavs.core.ir import ancestors
 from cavs.core.ops._def import SpaceKind
 from vertex_functions.base import CLASSES, IDS, embedding, linear, parameter
 
@@ -94,3 +95,53 @@ class RandomFunction(cavs.VertexFunction):
     def _matrix(self, x: Any) -> Any:
         m = ops.reshape(x, (1, self.size))
         return ops.reshape(ops.matmul(m, self.u.weight), self.size)
+
+
+class OfLaterOperations(RandomFunction):
+    """The same, half of whose values come from special functions, axes, places and reductions over
+    graphs."""
+
+    def step(self, v: cavs.Vertex, rng: np.random.Generator, x: Any, y: Any) -> Any:
+        if rng.random() < 0.5:
+            return super().step(v, rng, x, y)
+        n = self.size
+        ids = v.pull("word", dtype="int32")
+        apart = x + np.linspace(
+            0.0, 0.7, n
+        )  # the order of equal numbers would be that of roundings
+
+        def square(value: Any) -> Any:
+            return ops.matmul(ops.reshape(value, (n, 1)), ops.reshape(ops.tanh(value), (1, n)))
+
+        pairs: Sequence[Callable[[], Any]] = [
+            lambda: ops.sin(x) + ops.cos(2.0 * y),
+            lambda: ops.erf(x) * ops.gelu(y),
+            lambda: ops.tanh(ops.silu(x) - ops.elu(y) + ops.leaky_relu(x, 0.1)),
+            lambda: ops.log1p(ops.square(x)) - ops.expm1(ops.tanh(y)),
+            lambda: ops.tanh(ops.lgamma(1.0 + ops.square(x)) * ops.digamma(1.5 + ops.square(y))),
+            lambda: ops.tanh((0.5 + ops.square(x)) ** ops.tanh(y)),
+            lambda: ops.tanh(ops.sum(square(x) + square(y).T, axis=0)),
+            lambda: ops.max(ops.softmax(square(apart), axis=0), axis=0) + y * 0.1,
+            lambda: ops.sum(ops.log_softmax(ops.stack([x, 0.5 * y]), axis=0), axis=0) * 0.1,
+            lambda: ops.tanh(ops.logsumexp(ops.stack([x, y, x + y], axis=-1), axis=-1)),
+            lambda: ops.tanh(ops.cumsum(x * (1.0 / n))),
+            lambda: ops.sort(apart) * ops.tanh(y),
+            lambda: ops.top_k(ops.concat([apart, x * 0.3]), n)[0],
+            lambda: ops.one_hot(ops.argmax(apart), n) * x + 0.2 * x,
+            lambda: ops.tanh(ops.permute(ops.stack([x, 2.0 * x]), (1, 0)).reshape(2 * n)[:n]),
+            lambda: ops.tanh(ops.mean(ops.matmul(ops.stack([square(x), square(x).T]), x), axis=0)),
+        ]
+        choice = int(rng.integers(len(pairs) + 3))
+        if choice < len(pairs):
+            return pairs[choice]()
+        if x.space == SpaceKind.EDGE:
+            return x.log_softmax() * 0.1
+        if choice == len(pairs) and n >= IDS:
+            return x * ops.take(ops.tanh(x), ids)
+        if x.space == SpaceKind.VERTEX and not _recurrent(x):
+            return ops.tanh(x - x.graph_mean() + 0.1 * x.graph_max())
+        return ops.tanh(x * np.linspace(0.5, 1.5, n))
+
+
+def _recurrent(x: Any) -> bool:
+    return any(node.op.name == "gather" for node in ancestors([x]))
