@@ -76,7 +76,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         *(*_BASE, "core", "scheduler", "execution", "tensor", "inputs", "compiled"),
         *("call", "replay", "values", "summary"),
     ),
-    "derivatives": (*_BASE, "core", "tensor"),
+    "derivatives": (*_BASE, "device", "core", "tensor"),
     "linalg": (*_BASE, "_missing", "_native", "_arrays", "core.ops", "core", "tensor"),
     "grown_graphs": (*_BASE, "_arrays", "scheduler"),
     "model": (
