@@ -59,7 +59,7 @@ struct StepResult {
   double norm = 0;                      // of all gradients before clipping; 0 without clipping
   std::vector<StepGradient> gradients;  // [StepPlan::params]; empty where the loss is not finite
   bool refused = false;  // by a check of outputs and states for NaN, or of gradients and updates
-  std::vector<UpdateBounds> bounds;  // [StepPlan::params] after the step, with `check`
+  std::vector<UpdateBounds> bounds;             // [StepPlan::params] after the step, with `check`
   std::vector<std::shared_ptr<Block>> updates;  // [StepPlan::updates] values of one row
 };
 

@@ -37,9 +37,27 @@ struct alignas(64) Scratch {
 Floats special_values() {
   using Limits = std::numeric_limits<float>;
   Floats values;
-  for (const float x : {0.0f, 1.0f, 0.5f, 1e-3f, 1e-20f, 3.0f, 16.5f, 87.0f, 89.0f, 104.0f, 1e10f,
-                        Limits::infinity(), Limits::max(), Limits::min(), Limits::denorm_min(),
-                        Limits::min() / 2, 1 - 1e-7f, Limits::epsilon(), 2.0f, 9999.0f, 12345.0f}) {
+  for (const float x : {0.0f,
+                        1.0f,
+                        0.5f,
+                        1e-3f,
+                        1e-20f,
+                        3.0f,
+                        16.5f,
+                        87.0f,
+                        89.0f,
+                        104.0f,
+                        1e10f,
+                        Limits::infinity(),
+                        Limits::max(),
+                        Limits::min(),
+                        Limits::denorm_min(),
+                        Limits::min() / 2,
+                        1 - 1e-7f,
+                        Limits::epsilon(),
+                        2.0f,
+                        9999.0f,
+                        12345.0f}) {
     values.push_back(x);
     values.push_back(-x);
   }
