@@ -22,7 +22,7 @@ from cavs.core.ops.structure import PARAM, PULL
 from cavs.device import device_of
 from cavs.errors import NonFiniteError
 from cavs.execution.executor import Array, Gradients, NanState, Run, Updates
-from cavs.execution.reference import TypeFunction
+from cavs.execution.reference_values import TypeFunction
 from cavs.replay import Origin, Replay, Sinks, replay
 from cavs.tensor._nonfinite import (
     REMEDY,

@@ -13,7 +13,8 @@ from cavs.core.ops._def import Between
 from cavs.core.ops.structure import CONSTANT, GATHER, STATE_COTANGENT
 from cavs.device import device_of
 from cavs.execution.executor import Array
-from cavs.execution.reference import ReferenceExecutor, ReferenceRun, TypeFunction, edges_of
+from cavs.execution.reference import ReferenceRun
+from cavs.execution.reference_values import TypeFunction, edges_of
 from cavs.execution.settings import get_flush_denormals
 from cavs.scheduler import unbatch
 from cavs.tensor._nonfinite import has_nan, worst
@@ -34,9 +35,9 @@ class Origin(NamedTuple):
 def replay(call: Call, graph: int) -> Replay:
     """One graph of a call, computed again."""
     one = call.only(graph, graph + 1)
-    reference = ReferenceExecutor(call.executor.compiler, call.executor.dtype.name)
     inputs = {name: device_of(x).to_host(x) for name, x in one.inputs.items()}
-    run = Replay(reference, one.graphs, inputs, call.random, call.wanted or frozenset())
+    compiler, dtype = call.executor.compiler, call.executor.dtype
+    run = Replay(compiler, dtype, one.graphs, inputs, call.random, call.wanted or frozenset())
     with np.errstate(all="ignore"):
         run.forward()
     return run

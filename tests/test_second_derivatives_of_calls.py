@@ -180,6 +180,25 @@ def test_tables_are_torchs(executor: str) -> None:
         y, ty = (own * own).sum(), (expected * expected).sum()
 
 
+def test_what_is_stopped_counts_as_given_to_every_order() -> None:
+    """The second derivative is that of the gradient's formula, as PyTorch has it."""
+    torch = pytest.importorskip("torch")
+
+    class Stopped(cavs.VertexFunction):
+        def forward(self, v: cavs.Vertex) -> None:
+            x = v.pull("x")
+            v.push(y=ops.stop_gradient(ops.tanh(x)) * x**3.0 + x * ops.stop_gradient(x))
+
+    x = leaf([0.3, -0.7, 1.1, 2.0])
+    t = torch.tensor(x.numpy().copy(), requires_grad=True)
+    y = cavs.compile(Stopped(), dtype="float64")(POINTS, x=x)["y"].sum()
+    ty = (torch.tanh(t).detach() * t**3 + t * t.detach()).sum()
+    for _ in range(2):
+        (y,) = cavs.grad(y, x, create_graph=True)
+        (ty,) = torch.autograd.grad(ty.sum(), t, create_graph=True)
+        np.testing.assert_allclose(y.numpy(), ty.detach().numpy(), 1e-13)
+
+
 class Normed(cavs.VertexFunction):
     def __init__(self) -> None:
         self.w, self.norm = nn.Linear(3, 4), nn.BatchNorm(4)

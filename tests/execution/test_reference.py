@@ -12,7 +12,7 @@ from strategies import batches
 import cavs
 from cavs.core.ops._def import OPS, OpDef, apply, register
 from cavs.execution.philox import GRAPH_LOCAL, uniform
-from cavs.execution.reference import _children_first
+from cavs.execution.reference_values import _children_first
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:

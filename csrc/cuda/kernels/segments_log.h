@@ -1,8 +1,7 @@
 // Kernels in log space over the rows that a table lists.
 #pragma once
 
-#include "cuda/kernels/log_space.h"
-#include "cuda/kernels/segments.h"
+#include "cuda/kernels/siblings.h"
 
 namespace cavs::cuda {
 namespace {
@@ -22,28 +21,16 @@ __device__ __forceinline__ Real logsumexp_of(const Segments& call, int begin, in
   return log_(total) + shift;
 }
 
-// Softmax over the adjacent edges of a vertex. The thread of the first edge takes them all.
+// Softmax over the adjacent edges of a vertex.
 __device__ __forceinline__ void softmax_of_siblings(const Segments& call, int begin, int column) {
-  const int* parent = call.table.index;
-  if (begin > call.rows.begin && parent[begin - 1] == parent[begin]) return;
-  int end = begin + 1;
-  while (end < call.rows.end && parent[end] == parent[begin]) ++end;
-  const auto x = [&](int e) { return row_of<const Real>(call.in, e)[column]; };
-  const auto y = [&](int e) -> Real& { return row_of<Real>(call.out, e)[column]; };
-  Real top = x(begin);
-  for (int e = begin + 1; e < end; ++e) top = maximum_(x(e), top);
-  const Real shift = is_infinite(top) ? Real(0) : top;
-  const auto term = [&](int i) {
-    const Real value = x(begin + i);
-    const Real share = value == infinite() ? Real(1) : Real(0);
-    return top == infinite() ? share : exp_(value - shift);
-  };
-  // Numbers that stand side by side are added in the order of a row, as on the CPU.
-  const bool row = call.in.ld == 1 && call.out.ld == 1;
-  const Real total = total_of_one(end - begin, row ? kLanes : 1, row ? kParts : 1, term);
+  const Siblings all = siblings_from(call, begin, column);
+  if (all.end == begin) return;
+  const Real total = total_of(call, all, column);
   const Real scale = total == 0 ? Real(0) : 1 / total;
 #pragma unroll 1
-  for (int e = begin; e < end; ++e) y(e) = term(e - begin) * scale;
+  for (int e = begin; e < all.end; ++e) {
+    row_of<Real>(call.out, e)[column] = term_of(call, all, e, column) * scale;
+  }
 }
 
 __device__ __forceinline__ void logsumexp_segments(const Segments& call) {
