@@ -40,14 +40,15 @@ _models: dict[Any, cavs.Model] = {}
 
 
 def compiled(name: str, dtype: str = "float64", **options: Any) -> cavs.Model:
-    """The function `name` of the library, compiled once for each set of options."""
+    """The function `name` of the library, compiled once for each set of options, in training mode:
+    an earlier test may have left another."""
     key = (name, dtype, *sorted(options.items()))
     if key not in _models:
         function = vertex_functions.make_function(name, dtype)
         # Graphs of any shape run through functions of few slots, too.
         options = {"extra_children": "ignore", **options}
         _models[key] = cavs.compile(function, dtype=dtype, seed=3, **options)
-    return _models[key]
+    return _models[key].train()
 
 
 def draw_inputs(model: cavs.Model, graphs: cavs.GraphBatch, seed: int = 0) -> Arrays:

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import cavs
 from cavs import nn, ops
 from cavs.errors import InputError, NonFiniteError, ShapeError, TraceError
+
+torch = pytest.importorskip("torch")
 
 ROWS, SIZE = 12, 5
 GRAPHS = cavs.batch([cavs.InputGraph([[], [0], [1, 0]])] * 4)

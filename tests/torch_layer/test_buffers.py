@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import cavs
 from cavs import nn
 from cavs.errors import CavsRuntimeError, DTypeError, ShapeError
-from cavs.torch import Layer
+
+torch = pytest.importorskip("torch")
+from cavs.torch import Layer  # noqa: E402  isort: skip
 
 SIZE = 3
 GRAPHS = cavs.batch([cavs.InputGraph([[], [0]])] * 4)

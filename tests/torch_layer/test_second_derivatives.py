@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import cavs
 from cavs import nn, ops
-from cavs.torch import Layer
+
+torch = pytest.importorskip("torch")
+from cavs.torch import Layer  # noqa: E402  isort: skip
 
 GRAPHS = cavs.batch([cavs.InputGraph([[], [], [0, 1]]), cavs.InputGraph([[], [0]])])
 SIZE = 3
