@@ -1,6 +1,7 @@
 // Child lists that are runs of vertices: what is worked out of them in time linear in the vertices.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -30,34 +31,32 @@ std::vector<int32_t> runs_of_lists(const GraphBatch& batch);
 // Calls answer(query, greatest) for each query whose run of places low, ..., high - 1 is not empty,
 // with the greatest of value(place) over it; run(query) gives low and high. Places are gone through
 // in order, each when the runs that end before it are answered, so values may depend on answers.
-// Gabow, Bentley and Tarjan (STOC 1984): runs are answered where they end, from a stack of the
-// values that no later one exceeds, whose paths are halved; that takes close to linear time.
+// Runs are answered where they end, from a stack of the places that no later one reaches, whose
+// values fall: the first of them in the run has the greatest.
 template <class Run, class Value, class Answer>
 void greatest_in_runs(int32_t places, int32_t queries, const Run& run, const Value& value,
                       const Answer& answer) {
-  const auto size = static_cast<size_t>(places);
-  std::vector<int32_t> ends(size, -1), values(size), up(size), stack;
-  std::vector<int32_t> next(static_cast<size_t>(queries)), low(static_cast<size_t>(queries));
+  std::vector<int32_t> ends(static_cast<size_t>(places), -1), next(static_cast<size_t>(queries));
   for (int32_t q = 0; q < queries; ++q) {
-    const auto [begin, end] = run(q);
-    if (begin == end) continue;
-    low[q] = begin;
-    next[q] = ends[end - 1];
-    ends[end - 1] = q;
+    const auto [low, high] = run(q);
+    if (low == high) continue;
+    next[q] = ends[high - 1];
+    ends[high - 1] = q;
   }
-  const auto greatest_from = [&](int32_t p) {  // up to the top of the stack
-    while (up[p] != p) p = up[p] = up[up[p]];
-    return values[p];
+  struct Entry {
+    int32_t place, value;
   };
+  std::vector<Entry> stack;
   for (int32_t p = 0; p < places; ++p) {
-    values[p] = value(p);
-    up[p] = p;
-    while (!stack.empty() && values[stack.back()] <= values[p]) {
-      up[stack.back()] = p;
-      stack.pop_back();
+    const int32_t own = value(p);
+    while (!stack.empty() && stack.back().value <= own) stack.pop_back();
+    stack.push_back({p, own});
+    for (int32_t q = ends[p]; q >= 0; q = next[q]) {
+      const int32_t low = run(q).first;
+      answer(q, std::partition_point(stack.begin(), stack.end(), [low](const Entry& entry) {
+                  return entry.place < low;
+                })->value);
     }
-    stack.push_back(p);
-    for (int32_t q = ends[p]; q >= 0; q = next[q]) answer(q, greatest_from(low[q]));
   }
 }
 

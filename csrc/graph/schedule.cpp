@@ -79,7 +79,10 @@ void fill_all_edges(const GraphBatch& batch, Schedule* schedule) {
   edges.num_slots = edges.max_arity = max_arity;
   if (batch.has_runs()) {
     edges.first.reserve(static_cast<size_t>(num_vertices));
-    for (const int32_t v : schedule->vertex_order) edges.first.push_back(batch.first[v]);
+    for (int64_t row = 0; row < num_vertices; ++row) {
+      const bool leaf = edges.ptr[row] == edges.ptr[row + 1];
+      edges.first.push_back(leaf ? 0 : batch.first[schedule->vertex_order[row]]);
+    }
     return;
   }
   list_children(batch, *schedule, &edges);
