@@ -14,6 +14,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def layered(length: int) -> cavs.InputGraph:
 def order() -> TypeOrder:
     """The types of layers, as a function of types has them."""
     names = tuple(f"layer{i}" for i in range(LAYERS))
-    lists = tuple(EdgeList(a, b) for b, a in zip(names, names[1:], strict=False))
+    lists = tuple(EdgeList(a, b) for b, a in pairwise(names))
     return TypeOrder(names, names, lists, frozenset(names), frozenset())
 
 

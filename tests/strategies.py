@@ -51,8 +51,11 @@ def run_graphs(
     anywhere before their vertices, layers that read the one below, and the reverse of all these
     where it has runs; with types drawn among `types`."""
     count = draw(st.integers(1, max_vertices))
-    of = None if types is None else draw(st.lists(st.sampled_from(types), min_size=count,
-                                                  max_size=count))
+    of = (
+        None
+        if types is None
+        else draw(st.lists(st.sampled_from(types), min_size=count, max_size=count))
+    )
     kind = draw(st.sampled_from(["chain", "windows", "layers"]))
     if kind == "chain":
         memory = draw(st.integers(0, count))

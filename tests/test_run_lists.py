@@ -39,10 +39,10 @@ def run_graphs(seed: int, case: typed_functions.Case | None = None) -> list[cavs
             for _ in range(8):
                 end = int(draw.integers(0, vertex + 1))
                 begin = int(draw.integers(max(0, end - 4), end + 1))
-                if case is None or plan is None:
-                    runs.append((begin, end))
-                elif all(typed_functions.readable(case, plan, types[begin:end])):
-                    runs.append((begin, end))
+                types_of = types[begin:end]
+                if case and plan and not all(typed_functions.readable(case, plan, types_of)):
+                    continue
+                runs.append((begin, end))
             begin, end = max(runs, key=lambda run: run[1] - run[0])
             first.append(begin)
             lengths.append(end - begin)

@@ -118,8 +118,9 @@ def pair_graph(
       encoder: what is attended to, such as a chain, a tree or a lattice.
       decoder: what attends, such as a chain.
       slots: as many children as a decoder vertex may have of its own: 1 for a chain, 2 for a
-        binary tree. With 0, and an encoder without edges or with runs of vertices before their
-        parents, the pair has runs (see `InputGraph.windows`) and no edge is written out. It says where the encoder's begin, so give all samples the same.
+        binary tree. It says where the encoder's begin, so give all samples the same. With 0, and an
+        encoder without edges or with runs of vertices before their parents, the pair has runs (see
+        `InputGraph.windows`), and no edge is written out.
       names: the types of the encoder's vertices and of the decoder's. A graph that has types keeps
         them instead, such as an encoder that reads both ways.
 

@@ -217,9 +217,9 @@ class InputGraph(Structure):
         ``first[i] + 1``, ... , ``count[i]`` of them; two arrays of [num_vertices].
 
         The graph is equal to the one with these lists, and F computes the same over both. It stays
-        two int32 for each vertex, also in a batch and in its schedule, whatever the number of edges;
-        lists are written out, once, where something asks for them by edges: `child_index`, an input
-        of edges, or what F computes on the rows that a gather of all children has.
+        two int32 for each vertex, also in a batch and in its schedule, whatever the number of
+        edges; lists are written out, once, where something asks for them by edges: `child_index`,
+        an input of edges, or what F computes on the rows that a gather of all children has.
 
         All children stand before their parents, or, in a graph that is read from its end, all
         behind them. Graphs batched with others stay runs where the lists of all of them are

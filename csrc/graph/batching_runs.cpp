@@ -1,3 +1,4 @@
+// Depths and readable children of vertices whose children are runs.
 #include "graph/batching_runs.h"
 
 #include <algorithm>

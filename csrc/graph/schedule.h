@@ -50,7 +50,7 @@ struct ChildRuns {
   const std::vector<int32_t>* graph_ptr = nullptr;  // [graph + 1] first place of each graph
   std::vector<int32_t> first;  // [vertex row] place of the first child; 0 without children; -1
                                // where the children are no run
-  std::vector<char> whole;  // [graph] whether all of its vertices have runs
+  std::vector<char> whole;     // [graph] whether all of its vertices have runs
 };
 
 // CSR: the edge rows in which each vertex is the child, ascending.

@@ -135,7 +135,10 @@ def test_the_reverse_of_a_chain_has_runs(window: int | None, memory: int) -> Non
     assert turned.reverse() == graph
     both = batch([graph, turned])
     assert both.has_runs
-    np.testing.assert_array_equal(both.schedule().vertex_order, batch([as_lists(graph), as_lists(turned)]).schedule().vertex_order)
+    np.testing.assert_array_equal(
+        both.schedule().vertex_order,
+        batch([as_lists(graph), as_lists(turned)]).schedule().vertex_order,
+    )
 
 
 def test_a_reverse_without_runs_is_written_out() -> None:
