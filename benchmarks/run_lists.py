@@ -72,6 +72,12 @@ def cases(graphs: int, length: int) -> Iterator[tuple[str, Make, Types]]:
 def row(name: str, kind: str, make: Make, types: Types, rounds: int) -> list[str]:
     """A line of the table."""
     times = []
+    graphs = make()
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak begins anew
+    before = status("VmHWM")
+    batch = cavs.batch(graphs)
+    schedule = batch.schedule("bound" if types else "depth", types)
+    held = (status("VmHWM") - before) / 2**20
     for _ in range(rounds):
         marks = [time.process_time()]
         graphs = make()
@@ -82,12 +88,6 @@ def row(name: str, kind: str, make: Make, types: Types, rounds: int) -> list[str
         marks.append(time.process_time())
         times.append(np.diff(marks))
     made, batched, scheduled = (1000 * statistics.median(part) for part in zip(*times, strict=True))
-    del batch, schedule
-    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak begins anew
-    before = status("VmHWM")
-    batch = cavs.batch(graphs)
-    schedule = batch.schedule("bound" if types else "depth", types)
-    held = (status("VmHWM") - before) / 2**20
     figures = [f"{x:.2f}" for x in (made, batched, scheduled, batched + scheduled, held)]
     return [name, f"{schedule.num_edges:,}", kind, *figures]
 

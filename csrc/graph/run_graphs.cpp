@@ -17,19 +17,19 @@ namespace {
 struct Run {
   int64_t num_graphs, graph, vertex, first, count, size;
   std::string name() const {
-    return "[graph] " + graph_name(num_graphs, graph, ", ") + "vertex " + std::to_string(vertex);
+    return graph_name(num_graphs, graph, ", ") + "vertex " + std::to_string(vertex);
   }
 };
 
 // Whether the run lies within its graph, on one side of its vertex: below it or above, if one of
 // them is wanted. Gives whether it lies below.
 bool check_run(const Run& run, const bool* below) {
-  CAVS_CHECK(run.count >= 0, ErrorKind::kGraph, run.name(), ": expected a count of 0 or more, got ",
-             run.count, "; correct count");
+  CAVS_CHECK(run.count >= 0, ErrorKind::kGraph, "[graph] ", run.name(),
+             ": expected a count of 0 or more, got ", run.count, "; correct count");
   CAVS_CHECK(run.count == 0 || (run.first >= 0 && run.first < run.size), ErrorKind::kGraph,
-             run.name(), ": expected its first child in 0..", run.size - 1, ", got ", run.first,
-             "; correct first");
-  CAVS_CHECK(run.count <= run.size - run.first, ErrorKind::kGraph, run.name(),
+             "[graph] ", run.name(), ": expected its first child in 0..", run.size - 1, ", got ",
+             run.first, "; correct first");
+  CAVS_CHECK(run.count <= run.size - run.first, ErrorKind::kGraph, "[graph] ", run.name(),
              ": expected at most ", run.size - run.first, " children from vertex ", run.first,
              " on, got ", run.count, "; correct count");
   const int64_t last = run.first + run.count - 1;
@@ -38,8 +38,8 @@ bool check_run(const Run& run, const bool* below) {
                       : *below         ? "before it, as those of other vertices"
                                        : "behind it, as those of other vertices";
   CAVS_CHECK(below == nullptr ? is_below || is_above : (*below ? is_below : is_above),
-             ErrorKind::kGraph, run.name(), ": expected all children ", where, ", got vertices ",
-             run.first, " to ", last, "; correct first and count");
+             ErrorKind::kGraph, "[graph] ", run.name(), ": expected all children ", where,
+             ", got vertices ", run.first, " to ", last, "; correct first and count");
   return is_below;
 }
 
