@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cavs.scheduler import GraphBatch, InputGraph, batch
 
-__all__ = ["batches", "dags", "forests", "input_graphs"]
+__all__ = ["as_lists", "batches", "dags", "forests", "input_graphs", "run_graphs"]
 
 
 @st.composite
@@ -41,6 +41,43 @@ def dags(
             below = st.just(-1) | below
         children[order[position]] = draw(st.lists(below, max_size=max_arity))
     return InputGraph(children)
+
+
+@st.composite
+def run_graphs(
+    draw: st.DrawFn, max_vertices: int = 12, types: list[str] | None = None
+) -> InputGraph:
+    """Graphs whose child lists are runs, of any kind: chains with windows and memories, windows
+    anywhere before their vertices, layers that read the one below, and the reverse of all these
+    where it has runs; with types drawn among `types`."""
+    count = draw(st.integers(1, max_vertices))
+    of = (
+        None
+        if types is None
+        else draw(st.lists(st.sampled_from(types), min_size=count, max_size=count))
+    )
+    kind = draw(st.sampled_from(["chain", "windows", "layers"]))
+    if kind == "chain":
+        memory = draw(st.integers(0, count))
+        window = draw(st.none() | st.integers(0, count))
+        graph = InputGraph.chain(count - memory, window=window, memory=memory, types=of)
+    elif kind == "windows":
+        ends = [draw(st.integers(0, i)) for i in range(count)]
+        first = [draw(st.integers(0, end)) for end in ends]
+        lengths = [end - begin for begin, end in zip(first, ends, strict=True)]
+        graph = InputGraph.windows(first, lengths, of)
+    else:
+        width = draw(st.integers(1, count))
+        begin = [max(i // width - 1, 0) * width for i in range(count)]
+        lengths = [0 if i < width else i % width + 1 for i in range(count)]
+        graph = InputGraph.windows(begin, lengths, of)
+    turned = graph.reverse()
+    return turned if turned.has_runs and draw(st.booleans()) else graph
+
+
+def as_lists(graph: InputGraph) -> InputGraph:
+    """The same graph, its lists written out."""
+    return InputGraph(graph.children, types=graph.types)
 
 
 def input_graphs(

@@ -12,7 +12,7 @@ import numpy as np
 import cavs
 from cavs import VertexFunction, nn, ops
 
-__all__ = ["Case", "draw_case", "draw_graphs", "draw_inputs"]
+__all__ = ["Case", "draw_case", "draw_graphs", "draw_inputs", "readable"]
 
 SIZE = 3  # of all states and values
 IDS = 5
@@ -199,13 +199,14 @@ def _children(case: Case, draw: np.random.Generator, plan: Plan, types: Sequence
     found: list[int] = []
     for _ in range(int(draw.integers(0, 5))):
         child = int(draw.integers(len(types)))
-        if all(_readable(case, plan, [types[c] for c in [*found, child]])):
+        if all(readable(case, plan, [types[c] for c in [*found, child]])):
             found.append(child)
     return found
 
 
-def _readable(case: Case, plan: Plan, kinds: Sequence[str]) -> list[bool]:
-    readable = []
+def readable(case: Case, plan: Plan, kinds: Sequence[str]) -> list[bool]:
+    """Whether each child of a list of these types is read and scatters what is read of it."""
+    found = []
     for place, kind in enumerate(kinds):
         place_of_kind = list(kinds[:place]).count(kind)
         reads = [
@@ -214,8 +215,8 @@ def _readable(case: Case, plan: Plan, kinds: Sequence[str]) -> list[bool]:
             if g.of in (None, kind) and g.slot in (None, place if g.of is None else place_of_kind)
         ]
         known = set(case.plan(kind).scatters)
-        readable.append(bool(reads) and all(known >= set(g.states) for g in reads))
-    return readable
+        found.append(bool(reads) and all(known >= set(g.states) for g in reads))
+    return found
 
 
 def draw_inputs(model: cavs.Model, graphs: cavs.GraphBatch, seed: int) -> dict[str, Any]:

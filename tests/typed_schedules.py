@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from reference_typed_schedule import (
     ReferenceTypedSchedule,
 )
-from strategies import input_graphs
+from strategies import input_graphs, run_graphs
 
 from cavs.core.ops._def import EdgeList
 from cavs.core.type_order import TypeOrder
@@ -71,6 +71,15 @@ def cases(draw: st.DrawFn) -> Case:
         types = draw(st.lists(st.sampled_from(there), min_size=count, max_size=count))
         graphs.append(InputGraph(graph.children, types=types))
     return batch(graphs), order
+
+
+@st.composite
+def run_cases(draw: st.DrawFn) -> Case:
+    """The same with child lists that are runs."""
+    order = draw(orders())
+    there = draw(st.lists(st.sampled_from(order.names), min_size=1, unique=True))
+    graphs = st.lists(run_graphs(types=there), min_size=1, max_size=4)
+    return batch(draw(graphs)), order
 
 
 def made(graphs: GraphBatch, policy: str | Policy, order: TypeOrder) -> Any:

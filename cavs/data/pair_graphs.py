@@ -52,8 +52,12 @@ class PairGraph(InputGraph):
             )
         both = zip((encoder, decoder), self.names, strict=True)
         types = [own for graph, name in both for own in _types_of(graph, name)]
-        joined = _joined(encoder, decoder, self.slots)
-        self._native = InputGraph.from_csr(*joined, types=types)._native
+        runs = None if self.slots else _runs(encoder, decoder.num_vertices)
+        if runs is not None:
+            self._native = InputGraph.windows(*runs, types=types)._native
+        else:
+            joined = _joined(encoder, decoder, self.slots)
+            self._native = InputGraph.from_csr(*joined, types=types)._native
 
     @classmethod
     def _from_native(cls, make: Any, *args: Any, types: Types | None = None) -> InputGraph:
@@ -114,7 +118,9 @@ def pair_graph(
       encoder: what is attended to, such as a chain, a tree or a lattice.
       decoder: what attends, such as a chain.
       slots: as many children as a decoder vertex may have of its own: 1 for a chain, 2 for a
-        binary tree. It says where the encoder's begin, so give all samples the same.
+        binary tree. It says where the encoder's begin, so give all samples the same. With 0, and an
+        encoder without edges or with runs of vertices before their parents, the pair has runs (see
+        `InputGraph.windows`), and no edge is written out.
       names: the types of the encoder's vertices and of the decoder's. A graph that has types keeps
         them instead, such as an encoder that reads both ways.
 
@@ -142,6 +148,23 @@ def _types_of(graph: InputGraph, name: str) -> list[str]:
             "name them"
         )
     return list(types)
+
+
+def _runs(
+    encoder: InputGraph, count: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
+    """The runs of a pair whose decoder vertices have no children of their own; None where the
+    encoder's children are not runs of vertices before their parents."""
+    seen = encoder.num_vertices
+    first, lengths = np.zeros((2, seen), np.int64)
+    if encoder.runs is not None:
+        first, lengths = (x.astype(np.int64) for x in encoder.runs)
+    if lengths.sum() != encoder.num_edges or (first + lengths > np.arange(seen)).any():
+        return None
+    return (
+        np.concatenate([first, np.zeros(count, np.int64)]),
+        np.concatenate([lengths, np.full(count, seen)]),
+    )
 
 
 def _joined(

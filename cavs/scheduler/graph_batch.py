@@ -31,7 +31,9 @@ class GraphBatch(Structure):
     order of the child lists. Vertex inputs and outputs are arrays over these numbers.
 
     `ptr`, `edge_ptr`, `child_ptr`, `children` and `keys` are what the engine reads, and read-only:
-    ``torch.tensor(graphs.ptr)`` copies one. The other arrays are made anew at each access.
+    ``torch.tensor(graphs.ptr)`` copies one. The other arrays are made anew at each access. Where
+    child lists are runs (`has_runs`), the engine reads `runs` in the place of `children`, which
+    are made and kept when somebody asks for them.
     """
 
     __slots__ = ("_keys", "_own_schedules", "_schedules")
@@ -71,6 +73,15 @@ class GraphBatch(Structure):
         except TypeError as error:
             raise DTypeError(str(error)) from None
         batch = cls._from_native(native, keys)
+        batch._set_types(types)
+        return batch
+
+    @classmethod
+    def _from_runs(
+        cls, ptr: Ints, first: Ints, count: Ints, keys: Ints, types: Types | None
+    ) -> "GraphBatch":
+        """A batch of run lists, `first` counted within each graph."""
+        batch = cls._from_native(core.GraphBatch.from_runs(ptr, first, count), keys)
         batch._set_types(types)
         return batch
 
@@ -211,9 +222,7 @@ class GraphBatch(Structure):
         return bool(self._native == other._native) and np.array_equal(self._keys, other._keys)
 
     def __hash__(self) -> int:
-        arrays = [self.ptr, self.child_ptr, self.children, *self._slots()]
-        types = self.types or ()
-        return hash((*(array.tobytes() for array in arrays), self._keys.tobytes(), *types))
+        return hash((self.ptr.tobytes(), self._keys.tobytes(), *self._hashed()))
 
     def __repr__(self) -> str:
         return (
@@ -222,6 +231,11 @@ class GraphBatch(Structure):
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if self.runs is not None:
+            starts, counts = self.runs
+            own = starts - np.repeat(self.ptr[:-1], np.diff(self.ptr))
+            runs = (np.array(self.ptr), own, counts, self._keys, self.types)
+            return GraphBatch._from_runs, runs
         first = np.repeat(self.ptr[:-1], np.diff(self.edge_ptr))
         arrays = (np.array(self.ptr), np.array(self.child_ptr), self.children - first)
         slots = self._slots()[0] if self.has_holes else None
@@ -335,11 +349,11 @@ def _holder(policy: Policy) -> Callable[[], Any]:
 
 def check_children(batch: GraphBatch, most: int) -> None:
     """Raises GraphError, naming the first vertex with a child beyond the first `most` slots."""
-    lengths = np.diff(batch.child_ptr)
-    has_children = lengths > 0
-    last = batch.child_ptr[1:][has_children] - 1
-    counts = np.zeros_like(lengths)
-    counts[has_children] = batch.child_slot[last] + 1  # slots ascend within a list
+    counts = np.diff(batch.child_ptr)
+    if batch.has_holes:
+        has_children = counts > 0
+        last = batch.child_ptr[1:][has_children] - 1
+        counts[has_children] = batch.child_slot[last] + 1  # slots ascend within a list
     beyond = np.flatnonzero(counts > most)
     if not len(beyond):
         return
@@ -353,10 +367,13 @@ def check_children(batch: GraphBatch, most: int) -> None:
 
 
 def _graph_of(batch: GraphBatch, types: Any, first: int, last: int) -> InputGraph:
+    own = None if types is None else types[first:last]
+    if batch.runs is not None:
+        starts, counts = batch.runs
+        return InputGraph.windows(starts[first:last] - first, counts[first:last], own)
     ptr = batch.child_ptr[first : last + 1]
     edges = slice(ptr[0], ptr[-1])
     slots = batch.child_slot[edges] if batch.has_holes else None
-    own = None if types is None else types[first:last]
     return InputGraph.from_csr(ptr - ptr[0], batch.children[edges] - first, slots, own)
 
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from cavs._arguments import is_among, shown
+from cavs._arguments import integer, is_among, shown
 from cavs._native import core
-from cavs.errors import DTypeError, InputError
+from cavs.errors import DTypeError, GraphError, InputError
 from cavs.scheduler.conversions import (
     edges_of_index,
     lists_of_networkx,
@@ -58,10 +58,45 @@ class Structure:
         return bool(self._native.has_holes)
 
     @property
+    def has_runs(self) -> bool:
+        """Whether child lists are held as runs of vertices, as `InputGraph.windows` and `chain`
+        make them. Then only what asks for edges writes them out, once: `child_index` or `children`,
+        rows of edges in F."""
+        return bool(self._native.has_runs)
+
+    @property
+    def runs(self) -> tuple[IntArray, IntArray] | None:
+        """The first child of each vertex (the graph's first vertex where it has none) and the
+        number of its children, two int32 [num_vertices]; None where lists are not held as runs."""
+        return (self._native.first, np.diff(self.child_ptr)) if self.has_runs else None
+
+    def _ends(self) -> tuple[IntArray, IntArray]:
+        """The first and the last child of each vertex that has some."""
+        ptr = self.child_ptr
+        some = np.flatnonzero(np.diff(ptr))
+        if self.has_runs:
+            first = self._native.first[some]
+            return first, first + np.diff(ptr)[some] - 1
+        children = self._native.children
+        return children[ptr[some]], children[ptr[some + 1] - 1]
+
+    def _hashed(self) -> tuple[Any, ...]:
+        """What equal structures have in common, also where one of them has runs."""
+        arrays = (self.child_ptr, *self._ends(), *self._slots())
+        return (*(array.tobytes() for array in arrays), *(self.types or ()))
+
+    @property
     def roots(self) -> IntArray:
         """Vertices without parents, ascending; int32 [roots], a new array."""
-        is_root = np.ones(self.num_vertices, bool)
-        is_root[self._native.children] = False
+        if self.has_runs:
+            first, last = self._ends()
+            change = np.zeros(self.num_vertices + 1, np.int64)
+            np.add.at(change, first, 1)
+            np.add.at(change, last + 1, -1)
+            is_root = np.cumsum(change[:-1]) == 0
+        else:
+            is_root = np.ones(self.num_vertices, bool)
+            is_root[self._native.children] = False
         return np.flatnonzero(is_root).astype(np.int32)
 
     @property
@@ -105,6 +140,9 @@ class InputGraph(Structure):
     a leaf.
 
     `types` gives each vertex a type, by name or by number, for :class:`cavs.TypedFunction`.
+
+    Where children are consecutive vertices, as what a word of a sentence attends to, `windows` and
+    `chain` make graphs that hold two numbers for each vertex and none for each edge.
 
     Raises `GraphError` that names the vertex for a child out of range and for a cycle, and
     `DTypeError` for a child that is not an integer.
@@ -172,6 +210,62 @@ class InputGraph(Structure):
         """
         arrays = child_ptr, child_index, child_slot
         return cls._from_native(core.GraphBatch.from_csr, *arrays, types=types)
+
+    @classmethod
+    def windows(cls, first: Ints, count: Ints, types: Types | None = None) -> "InputGraph":
+        """Make a graph whose child lists are runs: vertex i has the children ``first[i]``,
+        ``first[i] + 1``, ... , ``count[i]`` of them; two arrays of [num_vertices].
+
+        The graph is equal to the one with these lists, and F computes the same over both. It stays
+        two int32 for each vertex, also in a batch and in its schedule, whatever the number of
+        edges; lists are written out, once, where something asks for them by edges: `child_index`,
+        an input of edges, or what F computes on the rows that a gather of all children has.
+
+        All children stand before their parents, or, in a graph that is read from its end, all
+        behind them. Graphs batched with others stay runs where the lists of all of them are
+        consecutive, as those of chains are.
+
+            >>> InputGraph.windows([0, 0, 0, 1], [0, 1, 2, 2])
+            InputGraph(children=[[], [0], [0, 1], [1, 2]])
+
+        Raises `GraphError` that names the vertex for a negative count, for children out of range or
+        not before their parent, and for more than 2**31 - 2 edges in all; `DTypeError` for
+        anything but integers.
+        """
+        return cls._from_native(core.GraphBatch.graph_from_runs, first, count, types=types)
+
+    @classmethod
+    def chain(
+        cls,
+        length: int,
+        *,
+        window: int | None = None,
+        memory: int = 0,
+        types: Types | None = None,
+    ) -> "InputGraph":
+        """Make a causal chain: each vertex sees those before it, held as runs (see `windows`).
+
+        The graph has ``memory + length`` vertices. The first `memory` are leaves: what is
+        remembered of earlier segments, as in Transformer-XL (Dai et al., ACL 2019). Behind them
+        stand the vertices of the segment. The children of vertex i are the last `window` vertices
+        before it, ascending, or as many as there are; with `window` None all before it. It is no
+        child of itself. Vertices of the memory count like others: with ``memory=window`` each
+        vertex of the segment has `window` children.
+
+            >>> InputGraph.chain(3)
+            InputGraph(children=[[], [0], [0, 1]])
+            >>> InputGraph.chain(3, window=2, memory=2)
+            InputGraph(children=[[], [], [0, 1], [1, 2], [2, 3]])
+
+        `types` are those of all ``memory + length`` vertices. Raises `GraphError` for a negative
+        number, and for more than 2**31 - 2 edges, as 65,537 vertices without a window have.
+        """
+        sizes = (
+            integer("graph", "length", length, 0, error=GraphError),
+            -1 if window is None else integer("graph", "window", window, 0, error=GraphError),
+            integer("graph", "memory", memory, 0, error=GraphError),
+        )
+        return cls._from_native(core.GraphBatch.chain, *sizes, types=types)
 
     @classmethod
     def from_edge_index(cls, edge_index: npt.ArrayLike, num_vertices: int) -> "InputGraph":
@@ -252,6 +346,9 @@ class InputGraph(Structure):
     @property
     def children(self) -> list[list[int]]:
         """The child list of each vertex, with -1 for a hole."""
+        if self.runs is not None:
+            first, count = (array.tolist() for array in self.runs)
+            return [list(range(a, a + n)) for a, n in zip(first, count, strict=True)]
         index, ptr = self.child_index.tolist(), self.child_ptr.tolist()
         if not self.has_holes:
             return [index[first:last] for first, last in pairwise(ptr)]
@@ -279,7 +376,8 @@ class InputGraph(Structure):
 
         A vertex's new children stand in the order of the edges, without holes; edge `e` of the
         reversed graph is this graph's edge
-        ``numpy.argsort(graph.child_index, kind="stable")[e]``.
+        ``numpy.argsort(graph.child_index, kind="stable")[e]``. Runs stay runs where the parents of
+        each vertex are consecutive, as in chains.
         """
         return self._from_native(self._native.reverse)  # the types stay
 
@@ -289,8 +387,7 @@ class InputGraph(Structure):
         return bool(self._native == other._native)
 
     def __hash__(self) -> int:
-        arrays = (self.child_ptr, self.child_index, *self._slots())
-        return hash((*(array.tobytes() for array in arrays), *(self.types or ())))
+        return hash(self._hashed())
 
     def _arrays(self) -> tuple[Any, ...]:
         """The arguments of `from_csr` that make this graph."""
@@ -310,4 +407,6 @@ class InputGraph(Structure):
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if self.runs is not None:
+            return InputGraph.windows, (*map(np.array, self.runs), self.types)
         return InputGraph.from_csr, self._arrays()

@@ -72,6 +72,12 @@ class Schedule(Protocol):
         """Maps each vertex row to the vertex row of its k-th child, in a list of edges, or -1;
         [num_vertices]."""
 
+    def runs(self, list: int = 0) -> dict[str, Any]:
+        """The runs of children in a list of edges, linear in the vertices: `first` [vertex row],
+        the place of the first child (-1: the children are no run), `order` [place], vertex rows of
+        what can be a child in the user's order, `graph_ptr` [graph + 1], the first place of each
+        graph, `whole` [graph], whether all vertices of the graph have runs."""
+
     def missing_ids(self, ids: IntArray, known: Any, rows: Any) -> IntArray | None:
         """Those of the ids of some rows, a native ``IdRows``, for which `known` is false."""
 

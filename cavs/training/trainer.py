@@ -339,7 +339,9 @@ def fingerprint(dataset: Dataset) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for graph in dataset.graphs:
         digest.update(graph.child_ptr.tobytes())
-        digest.update(graph.child_index.tobytes())
+        digest.update(
+            graph.child_index.tobytes() if graph.runs is None else graph.runs[0].tobytes()
+        )
         if graph.has_holes:
             digest.update(graph.child_slot.tobytes())
     for name in dataset.names:

@@ -251,6 +251,23 @@ void bind_graph_batch(py::module_& m) {
                                                           read_ints(children, "children"),
                                                           read_ints(parents, "parents")));
                   })
+      .def_static(
+          "from_runs",
+          [](const py::object& ptr, const py::object& first, const py::object& count) {
+            return std::make_shared<GraphBatch>(make_run_batch(
+                read_ints(ptr, "ptr"), read_ints(first, "first"), read_ints(count, "count")));
+          })
+      .def_static(
+          "graph_from_runs",
+          [](const py::object& first, const py::object& count) {
+            const Ints starts = read_ints(first, "first");
+            return std::make_shared<GraphBatch>(make_run_batch(
+                {0, static_cast<int64_t>(starts.size())}, starts, read_ints(count, "count")));
+          })
+      .def_static("chain",
+                  [](int64_t length, int64_t window, int64_t memory) {
+                    return std::make_shared<GraphBatch>(causal_chain(length, window, memory));
+                  })
       .def_static("concatenate", &concatenate_list, "All graphs of a list of batches, in order.")
       .def("reverse",
            [](const GraphBatch& self) { return std::make_shared<GraphBatch>(reverse(self)); })
@@ -265,14 +282,15 @@ void bind_graph_batch(py::module_& m) {
                                return py::array_t<int32_t>(static_cast<py::ssize_t>(slots.size()),
                                                            slots.data());
                              })
+      .def_property_readonly("has_runs", &GraphBatch::has_runs)
+      .def_property_readonly("children",
+                             [](const py::object& self) {
+                               return view(self.cast<const GraphBatch&>().children(), self);
+                             })
       .def_property_readonly("has_holes",
                              [](const GraphBatch& self) { return !self.slots.empty(); })
       .def("__eq__",
-           [](const GraphBatch& self, const GraphBatch& other) {
-             return self.ptr == other.ptr && self.child_ptr == other.child_ptr &&
-                    self.children == other.children && self.slots == other.slots &&
-                    self.types == other.types;
-           })
+           [](const GraphBatch& self, const GraphBatch& other) { return same_graphs(self, other); })
       .def("set_types",
            [](GraphBatch& self, const py::object& types) { set_types(read_types(types), &self); })
       .def_property_readonly("types", &types_of_vertices)
@@ -287,7 +305,7 @@ void bind_graph_batch(py::module_& m) {
   array("ptr", &GraphBatch::ptr);
   array("edge_ptr", &GraphBatch::edge_ptr);
   array("child_ptr", &GraphBatch::child_ptr);
-  array("children", &GraphBatch::children);
+  array("first", &GraphBatch::first);
 }
 
 void bind_graph_store(py::module_& m) {

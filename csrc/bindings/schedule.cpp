@@ -226,8 +226,8 @@ void bind_schedule(py::module_& m) {
             const auto& schedule = self.cast<const Schedule&>();
             const EdgeRows& edges = edges_of(schedule, list);
             py::dict found;
-            found["order"] = view(edges.order, self);
-            found["child"] = view(edges.child, self);
+            found["order"] = view(schedule.order_of_edges(list), self);
+            found["child"] = view(schedule.child_of_edges(list), self);
             found["parent"] = view(schedule.parent_of_edges(list), self);
             found["slot"] = view(schedule.slot_of_edges(list), self);
             found["ptr"] = view(edges.ptr, self);
@@ -236,6 +236,24 @@ void bind_schedule(py::module_& m) {
             return found;
           },
           py::arg("list"), "The arrays of a list of edges.");
+  schedule.def(
+      "runs",
+      [](const py::object& self, int list) {
+        const auto& schedule = self.cast<const Schedule&>();
+        edges_of(schedule, list);
+        const ChildRuns& runs = schedule.runs(list);
+        py::dict found;
+        found["first"] = view(runs.first, self);
+        if (runs.order == nullptr) return found;
+        found["order"] = view(*runs.order, self);
+        found["graph_ptr"] = view(*runs.graph_ptr, self);
+        py::array_t<bool> whole(static_cast<py::ssize_t>(runs.whole.size()));
+        std::copy(runs.whole.begin(), runs.whole.end(), whole.mutable_data());
+        found["whole"] = whole;
+        return found;
+      },
+      py::arg("list") = 0, "The runs of children; see ChildRuns in csrc/graph/schedule.h.");
+  schedule.def_property_readonly("has_runs", &Schedule::has_runs);
   schedule.def("missing_ids", &missing_ids, py::arg("ids"), py::arg("known"), py::arg("rows"),
                "Those of the ids of some rows for which `known` is false, or None.");
   const auto array = [&schedule](const char* name, std::vector<int32_t> Schedule::* member) {
@@ -259,8 +277,8 @@ void bind_schedule(py::module_& m) {
     });
   };
   using Rows = const std::vector<int32_t>&;
-  made("edge_order", [](const Schedule& it) -> Rows { return it.all_edges().order; });
-  made("child", [](const Schedule& it) -> Rows { return it.all_edges().child; });
+  made("edge_order", [](const Schedule& it) -> Rows { return it.order_of_edges(); });
+  made("child", [](const Schedule& it) -> Rows { return it.child_of_edges(); });
   made("parent", [](const Schedule& it) -> Rows { return it.parent_of_edges(); });
   made("edge_slot", [](const Schedule& it) -> Rows { return it.slot_of_edges(); });
   made("child_ptr", [](const Schedule& it) -> Rows { return it.all_edges().ptr; });

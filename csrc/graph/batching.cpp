@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "graph/batching_runs.h"
 #include "graph/frontier.h"
 #include "graph/type_names.h"
 
@@ -72,7 +73,7 @@ std::optional<Unreadable> find_unreadable(const GraphBatch& batch,
   std::vector<char> plain(count * count, 0);
   for (size_t t = 0; t < count * count; ++t) {
     const auto parent = static_cast<int32_t>(t / count), child = static_cast<int32_t>(t % count);
-    bool read_whole = false, known = true;
+    bool read_whole = extra, known = true;
     for (const ChildRead& read : reads) {
       if (!concerns(read, parent, child)) continue;
       read_whole = read_whole || read.slot < 0;
@@ -80,17 +81,20 @@ std::optional<Unreadable> find_unreadable(const GraphBatch& batch,
     }
     plain[t] = read_whole && known;
   }
+  const std::vector<char> looked_at =
+      batch.has_runs() ? with_other_children(batch, types, plain) : std::vector<char>();
   std::vector<int32_t> of_type(count);
   for (int64_t v = 0; v < batch.num_vertices(); ++v) {
     const int32_t first = batch.child_ptr[v], last = batch.child_ptr[v + 1];
     const char* row = plain.data() + static_cast<size_t>(types[v]) * count;
     const auto is_plain = [&](int32_t child) { return row[types[child]] != 0; };
-    if (std::all_of(batch.children.begin() + first, batch.children.begin() + last, is_plain)) {
-      continue;
-    }
+    const bool all_plain = batch.has_runs() ? looked_at[v] == 0
+                                            : std::all_of(batch.lists.begin() + first,
+                                                          batch.lists.begin() + last, is_plain);
+    if (all_plain) continue;
     std::fill(of_type.begin(), of_type.end(), 0);
     for (int32_t e = first; e < last; ++e) {
-      const int32_t child = types[batch.children[e]];
+      const int32_t child = types[batch.has_runs() ? batch.first[v] + e - first : batch.lists[e]];
       const int32_t slot = batch.slots.empty() ? e - first : batch.slots[e];
       const int32_t slot_of_type = of_type[child]++;
       bool reached = extra;
@@ -194,6 +198,30 @@ std::vector<int> ranks_of(const TypeOrder& order) {
   return {};
 }
 
+// [vertex] its depth among the vertices of its own type that run; nothing where a vertex has a
+// child of another type whose rank is not below its own.
+std::optional<std::vector<int32_t>> depths_in_lists(const GraphBatch& batch,
+                                                    const std::vector<int32_t>& types,
+                                                    const std::vector<char>& runs,
+                                                    const std::vector<int>& ranks) {
+  const std::vector<int32_t> in_order = children_first(batch);
+  std::vector<int32_t> depths(runs.size(), 0);
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const int32_t v = in_order.empty() ? static_cast<int32_t>(i) : in_order[i];
+    if (!runs[v]) continue;
+    for (int32_t e = batch.child_ptr[v]; e < batch.child_ptr[v + 1]; ++e) {
+      const int32_t child = batch.lists[e];
+      if (!runs[child]) continue;
+      if (types[child] == types[v]) {
+        depths[v] = std::max(depths[v], depths[child] + 1);
+      } else if (ranks[types[child]] >= ranks[types[v]]) {
+        return std::nullopt;
+      }
+    }
+  }
+  return depths;
+}
+
 // Where no two types wait for each other: by rank, then by the depth among vertices of the own
 // type, then by type. Each type has as many batches as its longest chain, so no policy needs fewer;
 // and batches of equal rank and depth do not wait for each other. Nothing where a child that is not
@@ -203,27 +231,18 @@ std::optional<TypedBatches> type_after_type(const GraphBatch& batch, const TypeO
   const std::vector<int> ranks = ranks_of(order);
   if (ranks.empty()) return std::nullopt;
   const std::vector<char> runs = running_vertices(batch, order, types);
-  const std::vector<int32_t> in_order = children_first(batch);
-  std::vector<int32_t> depths(runs.size(), 0);
+  const std::optional<std::vector<int32_t>> known =
+      batch.has_runs() ? depths_in_runs(batch, types, runs, ranks)
+                       : depths_in_lists(batch, types, runs, ranks);
+  if (!known) return std::nullopt;
+  const std::vector<int32_t>& depths = *known;
   std::vector<std::vector<int32_t>> counts(order.count());  // [type][depth] vertices
-  for (size_t i = 0; i < runs.size(); ++i) {
-    const int32_t v = in_order.empty() ? static_cast<int32_t>(i) : in_order[i];
+  for (size_t v = 0; v < runs.size(); ++v) {
     if (!runs[v]) continue;
-    const int32_t type = types[v];
-    int32_t depth = 0;
-    for (int32_t e = batch.child_ptr[v]; e < batch.child_ptr[v + 1]; ++e) {
-      const int32_t child = batch.children[e];
-      if (!runs[child]) continue;
-      if (types[child] == type) {
-        depth = std::max(depth, depths[child] + 1);
-      } else if (ranks[types[child]] >= ranks[type]) {
-        return std::nullopt;
-      }
-    }
-    depths[v] = depth;
-    auto& count = counts[type];
-    if (count.size() <= static_cast<size_t>(depth)) count.resize(static_cast<size_t>(depth) + 1);
-    ++count[static_cast<size_t>(depth)];
+    auto& count = counts[types[v]];
+    const auto depth = static_cast<size_t>(depths[v]);
+    if (count.size() <= depth) count.resize(depth + 1);
+    ++count[depth];
   }
   TypedBatches found;
   int32_t placed = 0;

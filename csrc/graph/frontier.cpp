@@ -15,6 +15,17 @@ Frontier::Frontier(const GraphBatch& batch, const TypeOrder& order,
       ready_(kinds_),
       left_(kinds_, 0),
       depth_left_(kinds_, 0) {
+  depth_.assign(runs_.size(), 0);
+  if (batch.has_runs()) {
+    places_ = std::make_shared<const RunPlaces>(batch);
+    look_down_runs();
+    if (heights) find_heights_of_runs();
+    for (int32_t p = 0; p < static_cast<int32_t>(runs_.size()); ++p) {
+      const int32_t v = places_->vertex[p];
+      if (runs_[v] && !watch_->watch(p)) open(v);
+    }
+    return;
+  }
   const std::vector<int32_t> in_order = children_first(batch);
   look_down(batch, in_order);
   list_parents(batch);
@@ -44,6 +55,16 @@ void Frontier::run(size_t type, std::vector<int32_t>* ran) {
     }
     while (top_[type] > 0 && at[static_cast<size_t>(top_[type])] == 0) --top_[type];
   }
+  if (watch_) {
+    const std::vector<int32_t>& places = places_->vertex;
+    for (const int32_t v : vertices) watch_->run(places[v]);
+    for (const int32_t v : vertices) {
+      watch_->tell_watchers(places[v], [&](int32_t place) {
+        if (!watch_->watch(place)) open(places[place]);
+      });
+    }
+    return;
+  }
   for (const int32_t v : vertices) {
     for (int32_t i = out_ptr_[v]; i < out_ptr_[v + 1]; ++i) {
       if (--waiting_[out_[i]] == 0) open(out_[i]);
@@ -57,10 +78,30 @@ void Frontier::open(int32_t v) {
   if (!height_.empty()) ++ready_at_[type][height_[v]];
 }
 
+void Frontier::count_vertex(int32_t v, int32_t depth) {
+  depth_[v] = depth;
+  ++left_[types_[v]];
+  depth_left_[types_[v]] += depth;
+}
+
+// The same as look_down and list_parents.
+void Frontier::look_down_runs() {
+  const std::vector<int32_t>& vertices = places_->vertex;
+  const auto depth = [&](int32_t p) { return runs_[vertices[p]] ? depth_[vertices[p]] : -1; };
+  greatest_of_children(*places_, depth, [&](int32_t p, int32_t greatest) {
+    if (runs_[vertices[p]]) depth_[vertices[p]] = greatest + 1;
+  });
+  std::vector<char> done(runs_.size());
+  for (size_t v = 0; v < runs_.size(); ++v) {
+    if (runs_[v]) count_vertex(static_cast<int32_t>(v), depth_[v]);
+    done[vertices[v]] = !runs_[v];
+  }
+  watch_.emplace(places_, done);
+}
+
 // Finds depths, and counts the edges by which vertices wait.
 void Frontier::look_down(const GraphBatch& batch, const std::vector<int32_t>& children_first) {
   waiting_.assign(runs_.size(), 0);
-  depth_.assign(runs_.size(), 0);
   // Counted two places ahead, so that filling leaves out_ptr_[v] at the first parent of v.
   out_ptr_.assign(runs_.size() + 2, 0);
   for (size_t i = 0; i < runs_.size(); ++i) {
@@ -68,16 +109,14 @@ void Frontier::look_down(const GraphBatch& batch, const std::vector<int32_t>& ch
     if (!runs_[v]) continue;
     int32_t depth = 0, waiting = 0;
     for (int32_t e = batch.child_ptr[v]; e < batch.child_ptr[v + 1]; ++e) {
-      const int32_t child = batch.children[e];
+      const int32_t child = batch.lists[e];
       if (!runs_[child]) continue;
       ++waiting;
       ++out_ptr_[child + 2];
       depth = std::max(depth, depth_[child] + 1);
     }
     waiting_[v] = waiting;
-    depth_[v] = depth;
-    ++left_[types_[v]];
-    depth_left_[types_[v]] += depth;
+    count_vertex(v, depth);
   }
 }
 
@@ -87,7 +126,7 @@ void Frontier::list_parents(const GraphBatch& batch) {
   for (size_t v = 0; v < runs_.size(); ++v) {
     if (waiting_[v] == 0) continue;
     for (int32_t e = batch.child_ptr[v]; e < batch.child_ptr[v + 1]; ++e) {
-      const int32_t child = batch.children[e];
+      const int32_t child = batch.lists[e];
       if (runs_[child]) out_[out_ptr_[child + 1]++] = static_cast<int32_t>(v);
     }
   }
@@ -107,18 +146,40 @@ void Frontier::find_heights(const GraphBatch& batch, const std::vector<int32_t>&
     const auto type = static_cast<size_t>(types_[v]);
     height_[v] = ++row[type];
     for (int32_t e = batch.child_ptr[v]; e < batch.child_ptr[v + 1]; ++e) {
-      const int32_t child = batch.children[e];
+      const int32_t child = batch.lists[e];
       if (!runs_[child]) continue;
       int32_t* below = above.data() + static_cast<size_t>(child) * kinds_;
       for (size_t t = 0; t < kinds_; ++t) below[t] = std::max(below[t], row[t]);
     }
-    auto& at = at_[type];
-    if (at.size() <= static_cast<size_t>(height_[v]))
-      at.resize(static_cast<size_t>(height_[v]) + 1);
-    ++at[static_cast<size_t>(height_[v])];
-    top_[type] = std::max(top_[type], height_[v]);
+    count_height(v);
   }
   for (const auto& at : at_) ready_at_.emplace_back(at.size(), 0);
+}
+
+void Frontier::find_heights_of_runs() {
+  height_.assign(runs_.size(), 0);
+  at_.assign(kinds_, {0});
+  top_.assign(kinds_, 0);
+  GreatestOverRuns above(places_->size(), kinds_);
+  std::vector<int32_t> row(kinds_);
+  for (int64_t p = places_->size(); p-- > 0;) {
+    const int32_t v = places_->vertex[p];
+    if (!runs_[v]) continue;
+    std::fill(row.begin(), row.end(), 0);
+    above.raise(p, row.data());
+    height_[v] = ++row[static_cast<size_t>(types_[v])];
+    above.set(places_->low[p], places_->high[p], row.data());
+    count_height(v);
+  }
+  for (const auto& at : at_) ready_at_.emplace_back(at.size(), 0);
+}
+
+void Frontier::count_height(int32_t v) {
+  const auto type = static_cast<size_t>(types_[v]), height = static_cast<size_t>(height_[v]);
+  auto& at = at_[type];
+  if (at.size() <= height) at.resize(height + 1);
+  ++at[height];
+  top_[type] = std::max(top_[type], height_[v]);
 }
 
 size_t choose_by_agenda(const Frontier& frontier) {

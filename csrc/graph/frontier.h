@@ -3,9 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "graph/batching.h"
+#include "graph/child_runs.h"
 
 namespace cavs {
 
@@ -39,15 +42,22 @@ class Frontier {
 
  private:
   void open(int32_t v);
+  void count_vertex(int32_t v, int32_t depth);
   void look_down(const GraphBatch& batch, const std::vector<int32_t>& children_first);
+  void look_down_runs();
   void list_parents(const GraphBatch& batch);
   void find_heights(const GraphBatch& batch, const std::vector<int32_t>& children_first);
+  void find_heights_of_runs();
+  void count_height(int32_t v);
 
   const std::vector<int32_t>& types_;
   const size_t kinds_;
   std::vector<char> runs_;              // [vertex] whether it runs batch by batch
   std::vector<int32_t> waiting_;        // [vertex] edges to children that have not run
   std::vector<int32_t> out_ptr_, out_;  // CSR: [vertex] parents that run, one for each edge
+  // Of a batch with runs, in the place of the three above.
+  std::shared_ptr<const RunPlaces> places_;
+  std::optional<RunWatch> watch_;
   std::vector<int32_t> depth_;
   std::vector<std::vector<int32_t>> ready_;  // [type]
   std::vector<int64_t> left_, depth_left_;   // [type]

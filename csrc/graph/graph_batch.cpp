@@ -2,42 +2,16 @@
 #include "graph/graph_batch.h"
 
 #include <algorithm>
-#include <limits>
 #include <numeric>
 #include <string>
 #include <utility>
 
 #include "base/error.h"
+#include "graph/child_runs.h"
+#include "graph/graph_checks.h"
 
 namespace cavs {
 namespace {
-
-constexpr int64_t kMaxRows = std::numeric_limits<int32_t>::max() - 1;
-
-// "graph 3, " for error messages. A graph alone has no number that the user would know it by.
-std::string graph_name(int64_t num_graphs, int64_t graph, const char* separator) {
-  return num_graphs == 1 ? "" : "graph " + std::to_string(graph) + separator;
-}
-
-void check_total(int64_t count, const char* what) {
-  CAVS_CHECK(count <= kMaxRows, ErrorKind::kGraph, "[graph] expected at most ", kMaxRows, " ", what,
-             " in a batch, got ", count, "; make batches of fewer graphs");
-}
-
-void check_start(const std::vector<int64_t>& offsets, const char* name) {
-  CAVS_CHECK(!offsets.empty() && offsets[0] == 0, ErrorKind::kGraph, "[graph] expected ", name,
-             " to start with 0, got ", offsets.empty() ? "nothing" : std::to_string(offsets[0]),
-             "; give the offset of each and the total at the end");
-}
-
-void check_graph_offsets(const std::vector<int64_t>& ptr) {
-  check_start(ptr, "ptr");
-  for (size_t g = 0; g + 1 < ptr.size(); ++g) {
-    CAVS_CHECK(ptr[g + 1] >= ptr[g], ErrorKind::kGraph, "[graph] graph ", g,
-               ": expected ptr not to decrease, got ", ptr[g + 1], " after ", ptr[g],
-               "; check the offsets");
-  }
-}
 
 void check_child_offsets(const std::vector<int64_t>& ptr, const std::vector<int64_t>& child_ptr) {
   check_start(child_ptr, "child_ptr");
@@ -52,11 +26,6 @@ void check_child_offsets(const std::vector<int64_t>& ptr, const std::vector<int6
   }
 }
 
-void check_length(size_t length, int64_t expected, const char* name, const char* why) {
-  CAVS_CHECK(static_cast<int64_t>(length) == expected, ErrorKind::kGraph, "[graph] expected ",
-             expected, " elements in ", name, " (", why, "), got ", length, "; check the arrays");
-}
-
 // Takes the holes, children of -1, out of a batch that is right otherwise.
 void remove_holes(GraphBatch* batch) {
   std::vector<int32_t> slots;
@@ -67,15 +36,15 @@ void remove_holes(GraphBatch* batch) {
     const int32_t end = batch->child_ptr[v + 1];
     const size_t first = kept;
     for (int32_t i = begin; i < end; ++i) {
-      if (batch->children[i] < 0) continue;
+      if (batch->lists[i] < 0) continue;
       moved = moved || static_cast<size_t>(i - begin) != kept - first;
       slots.push_back(i - begin);
-      batch->children[kept++] = batch->children[i];
+      batch->lists[kept++] = batch->lists[i];
     }
     begin = end;
     batch->child_ptr[v + 1] = static_cast<int32_t>(kept);
   }
-  batch->children.resize(kept);
+  batch->lists.resize(kept);
   for (size_t g = 0; g < batch->ptr.size(); ++g) {
     batch->edge_ptr[g] = batch->child_ptr[batch->ptr[g]];
   }
@@ -115,11 +84,32 @@ bool levels_in_order(const GraphBatch& batch, std::vector<int32_t>* levels) {
     const int64_t v = Step > 0 ? i : num_vertices - 1 - i;
     int32_t level = 0;
     for (int32_t e = batch.child_ptr[v]; e < batch.child_ptr[v + 1]; ++e) {
-      const int32_t child = batch.children[e];
+      const int32_t child = batch.lists[e];
       if (Step > 0 ? child >= v : child <= v) return false;
       level = std::max(level, (*levels)[child] + 1);
     }
     (*levels)[v] = level;
+  }
+  return true;
+}
+
+void append(std::vector<int32_t>* to, const std::vector<int32_t>& from, size_t first,
+            int32_t offset) {
+  for (size_t i = first; i < from.size(); ++i) to->push_back(from[i] + offset);
+}
+
+// Lays the runs of batches end to end; false where a list is no run.
+bool append_runs(const std::vector<const GraphBatch*>& batches, std::vector<int32_t>* first) {
+  int32_t vertex = 0;
+  for (const GraphBatch* part : batches) {
+    if (part->has_runs()) {
+      append(first, part->first, 0, vertex);
+    } else {
+      const std::vector<int32_t> found = runs_of_lists(*part);
+      if (found.empty() && part->num_vertices() > 0) return false;
+      append(first, found, 0, vertex);
+    }
+    vertex += static_cast<int32_t>(part->num_vertices());
   }
   return true;
 }
@@ -138,7 +128,7 @@ bool levels_in_order(const GraphBatch& batch, std::vector<int32_t>* levels) {
   while (position[v] < 0) {
     position[v] = static_cast<int32_t>(path.size());
     path.push_back(v);
-    const int32_t* children = batch.children.data();
+    const int32_t* children = batch.lists.data();
     v = *std::find_if(children + batch.child_ptr[v], children + batch.child_ptr[v + 1], waits);
   }
   path.push_back(v);
@@ -172,7 +162,7 @@ GraphBatch make_graph_batch(const std::vector<int64_t>& ptr, const std::vector<i
   batch.ptr.assign(ptr.begin(), ptr.end());
   batch.child_ptr.assign(child_ptr.begin(), child_ptr.end());
   batch.edge_ptr.resize(ptr.size());
-  batch.children.resize(children.size());
+  batch.lists.resize(children.size());
   const int64_t num_graphs = batch.num_graphs();
   bool has_holes = false;
   for (int64_t g = 0; g < num_graphs; ++g) {
@@ -182,7 +172,7 @@ GraphBatch make_graph_batch(const std::vector<int64_t>& ptr, const std::vector<i
       if (children[e] < 0 || children[e] >= size) {
         if (children[e] == -1) {
           has_holes = true;
-          batch.children[e] = -1;
+          batch.lists[e] = -1;
           continue;
         }
         const auto v =
@@ -191,7 +181,7 @@ GraphBatch make_graph_batch(const std::vector<int64_t>& ptr, const std::vector<i
              ": expected a child in 0..", size - 1, ", got ", children[e],
              "; check the child list, in which -1 is a hole");
       }
-      batch.children[e] = static_cast<int32_t>(ptr[g] + children[e]);
+      batch.lists[e] = static_cast<int32_t>(ptr[g] + children[e]);
     }
   }
   if (has_holes) remove_holes(&batch);
@@ -224,7 +214,7 @@ void set_slots(const std::vector<int64_t>& slots, GraphBatch* batch) {
 
 std::vector<int32_t> child_slots(const GraphBatch& batch) {
   if (!batch.slots.empty()) return batch.slots;
-  std::vector<int32_t> slots(batch.children.size());
+  std::vector<int32_t> slots(static_cast<size_t>(batch.num_edges()));
   for (int64_t v = 0; v < batch.num_vertices(); ++v) {
     std::iota(slots.begin() + batch.child_ptr[v], slots.begin() + batch.child_ptr[v + 1], 0);
   }
@@ -283,7 +273,7 @@ GraphBatch graph_from_parents(const std::vector<int64_t>& parents, SiblingOrder 
 
 GraphBatch concatenate(const std::vector<const GraphBatch*>& batches) {
   int64_t num_graphs = 0, num_vertices = 0, num_edges = 0;
-  bool has_holes = false;
+  bool has_holes = false, has_runs = false;
   const GraphBatch *typed = nullptr, *untyped = nullptr;
   for (const GraphBatch* part : batches) {
     if (part->num_vertices() > 0) (part->types.empty() ? untyped : typed) = part;
@@ -291,6 +281,7 @@ GraphBatch concatenate(const std::vector<const GraphBatch*>& batches) {
     num_vertices += part->num_vertices();
     num_edges += part->num_edges();
     has_holes = has_holes || !part->slots.empty();
+    has_runs = has_runs || part->has_runs();
   }
   check_total(num_graphs, "graphs");
   check_total(num_vertices, "vertices");
@@ -303,20 +294,19 @@ GraphBatch concatenate(const std::vector<const GraphBatch*>& batches) {
   batch.ptr.reserve(num_graphs + 1);
   batch.edge_ptr.reserve(num_graphs + 1);
   batch.child_ptr.reserve(num_vertices + 1);
-  batch.children.reserve(num_edges);
-  const auto append = [](std::vector<int32_t>* to, const std::vector<int32_t>& from, size_t first,
-                         int32_t offset) {
-    for (size_t i = first; i < from.size(); ++i) to->push_back(from[i] + offset);
-  };
+  std::vector<int32_t> first;
+  has_runs = has_runs && append_runs(batches, &first);
+  if (!has_runs) batch.lists.reserve(num_edges);
   for (const GraphBatch* part : batches) {
     const int32_t vertex = batch.ptr.back(), edge = batch.edge_ptr.back();
     append(&batch.ptr, part->ptr, 1, vertex);
     append(&batch.edge_ptr, part->edge_ptr, 1, edge);
     append(&batch.child_ptr, part->child_ptr, 1, edge);
-    append(&batch.children, part->children, 0, vertex);
+    if (!has_runs) append(&batch.lists, part->children(), 0, vertex);
     if (has_holes) append(&batch.slots, child_slots(*part), 0, 0);
     batch.types.insert(batch.types.end(), part->types.begin(), part->types.end());
   }
+  if (has_runs) set_runs(std::move(first), &batch);
   return batch;
 }
 
@@ -326,15 +316,17 @@ GraphBatch reverse(const GraphBatch& batch) {
   reversed.ptr = batch.ptr;
   reversed.edge_ptr = batch.edge_ptr;
   reversed.types = batch.types;
+  if (batch.has_runs() && reverse_runs(batch, &reversed)) return reversed;
+  const std::vector<int32_t>& children = batch.children();
   std::vector<int32_t>& ptr = reversed.child_ptr;
   ptr.assign(num_vertices + 2, 0);
-  reversed.children.resize(batch.children.size());
+  reversed.lists.resize(children.size());
   // Counted two places ahead, so that filling leaves ptr[v] at the first edge of v.
-  for (int32_t child : batch.children) ++ptr[child + 2];
+  for (int32_t child : children) ++ptr[child + 2];
   for (int64_t v = 0; v < num_vertices; ++v) ptr[v + 2] += ptr[v + 1];
   for (int64_t v = 0; v < num_vertices; ++v) {
     for (int32_t e = batch.child_ptr[v]; e < batch.child_ptr[v + 1]; ++e) {
-      reversed.children[ptr[batch.children[e] + 1]++] = static_cast<int32_t>(v);
+      reversed.lists[ptr[children[e] + 1]++] = static_cast<int32_t>(v);
     }
   }
   ptr.pop_back();
@@ -342,6 +334,7 @@ GraphBatch reverse(const GraphBatch& batch) {
 }
 
 std::vector<int32_t> vertex_levels(const GraphBatch& batch) {
+  if (batch.has_runs()) return levels_of_runs(batch);
   const int64_t num_vertices = batch.num_vertices();
   std::vector<int32_t> levels(num_vertices);
   if (levels_in_order<1>(batch, &levels) || levels_in_order<-1>(batch, &levels)) return levels;
@@ -358,7 +351,7 @@ std::vector<int32_t> vertex_levels(const GraphBatch& batch) {
   for (size_t i = 0; i < done.size(); ++i) {
     const int32_t v = done[i];
     for (int32_t e = parents.child_ptr[v]; e < parents.child_ptr[v + 1]; ++e) {
-      const int32_t parent = parents.children[e];
+      const int32_t parent = parents.lists[e];
       levels[parent] = std::max(levels[parent], levels[v] + 1);
       if (--pending[parent] == 0) done.push_back(parent);
     }
@@ -368,11 +361,15 @@ std::vector<int32_t> vertex_levels(const GraphBatch& batch) {
 }
 
 std::vector<int32_t> children_first(const GraphBatch& batch) {
+  if (batch.has_runs()) {
+    RunPlaces runs(batch);
+    return runs.in_order ? std::vector<int32_t>() : std::move(runs.vertex);
+  }
   const auto count = static_cast<int32_t>(batch.num_vertices());
   const auto in_order = [&] {
     for (int32_t v = 0; v < count; ++v) {
       for (int32_t e = batch.child_ptr[v]; e < batch.child_ptr[v + 1]; ++e) {
-        if (batch.children[e] >= v) return false;
+        if (batch.lists[e] >= v) return false;
       }
     }
     return true;

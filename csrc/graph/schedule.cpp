@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "graph/schedule_runs.h"
 
 namespace cavs {
 
@@ -54,7 +55,7 @@ void fill_vertices(const GraphBatch& batch, Schedule* schedule) {
 void list_children(const GraphBatch& batch, const Schedule& schedule, EdgeRows* edges) {
   edges->child.resize(edges->order.size());
   for (size_t r = 0; r < edges->order.size(); ++r) {
-    edges->child[r] = schedule.vertex_row[batch.children[edges->order[r]]];
+    edges->child[r] = schedule.vertex_row[batch.lists[edges->order[r]]];
   }
 }
 
@@ -62,18 +63,28 @@ void fill_all_edges(const GraphBatch& batch, Schedule* schedule) {
   EdgeRows& edges = schedule->edges.emplace_back();
   const int64_t num_vertices = schedule->num_vertices;
   edges.ptr.resize(static_cast<size_t>(num_vertices) + 1);
-  edges.order.resize(static_cast<size_t>(schedule->num_edges));
+  if (!batch.has_runs()) edges.order.resize(static_cast<size_t>(schedule->num_edges));
   int32_t next = 0, max_arity = 0;
   for (int64_t row = 0; row < num_vertices; ++row) {
     const int32_t v = schedule->vertex_order[row];
     const int32_t first = batch.child_ptr[v], arity = batch.child_ptr[v + 1] - first;
     edges.ptr[row] = next;
-    for (int32_t k = 0; k < arity; ++k) edges.order[next + k] = first + k;
+    if (!batch.has_runs()) {
+      std::iota(edges.order.begin() + next, edges.order.begin() + next + arity, first);
+    }
     next += arity;
     max_arity = std::max(max_arity, arity);
   }
   edges.ptr[num_vertices] = next;
   edges.num_slots = edges.max_arity = max_arity;
+  if (batch.has_runs()) {
+    edges.first.reserve(static_cast<size_t>(num_vertices));
+    for (int64_t row = 0; row < num_vertices; ++row) {
+      const bool leaf = edges.ptr[row] == edges.ptr[row + 1];
+      edges.first.push_back(leaf ? 0 : batch.first[schedule->vertex_order[row]]);
+    }
+    return;
+  }
   list_children(batch, *schedule, &edges);
   if (batch.slots.empty()) return;
   edges.slots.reserve(edges.order.size());
@@ -96,7 +107,7 @@ void fill_edges_of_list(const GraphBatch& batch, const std::vector<int32_t>& typ
   for (int64_t row = parents.first; row < parents.last; ++row) {
     const int32_t v = schedule->vertex_order[row];
     for (int32_t e = batch.child_ptr[v]; e < batch.child_ptr[v + 1]; ++e) {
-      if (!any && types[batch.children[e]] != list.children) continue;
+      if (!any && types[batch.lists[e]] != list.children) continue;
       edges.order.push_back(e);
       if (!holes) continue;
       edges.slots.push_back(batch.slots[e]);
@@ -173,6 +184,25 @@ void order_by_type(const GraphBatch& batch, const std::vector<int32_t>& types,
   }
 }
 
+// [vertex row] the last batch that has a child by a list of edges, or -1; `batch_of`: of each row.
+std::vector<int32_t> latest_batches(const Schedule& schedule,
+                                    const std::vector<int32_t>& batch_of) {
+  std::vector<int32_t> latest(batch_of.size(), -1);
+  for (size_t list = 0; list < schedule.edges.size(); ++list) {
+    if (schedule.has_runs()) {
+      raise_to_children(schedule, static_cast<int>(list), batch_of, &latest);
+      continue;
+    }
+    const EdgeRows& edges = schedule.edges[list];
+    for (size_t row = 0; row < latest.size(); ++row) {
+      for (int32_t e = edges.ptr[row]; e < edges.ptr[row + 1]; ++e) {
+        latest[row] = std::max(latest[row], batch_of[edges.child[e]]);
+      }
+    }
+  }
+  return latest;
+}
+
 // Batches that follow each other and do not wait for each other are one step, except that `serial`
 // runs one vertex at a time.
 void group_steps(bool serial, Schedule* schedule) {
@@ -183,15 +213,10 @@ void group_steps(bool serial, Schedule* schedule) {
     std::fill(batch_of.begin() + batch.begin, batch_of.begin() + batch.end,
               static_cast<int32_t>(b));
   }
+  const std::vector<int32_t> latest = latest_batches(*schedule, batch_of);
   const auto waits = [&](const Batch& batch, int32_t first) {
-    for (size_t list = 0; list < schedule->edges.size(); ++list) {
-      if (schedule->typed && schedule->order.lists[list].parents != batch.type) continue;
-      const EdgeRows& edges = schedule->edges[list];
-      for (int32_t e = edges.ptr[batch.begin]; e < edges.ptr[batch.end]; ++e) {
-        if (batch_of[edges.child[e]] >= first) return true;
-      }
-    }
-    return false;
+    return std::any_of(latest.begin() + batch.begin, latest.begin() + batch.end,
+                       [&](int32_t number) { return number >= first; });
   };
   int32_t first = 0;
   for (size_t b = 1; b < schedule->batches.size(); ++b) {
@@ -209,6 +234,10 @@ Schedule begin_schedule(const GraphBatch& batch) {
   schedule.num_graphs = batch.num_graphs();
   schedule.num_vertices = batch.num_vertices();
   schedule.num_edges = batch.num_edges();
+  if (batch.has_runs()) {
+    schedule.run_first = batch.first;
+    schedule.run_ptr = batch.child_ptr;
+  }
   return schedule;
 }
 
@@ -245,7 +274,11 @@ Schedule make_schedule(const GraphBatch& batch, Policy policy, const TypeOrder& 
   order_by_type(batch, types, typed_batches(batch, order, types, policy, choose), &schedule);
   fill_vertices(batch, &schedule);
   for (const TypeOrder::Edges& list : order.lists) {
-    fill_edges_of_list(batch, types, list, &schedule);
+    if (batch.has_runs()) {
+      schedule.edges.push_back(edges_of_runs(batch, types, list, schedule));
+    } else {
+      fill_edges_of_list(batch, types, list, &schedule);
+    }
   }
   group_steps(policy == Policy::kSerial, &schedule);
   return schedule;

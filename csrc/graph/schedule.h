@@ -22,17 +22,35 @@ struct ParentRows {
 };
 
 // All edges or, in a function of types, those of one list. Edge rows follow their parent vertex, so
-// the edges of a batch are contiguous.
+// the edges of a batch are contiguous. Where the batch has runs, `order` and `child` are empty: see
+// Schedule::order_of_edges and child_of_edges.
 struct EdgeRows {
   int64_t max_arity = 0;       // the most edges of a vertex
   int64_t num_slots = 0;       // 1 + the greatest slot of a child: max_arity, or more with holes
   std::vector<int32_t> order;  // [edge row] user's edge
   std::vector<int32_t> child;  // [edge row] vertex row of the child
-  std::vector<int32_t> ptr;    // [vertex row + 1] CSR: edge rows of each vertex (contiguous)
+  std::vector<int32_t>
+      first;                 // [vertex row] where the batch has runs: ChildRuns::first; else empty
+  std::vector<int32_t> ptr;  // [vertex row + 1] CSR: edge rows of each vertex (contiguous)
   std::vector<int32_t> slots;  // [edge row] slot_of_edges where lists have holes; else empty
   std::vector<int32_t> local;  // [edge row] local_of_edges of graphs that grow; else empty
 
-  int64_t size() const { return static_cast<int64_t>(child.size()); }
+  int64_t size() const { return ptr.back(); }
+};
+
+// The children of a list of edges, in the user's order: those that vertex row r has by the list are
+//   order[first[r]], order[first[r] + 1], ..., order[first[r] + n - 1]
+// with n = edges.ptr[r + 1] - edges.ptr[r], if first[r] is not -1. The edge rows of r, which are
+// edges.ptr[r] and on, stand in the same order. This does not depend on whether the batch holds
+// runs or lists, and is linear in the vertices in either case. first[r] lies within the part of r's
+// graph.
+struct ChildRuns {
+  const std::vector<int32_t>* order = nullptr;  // [place] vertex rows of all vertices, or of those
+                                                // of the list's type of children; graph by graph
+  const std::vector<int32_t>* graph_ptr = nullptr;  // [graph + 1] first place of each graph
+  std::vector<int32_t> first;  // [vertex row] place of the first child; 0 without children; -1
+                               // where the children are no run
+  std::vector<char> whole;     // [graph] whether all of its vertices have runs
 };
 
 // CSR: the edge rows in which each vertex is the child, ascending.
@@ -82,6 +100,7 @@ struct Schedule {
   std::vector<int32_t> graph_edge;    // [graph + 1] first edge of each graph, in the user's order
   std::vector<int32_t> graph,
       local;  // of graphs that grow: see graph_of_vertices, local_of_vertices
+  std::vector<int32_t> run_first, run_ptr;  // GraphBatch::first and child_ptr of a batch with runs
 
   // Whether so few vertices are leaves, as in a few chains, that to run them apart costs more than
   // it spares: each product of theirs reads a whole weight. Not asked of types.
@@ -92,12 +111,21 @@ struct Schedule {
 
   int64_t num_batches() const { return static_cast<int64_t>(batches.size()); }
   const EdgeRows& all_edges() const { return edges.front(); }
+  // Whether the batch holds runs. Lists with an entry for each edge are then made when they are
+  // first asked for.
+  bool has_runs() const { return !run_first.empty(); }
 
   const std::vector<int32_t>& graph_of_vertices() const;  // [vertex row] graph
   const std::vector<int32_t>& local_of_vertices() const;  // [vertex row] index within its graph
 
-  // [edge row] of a list of edges: the vertex row of the parent; the place among its children; the
-  // graph; the index within the edges of the graph.
+  // The runs of a list of edges; found when they are first asked for, also where the batch holds
+  // lists. In graphs that grow no vertex has one, since children have no rows of this schedule.
+  const ChildRuns& runs(int list = 0) const;
+
+  // [edge row] of a list of edges: the user's edge; the vertex row of the child; the vertex row of
+  // the parent; the place among its children; the graph; the index within the edges of the graph.
+  const std::vector<int32_t>& order_of_edges(int list = 0) const;
+  const std::vector<int32_t>& child_of_edges(int list = 0) const;
   const std::vector<int32_t>& parent_of_edges(int list = 0) const;
   const std::vector<int32_t>& slot_of_edges(int list = 0) const;
   const std::vector<int32_t>& graph_of_edges(int list = 0) const;

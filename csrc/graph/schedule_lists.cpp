@@ -7,13 +7,23 @@
 
 #include "base/error.h"
 #include "graph/schedule.h"
+#include "graph/schedule_runs.h"
 
 namespace cavs {
 namespace {
 
 using Rows = std::vector<int32_t>;
 
-enum class Kind : uint8_t { kGraph, kLocal, kParent, kSlot, kEdgeGraph, kEdgeLocal };
+enum class Kind : uint8_t {
+  kGraph,
+  kLocal,
+  kOrder,
+  kChild,
+  kParent,
+  kSlot,
+  kEdgeGraph,
+  kEdgeLocal
+};
 
 // [vertex] of the user
 Rows graphs_of(const Rows& graph_ptr) {
@@ -26,7 +36,7 @@ Rows graphs_of(const Rows& graph_ptr) {
 }
 
 Rows parents_of(const EdgeRows& edges) {
-  Rows parents(edges.child.size());
+  Rows parents(static_cast<size_t>(edges.size()));
   for (size_t row = 0; row + 1 < edges.ptr.size(); ++row) {
     for (int32_t e = edges.ptr[row]; e < edges.ptr[row + 1]; ++e) {
       parents[e] = static_cast<int32_t>(row);
@@ -36,17 +46,17 @@ Rows parents_of(const EdgeRows& edges) {
 }
 
 // The children have rows from `first` to `last`.
-OutEdges turned_round(const EdgeRows& edges, int64_t first, int64_t last, int64_t num_vertices) {
+OutEdges turned_round(const Rows& children, int64_t first, int64_t last, int64_t num_vertices) {
   OutEdges out;
   // Counted two places ahead, so that filling leaves ptr[r] at the first edge of r.
   out.ptr.assign(static_cast<size_t>(num_vertices) + 2, 0);
-  for (const int32_t child : edges.child) ++out.ptr[child + 2];
+  for (const int32_t child : children) ++out.ptr[child + 2];
   const auto ptr = out.ptr.begin();
   std::partial_sum(ptr + first, ptr + last + 2, ptr + first);
-  std::fill(ptr + last + 2, out.ptr.end(), static_cast<int32_t>(edges.child.size()));
-  out.edge.resize(edges.child.size());
-  for (int64_t r = 0; r < edges.size(); ++r) {
-    out.edge[out.ptr[edges.child[r] + 1]++] = static_cast<int32_t>(r);
+  std::fill(ptr + last + 2, out.ptr.end(), static_cast<int32_t>(children.size()));
+  out.edge.resize(children.size());
+  for (size_t r = 0; r < children.size(); ++r) {
+    out.edge[out.ptr[children[r] + 1]++] = static_cast<int32_t>(r);
   }
   out.ptr.pop_back();
   return out;
@@ -75,6 +85,7 @@ struct Schedule::Cache {
   std::recursive_mutex mutex;                 // one list may be made of another
   std::map<std::pair<Kind, int>, Rows> rows;  // maps, because references into them stay valid
   std::map<int, OutEdges> out_edges;
+  std::map<int, ChildRuns> runs;
   std::map<Key, Rows> slots;
   std::map<Key, ParentRows> parents;
   std::map<std::vector<int>, Rows> vertex_places;
@@ -130,6 +141,22 @@ const Rows& Schedule::local_of_vertices() const {
   });
 }
 
+const ChildRuns& Schedule::runs(int list) const {
+  return once(&Cache::runs, list, [&] { return find_runs(*this, list); });
+}
+
+const Rows& Schedule::order_of_edges(int list) const {
+  if (!has_runs()) return edges[static_cast<size_t>(list)].order;
+  return once(&Cache::rows, std::pair(Kind::kOrder, list),
+              [&] { return order_of_runs(*this, list); });
+}
+
+const Rows& Schedule::child_of_edges(int list) const {
+  if (!has_runs()) return edges[static_cast<size_t>(list)].child;
+  return once(&Cache::rows, std::pair(Kind::kChild, list),
+              [&] { return children_of_runs(*this, list); });
+}
+
 const Rows& Schedule::parent_of_edges(int list) const {
   return once(&Cache::rows, std::pair(Kind::kParent, list),
               [&] { return parents_of(edges[static_cast<size_t>(list)]); });
@@ -158,8 +185,9 @@ const Rows& Schedule::local_of_edges(int list) const {
   const EdgeRows& of = edges[static_cast<size_t>(list)];
   if (!of.local.empty()) return of.local;
   return once(&Cache::rows, std::pair(Kind::kEdgeLocal, list), [&] {
+    const Rows& own = order_of_edges(list);
     Rows rows = graph_of_edges(list);
-    for (size_t e = 0; e < rows.size(); ++e) rows[e] = of.order[e] - graph_edge[rows[e]];
+    for (size_t e = 0; e < rows.size(); ++e) rows[e] = own[e] - graph_edge[rows[e]];
     return rows;
   });
 }
@@ -169,15 +197,17 @@ const OutEdges& Schedule::out_edges(int list) const {
     const int children = typed ? order.lists[static_cast<size_t>(list)].children : -1;
     const TypeRows all = {0, 0, num_vertices};
     const TypeRows& rows = children < 0 ? all : types[static_cast<size_t>(children)];
-    return turned_round(edges[static_cast<size_t>(list)], rows.first, rows.last, num_vertices);
+    return turned_round(child_of_edges(list), rows.first, rows.last, num_vertices);
   });
 }
 
 const Rows& Schedule::slot(int k, int list) const {
   CAVS_CHECK(k >= 0, ErrorKind::kValue, "[schedule] expected a child slot of 0 or more, got ", k,
              "; count children from 0");
-  return once(&Cache::slots, Cache::Key(list, k),
-              [&] { return children_at(k, edges[static_cast<size_t>(list)], num_vertices); });
+  return once(&Cache::slots, Cache::Key(list, k), [&] {
+    return has_runs() ? children_of_runs_at(k, *this, list)
+                      : children_at(k, edges[static_cast<size_t>(list)], num_vertices);
+  });
 }
 
 const ParentRows& Schedule::parents(int slots, int list) const {
@@ -228,13 +258,13 @@ const Rows& Schedule::places_of_edges(const std::vector<int>& lists, int list) c
   return once(&Cache::edge_places, std::pair(lists, list), [&] {
     Rows by_edge(static_cast<size_t>(num_edges), -1);  // [user's edge]
     for (const int each : lists) {
-      for (const int32_t edge : edges[static_cast<size_t>(each)].order) by_edge[edge] = 0;
+      for (const int32_t edge : order_of_edges(each)) by_edge[edge] = 0;
     }
     int32_t next = 0;
     for (int32_t& place : by_edge) {
       if (place == 0) place = next++;
     }
-    Rows places = edges[static_cast<size_t>(list)].order;
+    Rows places = order_of_edges(list);
     for (int32_t& edge : places) edge = by_edge[edge];
     return places;
   });
@@ -269,10 +299,17 @@ const std::vector<char>& Schedule::types_of_children(int list, int slot) const {
       there[static_cast<size_t>(known)] = of.num_slots > std::max(slot, 0);
       return there;
     }
-    for (const int32_t row : slot < 0 ? of.child : this->slot(slot, list)) {
+    const auto note = [&](int32_t row) {
       for (size_t t = 0; row >= 0 && t < types.size(); ++t) {
         if (row >= types[t].first && row < types[t].last) there[t] = 1;
       }
+    };
+    if (slot >= 0) {
+      for (const int32_t row : this->slot(slot, list)) note(row);
+    } else if (has_runs()) {
+      for (const int32_t row : rows_in_runs(*this, list)) note(row);
+    } else {
+      for (const int32_t row : of.child) note(row);
     }
     return there;
   });

@@ -119,7 +119,7 @@ const int32_t* Run::order_of(const Space& rows, int members) const {
   if (rows.kind == SpaceKind::kGraph) return nullptr;
   const bool edges = rows.kind == SpaceKind::kEdge;
   if (members < 0) {
-    return (edges ? schedule_.all_edges().order : schedule_.vertex_order).data();
+    return (edges ? schedule_.order_of_edges() : schedule_.vertex_order).data();
   }
   const Members& of = exe_->program.member_sets[static_cast<size_t>(members)];
   return edges ? schedule_.places_of_edges(of, edge_list_of(exe_->program, rows.members)).data()

@@ -5,9 +5,6 @@ namespace cavs {
 
 const std::vector<int32_t>* list_of(const Program& program, const Schedule& schedule,
                                     const ListId& id) {
-  const auto edges = [&]() -> const EdgeRows& {
-    return schedule.edges[static_cast<size_t>(id.edges)];
-  };
   const auto members = [&]() -> const Members& {
     return program.member_sets[static_cast<size_t>(id.argument)];
   };
@@ -27,15 +24,15 @@ const std::vector<int32_t>* list_of(const Program& program, const Schedule& sche
     case List::kLevelEdgePtr:
       return &schedule.level_edge_ptr;
     case List::kEdgeOrder:
-      return &edges().order;
+      return &schedule.order_of_edges(id.edges);
     case List::kChild:
-      return &edges().child;
+      return &schedule.child_of_edges(id.edges);
     case List::kParent:
       return &schedule.parent_of_edges(id.edges);
     case List::kEdgeSlot:
       return &schedule.slot_of_edges(id.edges);
     case List::kChildPtr:
-      return &edges().ptr;
+      return &schedule.edges[static_cast<size_t>(id.edges)].ptr;
     case List::kOutPtr:
       return &schedule.out_edges(id.edges).ptr;
     case List::kOutEdge:

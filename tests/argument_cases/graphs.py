@@ -39,6 +39,9 @@ def graph_cases() -> Iterator[Case]:
     yield from _converted_cases()
     csr = {"child_ptr": [0, 0, 1], "child_index": [0], "child_slot": [1]}
     yield Case("InputGraph.from_csr", graphs.from_csr, csr)
+    yield Case("InputGraph.windows", graphs.windows, {"first": [0, 0], "count": [0, 1]})
+    chain = {"length": 2, "window": 1, "memory": 1}
+    yield Case("InputGraph.chain", graphs.chain, chain)
     for make in (cavs.batch, cavs.GraphBatch):
         yield Case(make.__name__, make, {"graphs": [GRAPH], "keys": [3]})
     flat = {"ptr": [0, 2], "child_ptr": [0, 0, 1], "children": [0], "keys": [1], "child_slot": [1]}

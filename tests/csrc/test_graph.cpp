@@ -32,30 +32,30 @@ void test_batch() {
   const GraphBatch batch = small_batch();
   CHECK(batch.num_graphs() == 3 && batch.num_vertices() == 5 && batch.num_edges() == 4);
   CHECK(batch.edge_ptr == Rows({0, 1, 1, 4}));
-  CHECK(batch.children == Rows({0, 3, 4, 3}));
+  CHECK(batch.children() == Rows({0, 3, 4, 3}));
 
   const GraphBatch twice = cavs::concatenate({&batch, &batch});
   CHECK(twice.ptr == Rows({0, 2, 2, 5, 7, 7, 10}));
   CHECK(twice.edge_ptr == Rows({0, 1, 1, 4, 5, 5, 8}));
-  CHECK(twice.children == Rows({0, 3, 4, 3, 5, 8, 9, 8}));
+  CHECK(twice.children() == Rows({0, 3, 4, 3, 5, 8, 9, 8}));
 
   const GraphBatch turned = cavs::reverse(batch);
   CHECK(turned.child_ptr == Rows({0, 1, 1, 1, 3, 4}));
-  CHECK(turned.children == Rows({1, 2, 2, 2}));
+  CHECK(turned.children() == Rows({1, 2, 2, 2}));
 }
 
 void test_ways_to_make_a_graph() {
   const GraphBatch graph = cavs::graph_from_parents({2, 2, -1});
-  CHECK(graph.child_ptr == Rows({0, 0, 0, 2}) && graph.children == Rows({0, 1}));
+  CHECK(graph.child_ptr == Rows({0, 0, 0, 2}) && graph.children() == Rows({0, 1}));
   const GraphBatch edges = cavs::graph_from_edges(3, {1, 1, 0}, {2, 0, 2});
-  CHECK(edges.child_ptr == Rows({0, 1, 1, 3}) && edges.children == Rows({1, 1, 0}));
+  CHECK(edges.child_ptr == Rows({0, 1, 1, 3}) && edges.children() == Rows({1, 1, 0}));
 }
 
 void test_holes() {
   // Vertex 2 has a right child alone; vertex 3 a hole between two; a hole at an end says nothing.
   const GraphBatch holed =
       cavs::make_graph_batch({0, 4}, {0, 1, 2, 4, 8}, {-1, -1, -1, 0, 1, -1, 2, -1});
-  CHECK(holed.child_ptr == Rows({0, 0, 0, 1, 3}) && holed.children == Rows({0, 1, 2}));
+  CHECK(holed.child_ptr == Rows({0, 0, 0, 1, 3}) && holed.children() == Rows({0, 1, 2}));
   CHECK(holed.edge_ptr == Rows({0, 3}) && holed.slots == Rows({1, 0, 2}));
   CHECK(cavs::make_graph_batch({0, 2}, {0, 0, 2}, {0, -1}).slots.empty());
   const GraphBatch plain = cavs::make_graph_batch({0, 2}, {0, 0, 1}, {0});

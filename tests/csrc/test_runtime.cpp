@@ -54,7 +54,7 @@ Results expected(const Problem& p) {
       double z = 0;
       for (int64_t j = 0; j < kEmbedding; ++j) z += p.w[i * kEmbedding + j] * x(v, j);
       for (int32_t s = p.batch.child_ptr[v]; s < p.batch.child_ptr[v + 1]; ++s) {
-        const double* child = &r.h[p.batch.children[s] * kHidden];
+        const double* child = &r.h[p.batch.children()[s] * kHidden];
         for (int64_t j = 0; j < kHidden; ++j) z += p.u[i * kHidden + j] * child[j];
       }
       r.h[v * kHidden + i] = std::tanh(z);
@@ -70,7 +70,7 @@ Results expected(const Problem& p) {
         if (p.words[v] >= 0) r.de[p.words[v] * kEmbedding + j] += dz * p.w[i * kEmbedding + j];
       }
       for (int32_t s = p.batch.child_ptr[v]; s < p.batch.child_ptr[v + 1]; ++s) {
-        const int64_t child = p.batch.children[s];
+        const int64_t child = p.batch.children()[s];
         for (int64_t j = 0; j < kHidden; ++j) {
           r.du[i * kHidden + j] += dz * r.h[child * kHidden + j];
           dh[child * kHidden + j] += dz * p.u[i * kHidden + j];

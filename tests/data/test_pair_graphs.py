@@ -181,3 +181,22 @@ def test_flags_travel_with_a_data_set() -> None:
     assert inputs["is_decoder"].tolist() == [0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 1, 1]
     assert cavs.unbatch(batch) == graphs
     assert len(inputs["from_encoder"]) == batch.num_edges
+
+
+@pytest.mark.parametrize("encoder", [cavs.InputGraph([[]] * 3), cavs.InputGraph.chain(3, window=2)])
+def test_a_decoder_without_children_of_its_own_has_runs(encoder: cavs.InputGraph) -> None:
+    graph = pair_graph(encoder, cavs.InputGraph([[]] * 2), slots=0)
+    assert graph.has_runs
+    assert graph.children == [*encoder.children, [0, 1, 2], [0, 1, 2]]
+    assert pickle.loads(pickle.dumps(graph)) == graph
+    assert graph.from_encoder.sum() == 6
+
+
+def test_a_pair_of_other_graphs_is_written_out() -> None:
+    leaves = cavs.InputGraph([[]] * 2)
+    for encoder in (chain_graph(3), cavs.InputGraph.chain(3).reverse()):
+        graph = pair_graph(encoder, leaves, slots=0)
+        assert not graph.has_runs
+        assert graph.children == [*encoder.children, [0, 1, 2], [0, 1, 2]]
+    causal = pair_graph(leaves, cavs.InputGraph.chain(3), slots=2)
+    assert causal.children == [[], [], [-1, -1, 0, 1], [2, -1, 0, 1], [2, 3, 0, 1]]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from reference_schedule import ReferenceSchedule
-from strategies import batches
+from run_checks import check_runs
+from strategies import batches, run_graphs
 
 from cavs.errors import GraphError, InputError
 from cavs.scheduler import (
@@ -21,6 +22,12 @@ from cavs.scheduler import (
 POLICY = pytest.mark.parametrize("policy", ["batching", "serial"])
 FIELDS = list(get_type_hints(Schedule))
 MALFORMED = GraphBatch.from_csr([0, 1, 4], [0, 0, 1, 2, 3], [1, 2, 1])
+
+
+def _csr(graphs: GraphBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Its arrays as `GraphBatch.from_csr` takes them."""
+    first = np.repeat(graphs.ptr[:-1], np.diff(graphs.edge_ptr))
+    return graphs.ptr, graphs.child_ptr, graphs.children - first
 
 
 def assert_equal(schedule: Schedule, expected: Schedule) -> None:
@@ -38,6 +45,23 @@ def assert_equal(schedule: Schedule, expected: Schedule) -> None:
 @given(graphs=batches())
 def test_the_engine_equals_the_reference(graphs: GraphBatch, policy: str) -> None:
     assert_equal(graphs.schedule(policy), ReferenceSchedule(graphs, policy))
+
+
+@POLICY
+@given(graphs=batches(run_graphs(), min_size=1))
+def test_the_engine_equals_the_reference_on_runs(graphs: GraphBatch, policy: str) -> None:
+    assert graphs.has_runs
+    schedule = graphs.schedule(policy)
+    assert_equal(schedule, ReferenceSchedule(graphs, policy))
+    check_runs(graphs, schedule)
+    of_lists = GraphBatch.from_csr(*_csr(graphs)).schedule(policy)
+    for name, array in schedule.runs().items():
+        np.testing.assert_array_equal(array, of_lists.runs()[name])
+
+
+@given(graphs=batches(min_size=1))
+def test_runs_are_found_in_lists(graphs: GraphBatch) -> None:
+    check_runs(graphs, graphs.schedule())
 
 
 @POLICY

@@ -13,6 +13,7 @@ from reference_typed_schedule import (
     least_batches,
     type_names,
 )
+from run_checks import check_runs
 from strategies import input_graphs
 from typed_schedules import (
     ANY_POLICY,
@@ -30,6 +31,7 @@ from typed_schedules import (
     letters,
     made,
     order_of,
+    run_cases,
     with_types,
 )
 
@@ -45,6 +47,17 @@ def test_the_engine_equals_the_reference(case: Case, policy: str) -> None:
     graphs, order = case
     expected = ReferenceTypedSchedule(graphs, policy, order)
     assert_equal(made(graphs, policy, order), expected, len(order.lists))
+
+
+@POLICY
+@given(case=run_cases())
+def test_the_engine_equals_the_reference_on_runs(case: Case, policy: str) -> None:
+    graphs, order = case
+    assert graphs.has_runs
+    expected = ReferenceTypedSchedule(graphs, policy, order)
+    schedule = made(graphs, policy, order)
+    assert_equal(schedule, expected, len(order.lists))
+    check_runs(graphs, schedule, len(order.lists))
 
 
 @given(case=cases(), policy=ANY_POLICY)
