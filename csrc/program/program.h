@@ -113,8 +113,8 @@ struct TableSpec {
 
 using Attributes =
     std::variant<NoAttributes, MatmulAttributes, MaskedMatmulAttributes, AxisAttributes,
-                 ScanAttributes, OrderAttributes, PickAttributes, EmbeddingAttributes,
-                 ColumnsAttributes, ShapeAttributes, PermuteAttributes, UniformAttributes,
+                 ScanAttributes, OrderAttributes, PickAttributes, PoolAttributes,
+                 EmbeddingAttributes, ColumnsAttributes, ShapeAttributes, PermuteAttributes, UniformAttributes,
                  DropoutAttributes, LoadAttributes, FillAttributes, Group>;
 
 struct Kernel;
