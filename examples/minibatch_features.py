@@ -1,8 +1,8 @@
 """A discriminator that sees a whole minibatch: how close each point is to the others of its batch.
 
 Salimans et al., *Improved Techniques for Training GANs* (NIPS 2016), section 3.2. A generator that
-makes one point over and over is found out, since its points stand too close together. A minibatch is
-a graph: below stand its points, and above each point a vertex that has all of them as children.
+makes one point over and over is found out, since its points stand too close together. A minibatch
+is a graph: below stand its points, and above each point a vertex that has all of them as children.
 """
 
 from __future__ import annotations

@@ -190,8 +190,8 @@ class GroupNorm(Module):
         axis = 0 if tracing() else 1
         if len(shape) <= axis or shape[axis] != channels:
             raise ShapeError(
-                f"[group_norm] expected {channels} channels as axis {axis}, got shape {shape}; make "
-                "the layer of the input's size"
+                f"[group_norm] expected {channels} channels as axis {axis}, got shape {shape}; "
+                "make the layer of the input's size"
             )
         return ops.group_norm(x, self.groups, self.weight, self.bias, self.eps, axis)
 

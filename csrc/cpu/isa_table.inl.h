@@ -72,11 +72,11 @@ constexpr IsaFunctions<T> kFunctions = {
     sgd_loop<T>,     adagrad_loop<T>,      adam_loop<T>,    rmsprop_loop<T>,
     sum_loop<T>,     sum_squares_loop<T>,  scale_loop<T>,   add_scaled_loop<T>,
     max_abs_loop<T>, max_abs_rows_loop<T>, has_nan_loop<T>, small_product<T>,
-    pack_weight<T>,  packed_product<T>,    pairwise_sum<T>,
+    pack_weight<T>,  packed_product<T>,    pairwise_sum<T>, pairwise_curve<T>,
 };
 
 constexpr IsaTable kTable = {kKernels, sizeof(kKernels) / sizeof(kKernels[0]), kFunctions<float>,
-                             kFunctions<double>, kTileVectors * kVectorBytes};
+                             kFunctions<double>, kTileVectors * kVectorBytes, far_sines};
 
 }  // namespace
 

@@ -1,4 +1,4 @@
-"""Pooling and upsampling: beside PyTorch to the second derivative, padding, equal maxima, errors."""
+"""Pooling and upsampling: beside PyTorch to the second derivative; padding, equal maxima, errors."""
 
 from __future__ import annotations
 
@@ -71,9 +71,7 @@ PAIRED |= {
     "one after the other": (
         lambda x: ops.avg_pool(ops.upsample(ops.max_pool(x * x, (2, 2)), (2, 2)), (3, 3), 2),
         lambda t, x: t.nn.functional.avg_pool2d(
-            t.nn.functional.interpolate(
-                t.nn.functional.max_pool2d(x * x, 2), scale_factor=2
-            ),
+            t.nn.functional.interpolate(t.nn.functional.max_pool2d(x * x, 2), scale_factor=2),
             *(3, 2),
         ),
     ),
@@ -195,7 +193,7 @@ def test_nan_spoils_its_windows_alone(options: dict[str, str]) -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_rows_of_a_batch_are_pooled_alone(threads: int) -> None:
     """The bits of a row do not depend on its batch, nor on the number of threads."""
-    before = cavs.num_threads()
+    before = cavs.get_num_threads()
     cavs.set_num_threads(threads)
     try:
         body = lambda x: ops.max_pool(ops.avg_pool(x, (3, 3), 1, 1), (2, 2))  # noqa: E731

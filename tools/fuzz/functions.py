@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from operations import OPERATIONS, RANDOM
+from operations import RANDOM
+from table import OPERATIONS
 
 import cavs
 

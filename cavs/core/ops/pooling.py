@@ -29,8 +29,7 @@ def _pooled(shape: Shape, size: Shape, stride: Shape, pad: Pad) -> Shape:
     """The shape of the results of all windows."""
     at = len(shape) - len(size)
     count = [
-        (n + sum(p) - k) // s + 1
-        for n, k, s, p in zip(shape[at:], size, stride, pad, strict=True)
+        (n + sum(p) - k) // s + 1 for n, k, s, p in zip(shape[at:], size, stride, pad, strict=True)
     ]
     return (*shape[:at], *count)
 
@@ -76,20 +75,20 @@ def _infer_max_pool_tangent(
 
 
 def _attributes(image: Shape, windows: Shape, attrs: Mapping[str, Any]) -> PoolAttributes:
-    def of_axes(values: Sequence[int], missing: int) -> tuple[int, int]:
+    def of_axes(values: Sequence[int], missing: int = 1) -> tuple[int, int]:
         y, x = (missing, *values)[-2:]
         return y, x
 
     rank = len(attrs["size"])
-    pairs = (
-        of_axes(image[-rank:], 1),
-        of_axes(windows[-rank:], 1),
-        of_axes(attrs["size"], 1),
-        of_axes(attrs["stride"], 1),
-        of_axes([before for before, _ in attrs["pad"]], 0),
+    return PoolAttributes(
+        size_of(image[: len(image) - rank]),
+        *of_axes(image[-rank:]),
+        *of_axes(windows[-rank:]),
+        *of_axes(attrs["size"]),
+        *of_axes(attrs["stride"]),
+        *of_axes([before for before, _ in attrs["pad"]], 0),
+        attrs.get("padded", False),
     )
-    outer, padded = size_of(image[: len(image) - rank]), attrs.get("padded", False)
-    return PoolAttributes(outer, *(n for pair in pairs for n in pair), padded=padded)
 
 
 def _taps(size: Shape, stride: Shape, windows: Shape) -> Iterator[Any]:
@@ -301,9 +300,7 @@ def _windows(component: str, x: Any, size: Any, stride: Any, padding: Any) -> di
     return {"size": sizes, "stride": steps, "pad": pad}
 
 
-def max_pool(
-    x: Applies[R], size: Sizes, stride: Sizes | None = None, padding: Padding = 0
-) -> R:
+def max_pool(x: Applies[R], size: Sizes, stride: Sizes | None = None, padding: Padding = 0) -> R:
     """The greatest element of each window of the last feature axis, or of the last two.
 
     Equal maxima of a window share its gradient evenly, as with :func:`max`. Padding is never the
@@ -364,8 +361,10 @@ def upsample(x: Applies[R], scale: Sizes) -> R:
             f"[upsample] expected at least {len(scales)} feature axes for a scale of {scales}, got "
             f"shape {shape}; reshape it"
         )
+    given: Any = x
     axes = list(zip(shape[at:], scales, strict=True))
     apart = (*shape[:at], *(m for n, _ in axes for m in (n, 1)))
     repeated = (*shape[:at], *(m for pair in axes for m in pair))
-    y: R = reshape(broadcast(reshape(x, apart), repeated), (*shape[:at], *(n * s for n, s in axes)))
+    large = (*shape[:at], *(n * s for n, s in axes))
+    y: R = reshape(broadcast(reshape(given, apart), repeated), large)
     return y

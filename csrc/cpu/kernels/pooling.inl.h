@@ -77,12 +77,6 @@ CAVS_INLINE void for_each_run(const KernelCall& call, const PoolAttributes& it, 
   }
 }
 
-// A number that is known when the kernel is compiled.
-template <int64_t N>
-struct Fixed {
-  static constexpr int64_t value = N;
-};
-
 // Calls body(stride) with the strides for which there is code of its own.
 template <class Body>
 CAVS_INLINE void by_stride(const PoolAttributes& it, Body body) {
