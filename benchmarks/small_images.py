@@ -130,7 +130,9 @@ def main() -> None:
     cavs.set_num_threads(1)
     print(f"{cavs.instruction_set()}, PyTorch {torch.__version__}, one thread, ns an element")
     print(f"{'':22} {'forward':>15} {'torch':>7}   {'and backward':>15} {'torch':>7}")
-    print(f"{'':22} {'cavs':>7} {'torch':>7} {'/ cavs':>7}   {'cavs':>7} {'torch':>7} {'/ cavs':>7}")
+    print(
+        f"{'':22} {'cavs':>7} {'torch':>7} {'/ cavs':>7}   {'cavs':>7} {'torch':>7} {'/ cavs':>7}"
+    )
     for name, case in CASES.items():
         if any(part in name for part in options.names.split(",")):
             print(measure(name, case, options.rows, options.rounds), flush=True)

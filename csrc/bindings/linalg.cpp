@@ -149,8 +149,8 @@ void py_pairwise_curve(const py::object& x_value, const py::object& u_value,
   for (const Array* each : {&x, &u, &y, &v}) grad.expect_apart(*each);
   with_dtype(x, [&](auto zero) {
     using T = decltype(zero);
-    pairwise_kernel_curve<T>(x.data<T>(), u.data<T>(), x.dim(0), y.data<T>(), v.data<T>(),
-                             y.dim(0), x.dim(1), widths, grad.data<T>());
+    pairwise_kernel_curve<T>(x.data<T>(), u.data<T>(), x.dim(0), y.data<T>(), v.data<T>(), y.dim(0),
+                             x.dim(1), widths, grad.data<T>());
   });
 }
 

@@ -75,8 +75,12 @@ constexpr IsaFunctions<T> kFunctions = {
     pack_weight<T>,  packed_product<T>,    pairwise_sum<T>, pairwise_curve<T>,
 };
 
-constexpr IsaTable kTable = {kKernels, sizeof(kKernels) / sizeof(kKernels[0]), kFunctions<float>,
-                             kFunctions<double>, kTileVectors * kVectorBytes, far_sines};
+constexpr IsaTable kTable = {kKernels,
+                             sizeof(kKernels) / sizeof(kKernels[0]),
+                             kFunctions<float>,
+                             kFunctions<double>,
+                             kTileVectors * kVectorBytes,
+                             far_sines};
 
 }  // namespace
 

@@ -81,7 +81,8 @@ template <class T>
 void pairwise_kernel_curve(const T* x, const T* u, int64_t n, const T* y, const T* v, int64_t m,
                            int64_t d, const std::vector<double>& widths, T* grad) {
   if (n == 0) return;
-  const std::vector<T> ys = panels_of(y, m, d), vs = panels_of(v, m, d), rates = rates_of<T>(widths);
+  const std::vector<T> ys = panels_of(y, m, d), vs = panels_of(v, m, d),
+                       rates = rates_of<T>(widths);
   const auto num_widths = static_cast<int64_t>(rates.size());
   std::fill_n(grad, n * d, T(0));
   const double ns =
@@ -96,9 +97,8 @@ template double pairwise_kernel_sum(const float*, int64_t, const float*, int64_t
                                     const std::vector<double>&, float*);
 template double pairwise_kernel_sum(const double*, int64_t, const double*, int64_t, int64_t,
                                     const std::vector<double>&, double*);
-template void pairwise_kernel_curve(const float*, const float*, int64_t, const float*,
-                                    const float*, int64_t, int64_t, const std::vector<double>&,
-                                    float*);
+template void pairwise_kernel_curve(const float*, const float*, int64_t, const float*, const float*,
+                                    int64_t, int64_t, const std::vector<double>&, float*);
 template void pairwise_kernel_curve(const double*, const double*, int64_t, const double*,
                                     const double*, int64_t, int64_t, const std::vector<double>&,
                                     double*);

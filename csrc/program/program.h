@@ -114,8 +114,8 @@ struct TableSpec {
 using Attributes =
     std::variant<NoAttributes, MatmulAttributes, MaskedMatmulAttributes, AxisAttributes,
                  ScanAttributes, OrderAttributes, PickAttributes, PoolAttributes,
-                 EmbeddingAttributes, ColumnsAttributes, ShapeAttributes, PermuteAttributes, UniformAttributes,
-                 DropoutAttributes, LoadAttributes, FillAttributes, Group>;
+                 EmbeddingAttributes, ColumnsAttributes, ShapeAttributes, PermuteAttributes,
+                 UniformAttributes, DropoutAttributes, LoadAttributes, FillAttributes, Group>;
 
 struct Kernel;
 using KernelId = const Kernel*;  // its row in kernels.cpp

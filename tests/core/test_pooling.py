@@ -1,4 +1,4 @@
-"""Pooling and upsampling: beside PyTorch to the second derivative; padding, equal maxima, errors."""
+"""Pooling and upsampling beside PyTorch to the second derivative; padding, equal maxima, errors."""
 
 from __future__ import annotations
 

@@ -139,9 +139,7 @@ def test_gradients_of_gradients_of_one_tensor(dtype: Any) -> None:
         return sums(p, p) / len(x) ** 2 - 2.0 * sums(p, q) / (len(x) * len(y))
 
     ours = discrepancy(lambda p, q: cavs.pairwise_kernel_sum(p, q, [0.8, 2.0]), a, y.astype(dtype))
-    theirs = discrepancy(
-        lambda p, q: kernel_sums(torch, p, q, [0.8, 2.0]), z, torch.tensor(y)
-    )
+    theirs = discrepancy(lambda p, q: kernel_sums(torch, p, q, [0.8, 2.0]), z, torch.tensor(y))
     (slope,) = cavs.grad(ours, a, create_graph=True)
     (other,) = torch.autograd.grad(theirs, z, create_graph=True)
     (curve,) = cavs.grad((slope * slope).sum(), a)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import newer
 import numpy as np
 from drawing import MOST_ELEMENTS, Drawer
-from functions import Description, Operand, Shape
+from functions import Description, Operand, Pull, Shape
 
 
 def draw_newer_function(seed: int, *, random_numbers: bool = False) -> Description:
@@ -73,11 +74,13 @@ class _Drawer(Drawer):
             kept = (*shape[:at], *shape[at + 1 :], n)
             return self.emit("one_hot_of_greatest", (number,), space, kept, axis=axis)
         if op == "take":
-            ids = self.numbers.integers(-1, n, self.rng.choice([(3,), (1,), (2, 2)]))
-            kept = (*shape[:at], *ids.shape, *shape[at + 1 :])
-            if math.prod(kept) > MOST_ELEMENTS:
+            ids = self.rng.choice([(3,), (1,), (2, 2)])
+            kept = (*shape[:at], *ids, *shape[at + 1 :])
+            if math.prod(kept) > MOST_ELEMENTS or space == "none":
                 return None
-            return self.emit(op, (number,), space, kept, ids_=ids.astype(np.int32), axis=axis)
+            name = f"places{len(self.function.pulls)}"
+            self.function.pulls[name] = Pull(space, ids, n)
+            return self.emit(op, (number,), space, kept, ids=name, axis=axis)
         made = self.unary(op, number, axis=axis)
         return self.tame(made) if op == "cumsum" else made
 
@@ -117,7 +120,10 @@ class _Drawer(Drawer):
             if math.prod(kept) > MOST_ELEMENTS:
                 return None
             return self.emit(op, (number,), space, kept, scale=scale)
-        key = tuple(self._index(n) for n in shape[: self.rng.randint(1, len(shape))])
+        count = self.rng.randint(1, len(shape))
+        key: tuple[Any, ...] = tuple(self._index(n) for n in shape[:count])
+        if space == "edge":  # of a value of each child the first index must be no number
+            key = (..., *(self._index(n) for n in shape[-count:]))
         kept = np.empty(shape)[key].shape
         return self.emit(op, (number,), space, kept, key=key)
 

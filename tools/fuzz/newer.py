@@ -106,20 +106,22 @@ WITHIN_ONE, POSITIVE = ("expm1", "log1p"), ("lgamma", "digamma", "trigamma")
 
 
 def picked(x: Value, source: Array, fill: float = 0.0) -> Value:
-    """Elements of a row by their numbers in it, `fill` for -1: the same of all rows, or, with one
-    more axis in front, of each its own."""
-    rows, features = x.data.shape[0], x.data.shape[1:]
-    flat = x.data.reshape(rows, -1)
+    """Elements of a row by their numbers in it, `fill` for -1: the same of all rows, or, as
+    `_ByRow`, of each its own."""
+    features = x.data.shape[1:]
     own = isinstance(source, _ByRow)
-    shape = source.shape[1:] if own else source.shape
-    numbers = source.reshape(rows, -1) if own else np.tile(source.reshape(1, -1), (rows, 1))
-    there = numbers >= 0
-    row = np.arange(rows)[:, None]
-    y = np.where(there, flat[row, np.maximum(numbers, 0)] if flat.size else fill, fill)
+    rows = max(x.data.shape[0], source.shape[0]) if own else x.data.shape[0]
+    shape, size = source.shape[1:] if own else source.shape, math.prod(features)
+    flat = np.broadcast_to(x.data, (rows, *features)).reshape(rows, size)
+    numbers = np.asarray(source).reshape(-1, math.prod(shape))
+    numbers = np.broadcast_to(numbers, (rows, math.prod(shape)))
+    there, row = numbers >= 0, np.arange(rows)[:, None]
+    y = np.where(there, flat[row, np.maximum(numbers, 0)], fill)
 
     def pull_back(dy: Array) -> Array:
         whole = np.zeros(flat.shape)
-        np.add.at(whole, (row, np.maximum(numbers, 0)), np.where(there, dy.reshape(rows, -1), 0))
+        given = dy.reshape(rows, math.prod(shape))
+        np.add.at(whole, (row, np.maximum(numbers, 0)), np.where(there, given, 0))
         return whole.reshape(rows, *features)
 
     return Value(y.reshape(rows, *shape), [(x, pull_back)])
@@ -140,11 +142,16 @@ def _moving(move: Callable[..., Array]) -> Callable[..., Value]:
     return lambda x, **attrs: picked(x, move(_numbers(x), **attrs))
 
 
-def _take(numbers: Array, ids_: Array, axis: int) -> Array:
-    found = np.take(numbers, np.maximum(ids_, 0), axis)
-    at = axis % numbers.ndim
-    shape = (*[1] * at, *ids_.shape, *[1] * (numbers.ndim - 1 - at))
-    return np.where(ids_.reshape(shape) >= 0, found, -1)
+def _take(x: Value, ids: Array, axis: int) -> Value:
+    """Along an axis by the ids of each row."""
+    numbers = np.broadcast_to(_numbers(x), (len(ids), *x.data.shape[1:]))
+    moved = np.moveaxis(numbers, axis, 1)
+    row = np.arange(len(ids)).reshape(-1, *[1] * (ids.ndim - 1))
+    found = moved[row, np.maximum(ids, 0)]
+    found = np.where(ids.reshape(*ids.shape, *[1] * (moved.ndim - 2)) >= 0, found, -1)
+    order = list(range(1, ids.ndim))
+    to = numbers.ndim + axis + np.arange(len(order))
+    return picked(x, np.ascontiguousarray(np.moveaxis(found, order, to)).view(_ByRow))
 
 
 def _ordered(x: Value, axis: int, descending: bool, count: int | None = None) -> Value:
@@ -169,8 +176,14 @@ def _one_hot_of_greatest(x: Value, axis: int) -> Value:
     return Value(np.eye(n)[x.data.argmax(axis)])
 
 
+def _rows(parts: Sequence[Value]) -> int:
+    """Those of values of which some may have one for all."""
+    (rows,) = np.broadcast_shapes(*(x.data.shape[:1] for x in parts))
+    return int(rows)
+
+
 def _stack(*parts: Value, axis: int) -> Value:
-    rows = max(x.data.shape[0] for x in parts)
+    rows = _rows(parts)
     whole = [np.broadcast_to(x.data, (rows, *x.data.shape[1:])) for x in parts]
 
     def piece(place: int) -> Callable[[Array], Array]:
@@ -180,7 +193,7 @@ def _stack(*parts: Value, axis: int) -> Value:
 
 
 def _concat(*parts: Value, axis: int) -> Value:
-    rows = max(x.data.shape[0] for x in parts)
+    rows = _rows(parts)
     whole = [np.broadcast_to(x.data, (rows, *x.data.shape[1:])) for x in parts]
     ends = np.cumsum([x.data.shape[axis] for x in parts])
 
@@ -243,19 +256,21 @@ def _normalised(x: Value, eps: float = 1e-5) -> Value:
 
 def _layer_norm(x: Value, weight: Value, bias: Value, eps: float, axis: tuple[int, ...]) -> Value:
     features = x.data.shape[1:]
-    merged, ones = _merged(x, axis)
+    merged, _ = _merged(x, axis)
     y = _normalised(merged, eps)
     over = sorted(a % len(features) for a in axis)
+    sizes = [n if i in over else 1 for i, n in enumerate(features)]
     order = [*(i for i in range(len(features)) if i not in over), *over]
     shape = [features[i] for i in order]
     back = np.transpose(np.arange(math.prod(shape)).reshape(shape), np.argsort(order))
     y = picked(tape.reshape(y, shape), back)
-    return tape.add(tape.mul(y, tape.reshape(weight, ones)), tape.reshape(bias, ones))
+    return tape.add(tape.mul(y, tape.reshape(weight, sizes)), tape.reshape(bias, sizes))
 
 
 def _group_norm(x: Value, groups: int, weight: Value, bias: Value) -> Value:
     features = x.data.shape[1:]
-    y = tape.reshape(_normalised(tape.reshape(x, (groups, -1))), features)
+    parts = tape.reshape(x, (groups, math.prod(features) // groups))
+    y = tape.reshape(_normalised(parts), features)
     column = (features[0], *[1] * (len(features) - 1))
     return tape.add(tape.mul(y, tape.reshape(weight, column)), tape.reshape(bias, column))
 
@@ -270,7 +285,7 @@ def _windows(x: Value, size: Sequence[int], stride: Sequence[int], pad: Any, fil
     )
     every = (..., *(slice(None, None, s) for s in stride), *[slice(None)] * rank)
     views = views[every]
-    return picked(x, views.reshape(*views.shape[: views.ndim - rank], -1), fill)
+    return picked(x, views.reshape(*views.shape[: views.ndim - rank], math.prod(size)), fill)
 
 
 def _max_pool(x: Value, size: Any, stride: Any, padding: Any) -> Value:
@@ -294,7 +309,7 @@ OTHER: dict[str, Operation] = {
     "permute": Operation(ops.permute, _moving(np.transpose)),
     "index": Operation(lambda x, key: x[key], _moving(lambda numbers, key: numbers[key])),
     "upsample": Operation(ops.upsample, _moving(_upsample)),
-    "take": Operation(ops.take, _moving(_take)),
+    "take": Operation(lambda x, ids, axis: ops.take(x, ids, axis), _take),
     "stack": Operation(
         lambda *given: ops.stack(given[:-1], given[-1]), lambda *x, axis: _stack(*x, axis=axis)
     ),

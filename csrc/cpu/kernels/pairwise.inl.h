@@ -72,8 +72,8 @@ void pair_tile(const PairwiseSum<T>& p, int64_t row, int64_t panel) {
   }
 }
 
-// The same rows and panel: with t = y_j - x_i and e = u_i - v_j, the gradient of <g_ij, e> by x_i is
-// (sum over widths of kernel / w^4) <t, e> t - (sum of kernel / w^2) e.
+// The same rows and panel: with t = y_j - x_i and e = u_i - v_j, the gradient of <g_ij, e> by x_i
+// is (sum over widths of kernel / w^4) <t, e> t - (sum of kernel / w^2) e.
 template <int Rows, class T>
 void curve_tile(const PairwiseCurve<T>& p, int64_t row, int64_t panel) {
   constexpr int64_t width = kPairColumns;
@@ -116,8 +116,7 @@ void curve_tile(const PairwiseCurve<T>& p, int64_t row, int64_t panel) {
       for (int i = 0; i < Rows; ++i) {
         const Vec<T> difference = line - splat(x[i * p.d + k]);
         const Vec<T> sum = multiply_add(load_vector(along[i] + j), difference, sums[i]);
-        sums[i] =
-            subtract_product(sum, load_vector(slopes[i] + j), splat(u[i * p.d + k]) - turn);
+        sums[i] = subtract_product(sum, load_vector(slopes[i] + j), splat(u[i * p.d + k]) - turn);
       }
     }
     for (int i = 0; i < Rows; ++i) grad[i * p.d + k] += sum_lanes<T>(sums[i]);

@@ -1,4 +1,5 @@
-// Kernels that pool the images of a row: the maxima and the means of windows, and their derivatives.
+// Kernels that pool the images of a row: the maxima and the means of windows, and their
+// derivatives.
 #pragma once
 
 #include "cpu/kernels/rows.inl.h"
@@ -109,16 +110,16 @@ void max_pool(const KernelCall& call) {
       const T* x = image_of<T>(call.in[0], it, r, g);
       T* y = line_of<T>(call.out[0], it, r, g, run);
       fill_row(y + run.first, static_cast<T>(-infinity()), run.count);
-      for_each_tap<decltype(stride)::value>(it, run,
-                                 [=](int64_t w, int64_t at) { y[w] = larger(y[w], x[at]); });
+      for_each_tap<decltype(stride)::value>(
+          it, run, [=](int64_t w, int64_t at) { y[w] = larger(y[w], x[at]); });
     });
   });
 }
 
 // How many elements of each window of a run equal its maximum y: none where that is NaN.
 template <int64_t Stride, class T>
-CAVS_INLINE void count_maxima(const PoolAttributes& it, const WindowRun& run, const T* x, const T* y,
-                              T* counts) {
+CAVS_INLINE void count_maxima(const PoolAttributes& it, const WindowRun& run, const T* x,
+                              const T* y, T* counts) {
   fill_row(counts, T(0), run.count);
   T* of = counts - run.first;
   for_each_tap<Stride>(it, run,
@@ -145,9 +146,8 @@ void max_pool_grad(const KernelCall& call) {
         shares[w] = dy[run.first + w] / shares[w];
       }
       const T *share = shares - run.first, *other = others - run.first;
-      for_each_tap<decltype(stride)::value>(it, run, [=](int64_t w, int64_t at) {
-        dx[at] += x[at] == y[w] ? share[w] : other[w];
-      });
+      for_each_tap<decltype(stride)::value>(
+          it, run, [=](int64_t w, int64_t at) { dx[at] += x[at] == y[w] ? share[w] : other[w]; });
     });
   });
 }
@@ -165,9 +165,8 @@ void max_pool_tangent(const KernelCall& call) {
       T counts[kWindows];
       count_maxima<decltype(stride)::value>(it, run, x, y, counts);
       fill_row(out + run.first, T(0), run.count);
-      for_each_tap<decltype(stride)::value>(it, run, [=](int64_t w, int64_t at) {
-        out[w] += x[at] == y[w] ? d[at] : T(0);
-      });
+      for_each_tap<decltype(stride)::value>(
+          it, run, [=](int64_t w, int64_t at) { out[w] += x[at] == y[w] ? d[at] : T(0); });
       for (int64_t w = 0; w < run.count; ++w) out[run.first + w] /= counts[w];
     });
   });
@@ -221,7 +220,8 @@ void avg_unpool(const KernelCall& call) {
       count_elements(it, run, shares);
       for (int64_t w = 0; w < run.count; ++w) shares[w] = dy[run.first + w] / shares[w];
       const T* share = shares - run.first;
-      for_each_tap<decltype(stride)::value>(it, run, [=](int64_t w, int64_t at) { dx[at] += share[w]; });
+      for_each_tap<decltype(stride)::value>(it, run,
+                                            [=](int64_t w, int64_t at) { dx[at] += share[w]; });
     });
   });
 }

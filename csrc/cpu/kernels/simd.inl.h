@@ -206,8 +206,8 @@ CAVS_INLINE bool any_lane(Simd<float>::Mask mask) {
 #endif
 }
 
-// The reduction of far_turns() in group/one_lane.h, of kLanes<float> numbers at once, to its bits. A
-// plain loop over lanes of 64 bits, which compilers make vectors of; the integer that is left
+// The reduction of far_turns() in group/one_lane.h, of kLanes<float> numbers at once, to its bits.
+// A plain loop over lanes of 64 bits, which compilers make vectors of; the integer that is left
 // becomes a double in two halves, since not all machines convert 64 bits.
 CAVS_INLINE void far_turns(const float* x, float* rest, uint32_t* turns) {
   static const uint32_t digits[] = {0,          0x28be60db, 0x9391054a, 0x7f09d5f4, 0x7d4d3770,
@@ -230,8 +230,7 @@ CAVS_INLINE void far_turns(const float* x, float* rest, uint32_t* turns) {
     const uint64_t left = fraction - (quarters << 62);
     const auto high = static_cast<int32_t>(static_cast<uint32_t>(left >> 32));
     const auto low = static_cast<int32_t>(static_cast<uint32_t>(left) ^ 0x80000000u);
-    const double whole = static_cast<double>(high) * 0x1p32 +
-                         (static_cast<double>(low) + 0x1p31);
+    const double whole = static_cast<double>(high) * 0x1p32 + (static_cast<double>(low) + 0x1p31);
     const auto angle = static_cast<float>(whole * 3.4061215800865546e-19);
     const auto count = static_cast<uint32_t>(quarters);
     rest[i] = x[i] < 0.0f ? -angle : angle;

@@ -140,8 +140,7 @@ __device__ __forceinline__ void avg_pool(const Pools& call) {
 
 __device__ __forceinline__ void avg_unpool(const Pools& call) {
   sum_over_windows(call, [&](int r, int, int wy, int wx, int window, int) -> Real {
-    return row_of<const Real>(call.in[0], r)[window] /
-           static_cast<Real>(count_of(call, wy, wx));
+    return row_of<const Real>(call.in[0], r)[window] / static_cast<Real>(count_of(call, wy, wx));
   });
 }
 

@@ -29,11 +29,12 @@ void launch_pools(Library& library, const Stream& stream, const DeviceCall& call
 }  // namespace
 
 const std::vector<DeviceKernel>& pool_kernels() {
-  static const auto* const table = new std::vector<DeviceKernel>{{"avg_pool", launch_pools},
-                                                                 {"avg_unpool", launch_pools},
-                                                                 {"max_pool", launch_pools},
-                                                                 {"max_pool_grad", launch_pools},
-                                                                 {"max_pool_tangent", launch_pools}};
+  static const auto* const table =
+      new std::vector<DeviceKernel>{{"avg_pool", launch_pools},
+                                    {"avg_unpool", launch_pools},
+                                    {"max_pool", launch_pools},
+                                    {"max_pool_grad", launch_pools},
+                                    {"max_pool_tangent", launch_pools}};
   return *table;
 }
 
