@@ -58,6 +58,11 @@ sum_of_kernels: Callable[[Array, Array, Sequence[float], Array | None], float] =
 )
 """Sum of exp(-|x_i - y_j|^2 / (2 w^2)) over all rows of two matrices and all widths w. Its gradient
 by the first matrix is written to the last argument, unless that is None."""
+curve_of_kernels: Callable[[Array, Array, Array, Array, Sequence[float], Array], None] = (
+    core.pairwise_kernel_curve
+)
+"""For x, u, y, v: the gradient by x of the sum over all pairs of <g, u_i - v_j>, g being the
+gradient by x_i of what a pair adds to `sum_of_kernels`, written to the last argument."""
 
 
 def as_array(value: Any, what: str = "tensor", dtype: Any = None) -> Array:

@@ -376,6 +376,41 @@ def _line_cases() -> list[OpCase]:
     return cases
 
 
+# Windows: of one axis and two, that overlap and leave elements out, with padding of each side.
+POOLS: tuple[tuple[Shape, dict[str, Any]], ...] = (
+    ((1,), {"size": (1,), "stride": (1,), "pad": ((0, 0),)}),
+    ((17,), {"size": (3,), "stride": (1,), "pad": ((1, 0),)}),
+    ((2, 150), {"size": (4,), "stride": (3,), "pad": ((0, 2),)}),
+    ((300,), {"size": (3,), "stride": (1,), "pad": ((1, 1),)}),
+    ((6, 8), {"size": (2, 2), "stride": (2, 2), "pad": ((0, 0), (0, 0))}),
+    ((2, 7, 9), {"size": (3, 3), "stride": (2, 2), "pad": ((1, 1), (1, 1))}),
+    ((2, 5, 7), {"size": (3, 2), "stride": (1, 3), "pad": ((0, 1), (1, 0))}),
+    ((1, 3, 40), {"size": (2, 4), "stride": (1, 2), "pad": ((1, 0), (2, 1))}),
+    ((3, 7, 5), {"size": (2, 1), "stride": (4, 3), "pad": ((1, 1), (0, 0))}),
+    ((4, 4), {"size": (4, 4), "stride": (4, 4), "pad": ((2, 0), (0, 2))}),
+)
+
+
+def _pool_cases() -> list[OpCase]:
+    cases = []
+    for shape, attrs in POOLS:
+        image, x = shape[-len(attrs["size"]) :], Operand(shape)
+        pooled = OPS["max_pool"].infer(shape, **attrs)
+        dy = Operand(pooled)
+        cases.append(OpCase("max_pool", (x,), attrs))
+        for kind in ("ties", *INFINITIES):
+            among = (Operand(shape, kind),)
+            cases.append(OpCase("max_pool", among, attrs, gradient=False))
+        # Of few numbers, so that most windows have elements that equal the given maximum.
+        y, of = Operand(pooled, "mask"), Operand(shape, "mask")
+        cases.append(OpCase("max_pool_grad", (dy, y, of), attrs, gradient=False))
+        cases.append(OpCase("max_pool_tangent", (x, y, of), attrs, gradient=False))
+        for padded in ({}, {"padded": True}):
+            cases.append(OpCase("avg_pool", (x,), {**attrs, **padded}))
+            cases.append(OpCase("avg_unpool", (dy,), {**attrs, **padded, "image": image}))
+    return cases
+
+
 CASES: tuple[OpCase, ...] = (
     *_elementwise_cases(),
     *_reduction_cases(),
@@ -383,4 +418,5 @@ CASES: tuple[OpCase, ...] = (
     *_lookup_cases(),
     *_shape_cases(),
     *_line_cases(),
+    *_pool_cases(),
 )

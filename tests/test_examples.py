@@ -129,6 +129,11 @@ def test_wgan_gp_finds_all_modes() -> None:
     assert modes == [8]
 
 
+def test_minibatch_features_find_all_modes() -> None:
+    modes = run("minibatch_features.py", "--epochs", "1", "--steps", "300")
+    assert modes == [8]
+
+
 def test_bayes_by_backprop_knows_where_it_knows_the_curve() -> None:
     deviations = run("bayes_by_backprop.py", "--epochs", "2")
     assert len(deviations) == 2

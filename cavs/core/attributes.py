@@ -79,6 +79,31 @@ class PickAttributes(AxisAttributes):
 
 
 @dataclass(frozen=True)
+class PoolAttributes(Attributes):
+    """Attributes of ``max_pool``, ``avg_pool`` and their derivatives.
+
+    Attributes:
+        outer: images of a row, of `height` * `width` elements each.
+        windows_y, windows_x: windows of an image, of size_y * size_x elements each, the first one
+            `top` and `left` before it, each further one a stride on.
+        padded: whether what lies outside of the image counts for a mean.
+    """
+
+    outer: int
+    height: int
+    width: int
+    windows_y: int
+    windows_x: int
+    size_y: int
+    size_x: int
+    stride_y: int = 1
+    stride_x: int = 1
+    top: int = 0
+    left: int = 0
+    padded: bool = False
+
+
+@dataclass(frozen=True)
 class EmbeddingAttributes(Attributes):
     """Attributes of ``embedding``: the number of rows of the weight, and their length."""
 

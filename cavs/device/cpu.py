@@ -135,28 +135,15 @@ def evaluate(
 
 
 def elementwise(op: str, arrays: Sequence[Array], dtype: np.dtype[Any]) -> Array:
-    """An elementwise operation by its native formula, for those that NumPy has no function for.
-    Shapes broadcast."""
+    """An elementwise operation by its native formula, where NumPy has no function for it or a
+    slower one. Shapes broadcast."""
     shape = np.broadcast_shapes(*(array.shape for array in arrays))
     result = np.empty(shape, dtype)
-    into, count, most = result.reshape(1, -1), len(arrays), 1 << 26
-    narrow = [array.size == 1 and into.size != 1 for array in arrays]
-    columns = [
-        contiguous(x if few else np.broadcast_to(x, shape)).reshape(1, -1)
-        for x, few in zip(arrays, narrow, strict=True)
+    same = [
+        contiguous(x if x.size == 1 or x.shape == shape else np.broadcast_to(x, shape))
+        for x in arrays
     ]
-    for start in range(0, into.size, most):
-        place = np.s_[:, start : start + most]
-        parts = [x if few else x[place] for x, few in zip(columns, narrow, strict=True)]
-        group = {
-            "width": into[place].size,
-            "inputs": [(core.Read.ROW, few) for few in narrow],
-            "constants": [],
-            "calls": [(op, range(count))],
-            "outputs": [count],
-        }
-        kind = core.DType[dtype.name.upper()]
-        core.call_kernel("fused", kind, parts, [into[place]], group, [], (0, 1))
+    core.elementwise(op, same, result)
     return result
 
 

@@ -7,6 +7,7 @@ from cavs.nn import estimators as estimators
 from cavs.nn import init as init
 from cavs.nn.layers import Dropout as Dropout
 from cavs.nn.layers import Embedding as Embedding
+from cavs.nn.layers import GroupNorm as GroupNorm
 from cavs.nn.layers import LayerNorm as LayerNorm
 from cavs.nn.layers import Linear as Linear
 from cavs.nn.norms import BatchNorm as BatchNorm

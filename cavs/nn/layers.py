@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arguments import boolean, integer, number
+from cavs._arguments import INT32_MAX, boolean, integer, number
 from cavs._arrays import as_array, check_dtype
 from cavs.core import ops
 from cavs.core.ops._def import shape_of
 from cavs.core.ops.random import check_dropout
+from cavs.core.tracing import tracing
 from cavs.core.vertex import Module
 from cavs.errors import ShapeError
 from cavs.nn import init
@@ -100,31 +101,102 @@ class Embedding(Module):
 
 
 class LayerNorm(Module):
-    """Normalises the last feature axis, then scales and shifts it (Ba et al. 2016).
+    """Normalises feature axes, then scales and shifts them (Ba et al. 2016).
 
     Attributes:
-        weight: (size,), ones.
-        bias: (size,), zeros.
+        weight: (size,), or the sizes of several axes, ones.
+        bias: of the same shape, zeros.
         eps: added to the variance.
+        axis: the axes, where they are not the last ones; else None.
     """
 
-    def __init__(self, size: int, eps: float = 1e-5, dtype: Any = "float32") -> None:
-        shape = (integer("layer_norm", "size", size, 1, error=ShapeError),)
+    def __init__(
+        self,
+        size: int | tuple[int, ...],
+        eps: float = 1e-5,
+        dtype: Any = "float32",
+        axis: int | tuple[int, ...] | None = None,
+    ) -> None:
+        """Args:
+            size: of the axis that is normalised, or those of several.
+            axis: which it is, or they are in ascending order; None for the last ones.
+
+        Raises ShapeError for sizes that are none, or another number of axes than of sizes.
+        """
+        sizes = size if isinstance(size, (tuple, list)) else (size,)
+        shape = tuple(integer("layer_norm", "size", n, 1, error=ShapeError) for n in sizes)
+        given = axis if isinstance(axis, (tuple, list)) else (axis,)
+        if not shape or (axis is not None and len(given) != len(shape)):
+            raise ShapeError(
+                f"[layer_norm] expected a size for each axis, got size {size} and axis {axis}; "
+                "pass as many"
+            )
+        if axis is not None:
+            axis = tuple(integer("layer_norm", "axis", n, -INT32_MAX) for n in given)
         self.weight = init.constant_(empty(shape, dtype), 1.0)
         self.bias = empty(shape, dtype)
         self.eps = number("layer_norm", "eps", eps, 0)
+        self.axis = axis
 
     def forward(self, x: Any) -> Any:
-        """Shapes: x (..., size) -> (..., size)."""
-        if not shape_of("layer_norm", x) or x.shape[-1] != self.weight.shape[0]:
+        """Shapes: x (..., size) -> (..., size), or with these sizes at the layer's axes."""
+        shape, sizes = shape_of("layer_norm", x), self.weight.shape
+        last = tuple(range(-len(sizes), 0))
+        axes: tuple[int, ...] = last if self.axis is None else self.axis
+        fits = all(-len(shape) <= i < len(shape) for i in axes)
+        if not fits or tuple(shape[i] for i in axes) != sizes:
+            single = f"a last axis of {sizes[0]}" if axes == (-1,) else f"axes {axes} of {sizes}"
             raise ShapeError(
-                f"[layer_norm] expected a last axis of {self.weight.shape[0]}, got shape "
-                f"{x.shape}; make the layer of the input's size"
+                f"[layer_norm] expected {single}, got shape {x.shape}; make the layer of the "
+                "input's size"
             )
-        return ops.layer_norm(x, self.weight, self.bias, self.eps)
+        return ops.layer_norm(x, self.weight, self.bias, self.eps, -1 if axes == (-1,) else axes)
 
     def __repr__(self) -> str:
-        return f"LayerNorm({self.weight.shape[0]}, eps={self.eps})"
+        shape = self.weight.shape
+        axis = "" if self.axis is None else f", axis={self.axis}"
+        return f"LayerNorm({shape[0] if len(shape) == 1 else shape}, eps={self.eps}{axis})"
+
+
+class GroupNorm(Module):
+    """Normalises groups of channels over all positions, then scales and shifts each channel (Wu and
+    He 2018).
+
+    Attributes:
+        groups: how many there are.
+        weight: (channels,), ones.
+        bias: (channels,), zeros.
+        eps: added to the variance.
+    """
+
+    def __init__(
+        self, groups: int, channels: int, eps: float = 1e-5, dtype: Any = "float32"
+    ) -> None:
+        """Raises ShapeError where the channels do not divide into the groups."""
+        shape = (integer("group_norm", "channels", channels, 1, error=ShapeError),)
+        self.groups = integer("group_norm", "groups", groups, 1, error=ShapeError)
+        if shape[0] % self.groups:
+            raise ShapeError(
+                f"[group_norm] expected channels in {groups} groups of one size, got {channels}; "
+                f"choose a divisor of {channels}"
+            )
+        self.weight = init.constant_(empty(shape, dtype), 1.0)
+        self.bias = empty(shape, dtype)
+        self.eps = number("group_norm", "eps", eps, 0)
+
+    def forward(self, x: Any) -> Any:
+        """Shapes: x (channels, ...) -> the same; a tensor has rows, (n, channels, ...)."""
+        shape, (channels,) = shape_of("group_norm", x), self.weight.shape
+        axis = 0 if tracing() else 1
+        if len(shape) <= axis or shape[axis] != channels:
+            raise ShapeError(
+                f"[group_norm] expected {channels} channels as axis {axis}, got shape {shape}; "
+                "make the layer of the input's size"
+            )
+        return ops.group_norm(x, self.groups, self.weight, self.bias, self.eps, axis)
+
+    def __repr__(self) -> str:
+        return f"GroupNorm({self.groups}, {self.weight.shape[0]}, eps={self.eps})"
 
 
 class Dropout(Module):

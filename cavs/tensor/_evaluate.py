@@ -68,7 +68,8 @@ def evaluate(
     if device is not host:  # numbers go with a call; arrays of the host would be refused
         arrays = [x[()] if device_of(x) is host else x for x in arrays]
     wanted = INT32 if op.dtype == "int32" else dtype
-    if op.beyond_numpy and device is host:
+    native = op.beyond_numpy or (op.faster_native and dtype == np.float32)
+    if native and device is host:
         result = elementwise(op.name, arrays, dtype)
     else:
         result = device.evaluate(op.reference, arrays, attrs, wanted)

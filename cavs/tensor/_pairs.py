@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from cavs._arguments import items, number
-from cavs._arrays import INT32, Array, sum_of_kernels
+from cavs._arrays import INT32, Array, curve_of_kernels, sum_of_kernels
 from cavs.core.tracing import tracing
 from cavs.device import device_of, host
 from cavs.errors import DeviceError, DTypeError, InputError, ShapeError, TraceError
 from cavs.tensor._tape import is_grad_enabled, sole_cotangent
 from cavs.tensor._tensor import Tensor, record
+from cavs.tensor._watch import Watch, written_since
 
 
 def pairwise_kernel_sum(x: Any, y: Any, widths: Any) -> Tensor:
@@ -20,8 +21,8 @@ def pairwise_kernel_sum(x: Any, y: Any, widths: Any) -> Tensor:
     Of this the kernel two-sample statistic is made (Gretton et al., "A Kernel Two-Sample Test",
     2012, equation 5): ``sum(x, x) / n**2 - 2 * sum(x, y) / (n * m) + sum(y, y) / m**2`` is the
     squared maximum mean discrepancy of n and m samples. Value and gradient are computed together,
-    block by block, in memory of the size of the operands. Both have the same bits with any number
-    of threads.
+    block by block, in memory of the size of the operands, and so is the gradient's gradient. All
+    have the same bits with any number of threads.
 
     Args:
         x: (n, d), float32 or float64.
@@ -29,7 +30,7 @@ def pairwise_kernel_sum(x: Any, y: Any, widths: Any) -> Tensor:
         widths: one number, or several, greater than 0.
 
     Returns:
-        (), of the same dtype; it can be differentiated once.
+        (), of the same dtype; it can be differentiated twice.
 
     Raises:
         ShapeError: not two matrices with rows of one size. DTypeError: integers, or two dtypes.
@@ -61,15 +62,57 @@ def pairwise_kernel_sum(x: Any, y: Any, widths: Any) -> Tensor:
     by_right = host.empty(b.shape, b.dtype) if learn[1] and not same else None
     if by_right is not None:
         sum_of_kernels(b, a, found, by_right)
-    kept = [by_left] if same else [by_left, by_right]
+    inputs, slopes = ([left], [by_left]) if same else ([left, right], [by_left, by_right])
+    watch = Watch([x._values for x in inputs], inputs)
+
+    def backward(dys: Sequence[Any], place: Any = None) -> list[Any]:
+        dy = sole_cotangent(dys)
+        if place is None:
+            return [None if slope is None else slope * dy for slope in slopes]
+        if watch.first_changed() >= 0:
+            raise written_since(_NAME)
+        return [x if x is None else x * dy for x in _differentiable(inputs, slopes, found)]
+
+    value = host.full((), total, left.dtype)
+    return record([value], inputs, backward, name=_NAME, derives=())[0]
+
+
+def _differentiable(
+    inputs: Sequence[Tensor], slopes: Sequence[Array | None], widths: Sequence[float]
+) -> list[Tensor | None]:
+    """The gradients by the inputs as tensors on the tape, those that there are."""
+    arrays = [device_of(x._values).contiguous(x._values) for x in inputs]
+    known = [i for i, slope in enumerate(slopes) if slope is not None]
 
     def backward(dys: Sequence[Array | None]) -> list[Array | None]:
-        dy = sole_cotangent(dys)
-        return [None if grad is None else grad * dy for grad in kept]
+        turns = [host.zeros(x.shape, x.dtype) for x in arrays]
+        for i, dy in zip(known, dys, strict=True):
+            if dy is not None:
+                turns[i] = dy
+        found: list[Array | None] = []
+        for i, x in enumerate(arrays):
+            if i not in known:
+                found.append(None)
+                continue
+            curve = host.empty(x.shape, x.dtype)
+            curve_of_kernels(x, turns[i], arrays[-1 - i], turns[-1 - i], widths, curve)
+            found.append(curve + curve if len(arrays) == 1 else curve)
+        return found
 
-    inputs = [left] if same else [left, right]
-    value = host.full((), total, left.dtype)
-    return record([value], inputs, backward, name="pairwise_kernel_sum")[0]
+    made = record(
+        [slope for slope in slopes if slope is not None],
+        inputs,
+        backward,
+        name=f"the gradient of {_NAME}",
+        reads=[x._values for x in inputs],
+    )
+    tensors: list[Tensor | None] = [None] * len(inputs)
+    for i, tensor in zip(known, made, strict=True):
+        tensors[i] = tensor
+    return tensors
+
+
+_NAME = "pairwise_kernel_sum"
 
 
 def _matrix(name: str, given: Any) -> Tensor:

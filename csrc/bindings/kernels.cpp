@@ -15,6 +15,7 @@
 #include "base/isa.h"
 #include "base/matmul_precision.h"
 #include "base/thread_pool.h"
+#include "bindings/array.h"
 #include "bindings/attributes.h"
 #include "bindings/bindings.h"
 #include "bindings/kernel_checks.h"
@@ -230,6 +231,72 @@ void call_kernel(const std::string& name, DType dtype, const std::vector<py::arr
   for (int i = 0; i < repeat; ++i) function(call);
 }
 
+// Operand `position` of an elementwise operation, or its result (-1).
+Array operand_array(py::handle value, int64_t position) {
+  const bool result = position < 0;
+  Array array(value, {"kernels", ErrorKind::kValue, result ? "result" : "operand", position},
+              result);
+  array.expect_float();
+  return array;
+}
+
+// One scalar operation on arrays of one size, or of one element, which serves all.
+void elementwise(const std::string& name, const std::vector<py::object>& values,
+                 const py::object& result) {
+  const Array out = operand_array(result, -1);
+  Group group;
+  ScalarCall scalar;
+  scalar.op = scalar_opcode(name);
+  CAVS_CHECK(scalar.op >= 0 && scalar_op_arity(scalar.op) == static_cast<int>(values.size()),
+             ErrorKind::kValue, "[kernels] expected a scalar operation of ", values.size(),
+             " operands, got '", name, "'; take one of scalar_ops()");
+  std::vector<Array> arrays;
+  for (size_t i = 0; i < values.size(); ++i) {
+    arrays.push_back(operand_array(values[i], static_cast<int64_t>(i)));
+    const Array& array = arrays.back();
+    CAVS_CHECK(array.dtype() == out.dtype() && (array.size() == out.size() || array.size() == 1),
+               ErrorKind::kShape, "[kernels] expected operands of the result's dtype and ",
+               out.size(), " elements, or one, got ", dtype_name(array.dtype()), " of ",
+               array.size(), "; convert them");
+    array.expect_apart(out);
+    group.inputs.push_back({Read::kRow, array.size() != out.size()});
+    scalar.arguments[i] = static_cast<int>(i);
+  }
+  group.calls.push_back(scalar);
+  group.outputs.push_back(static_cast<int>(values.size()));
+  const KernelFunction function = find_kernel(out.dtype(), "fused");
+  const Unlocked unlocked;
+  const DenormalScope scope(out.dtype());
+  thread_local const Scratch scratch;  // a new one for each call would cost more than a short call
+  const int64_t item = item_size(out.dtype());
+  constexpr int64_t kMost = int64_t{1} << 26;  // elements of a row of a group
+  for (int64_t begin = 0; begin < out.size(); begin += kMost) {
+    group.width = std::min(kMost, out.size() - begin);
+    const auto operand_of = [&](const Array& array) {
+      Operand operand;
+      const bool narrow = array.size() != out.size();
+      operand.data = array.data<char>() + (narrow ? 0 : begin * item);
+      operand.size = operand.ld = narrow ? 1 : group.width;
+      return operand;
+    };
+    std::vector<Operand> in;
+    for (const Array& array : arrays) in.push_back(operand_of(array));
+    const Operand to = operand_of(out);
+    const std::vector<IndexTable> tables(in.size());
+    const std::shared_ptr<const GroupProgram> program = prepare_group(group, false);
+    KernelCall call;
+    call.in = in.data();
+    call.num_in = static_cast<int>(in.size());
+    call.out = &to;
+    call.num_out = 1;
+    call.attributes = program.get();
+    call.row_end = 1;
+    call.tables = tables.data();
+    call.scratch = scratch.data;
+    function(call);
+  }
+}
+
 // Number of operands of each scalar operation that groups may contain, by name.
 py::dict scalar_ops() {
   py::dict arities;
@@ -275,6 +342,9 @@ void bind_kernels(py::module_& m) {
         "Runs one kernel on arrays, for tests: (rows, size) arrays have rows, (size) arrays "
         "none. Raises InputError where the kernel would read or write outside of the arrays. "
         "With `compile` a group runs as machine code.");
+  m.def("elementwise", &elementwise, py::arg("name"), py::arg("operands"), py::arg("result"),
+        "Writes a scalar operation of arrays to `result`: of its size, or of one element, "
+        "C-contiguous and of its dtype, which is of floats. Raises InputError, ShapeError.");
   m.def("can_compile_groups", &can_compile_groups,
         "Whether elementwise groups of float32 run as machine code here.");
   m.def("assemble_group", &assemble, py::arg("group"), py::arg("wide"),

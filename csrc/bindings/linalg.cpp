@@ -107,9 +107,7 @@ std::pair<int64_t, int64_t> py_solve(const py::object& matrix, const py::object&
   });
 }
 
-double py_pairwise(const py::object& x_value, const py::object& y_value,
-                   const std::vector<double>& widths, const py::object& grad_value) {
-  const Array x = float_array("x", x_value, false), y = float_array("y", y_value, false);
+void expect_pairs(const Array& x, const Array& y, const std::vector<double>& widths) {
   CAVS_CHECK(x.ndim() == 2 && y.ndim() == 2 && x.dim(1) == y.dim(1) && x.dtype() == y.dtype(),
              ErrorKind::kShape,
              "[linalg] expected two matrices of one dtype with rows of one size, got others; "
@@ -118,6 +116,12 @@ double py_pairwise(const py::object& x_value, const py::object& y_value,
     CAVS_CHECK(std::isfinite(width) && width > 0, ErrorKind::kValue,
                "[linalg] expected finite widths > 0, got ", width, "; correct it");
   }
+}
+
+double py_pairwise(const py::object& x_value, const py::object& y_value,
+                   const std::vector<double>& widths, const py::object& grad_value) {
+  const Array x = float_array("x", x_value, false), y = float_array("y", y_value, false);
+  expect_pairs(x, y, widths);
   std::vector<Array> grad;
   if (!grad_value.is_none()) {
     grad.push_back(float_array("grad", grad_value, true));
@@ -129,6 +133,24 @@ double py_pairwise(const py::object& x_value, const py::object& y_value,
     using T = decltype(zero);
     return pairwise_kernel_sum<T>(x.data<T>(), x.dim(0), y.data<T>(), y.dim(0), x.dim(1), widths,
                                   grad.empty() ? nullptr : grad.front().data<T>());
+  });
+}
+
+void py_pairwise_curve(const py::object& x_value, const py::object& u_value,
+                       const py::object& y_value, const py::object& v_value,
+                       const std::vector<double>& widths, const py::object& grad_value) {
+  const Array x = float_array("x", x_value, false), y = float_array("y", y_value, false);
+  const Array u = float_array("u", u_value, false), v = float_array("v", v_value, false);
+  const Array grad = float_array("grad", grad_value, true);
+  expect_pairs(x, y, widths);
+  u.expect_like(x);
+  v.expect_like(y);
+  grad.expect_like(x);
+  for (const Array* each : {&x, &u, &y, &v}) grad.expect_apart(*each);
+  with_dtype(x, [&](auto zero) {
+    using T = decltype(zero);
+    pairwise_kernel_curve<T>(x.data<T>(), u.data<T>(), x.dim(0), y.data<T>(), v.data<T>(), y.dim(0),
+                             x.dim(1), widths, grad.data<T>());
   });
 }
 
@@ -157,6 +179,10 @@ void bind_linalg(py::module_& m) {
         arg("grad").none(true),
         "Sum of exp(-|x_i - y_j|^2 / (2 w^2)) over all rows of x and y and all widths w; writes "
         "its gradient by x to `grad`, unless that is None.");
+  m.def("pairwise_kernel_curve", &py_pairwise_curve, arg("x"), arg("u"), arg("y"), arg("v"),
+        arg("widths"), arg("grad"),
+        "Writes to `grad` the gradient by x of the sum over all pairs of rows of <g, u_i - v_j>, "
+        "where g is the gradient by x_i of what the pair adds to pairwise_kernel_sum.");
 }
 
 }  // namespace cavs

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "cpu/kernel.h"
+#include "cpu/kernels/far_sine.h"
 #include "runtime/step_arithmetic.h"
 
 namespace cavs {
@@ -78,6 +79,20 @@ struct PairwiseSum {
 };
 constexpr int64_t kPairColumns = 256;
 
+// With S the sum over j of <g_ij, u_i - v_j>, where g_ij is the gradient by x_i of the kernels of
+// the pair: adds the gradient of S by x_i to row i of `grad`, for the rows [begin, end) of x. The m
+// rows of y, and those of v, stand in panels, as those of a PairwiseSum.
+template <class T>
+struct PairwiseCurve {
+  const T *x, *u;
+  int64_t d, m;
+  const T *y_panels, *v_panels;
+  const T* rates;
+  int64_t num_widths;
+  int64_t begin, end;
+  T* grad;
+};
+
 // The functions for elements of one type, besides kernels. Those of optimisers, with PyTorch's
 // formulae, and of whole arrays work on n elements in this thread alone.
 template <class T>
@@ -102,6 +117,7 @@ struct IsaFunctions {
   void (*pack_weight)(const WeightPanels<T>&);
   void (*packed_product)(const PackedProduct<T>&);
   void (*pairwise_sum)(const PairwiseSum<T>&);
+  void (*pairwise_curve)(const PairwiseCurve<T>&);
 };
 
 struct IsaTable {
@@ -110,6 +126,9 @@ struct IsaTable {
   IsaFunctions<float> single;
   IsaFunctions<double> twice;
   int64_t panel_bytes;  // of one row of a panel
+  // Of the first `count` lanes, near[i] becomes the sine of x[i] plus `quarter` quarter turns where
+  // that is far; lanes behind them may be written.
+  void (*far_sines)(FarLanes*, int64_t count, int quarter);
 };
 
 const IsaTable& isa_table_generic();

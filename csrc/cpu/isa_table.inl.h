@@ -9,6 +9,7 @@
 #include "cpu/kernels/optimizers.inl.h"
 #include "cpu/kernels/packed_product.inl.h"
 #include "cpu/kernels/pairwise.inl.h"
+#include "cpu/kernels/pooling.inl.h"
 #include "cpu/kernels/random.inl.h"
 #include "cpu/kernels/reductions.inl.h"
 #include "cpu/kernels/row_ops.inl.h"
@@ -21,6 +22,8 @@ namespace {
 #define CAVS_KERNEL(name) {#name, name<float>, name<double>}
 constexpr KernelEntry kKernels[] = {
     CAVS_KERNEL(argsort),
+    CAVS_KERNEL(avg_pool),
+    CAVS_KERNEL(avg_unpool),
     CAVS_KERNEL(broadcast),
     CAVS_KERNEL(copy),
     CAVS_KERNEL(copy_columns),
@@ -41,6 +44,9 @@ constexpr KernelEntry kKernels[] = {
     CAVS_KERNEL(permute),
     CAVS_KERNEL(pick_elements),
     CAVS_KERNEL(present),
+    CAVS_KERNEL(max_pool),
+    CAVS_KERNEL(max_pool_grad),
+    CAVS_KERNEL(max_pool_tangent),
     CAVS_KERNEL(max_rows),
     CAVS_KERNEL(put_elements),
     CAVS_KERNEL(reduce_rows),
@@ -66,11 +72,15 @@ constexpr IsaFunctions<T> kFunctions = {
     sgd_loop<T>,     adagrad_loop<T>,      adam_loop<T>,    rmsprop_loop<T>,
     sum_loop<T>,     sum_squares_loop<T>,  scale_loop<T>,   add_scaled_loop<T>,
     max_abs_loop<T>, max_abs_rows_loop<T>, has_nan_loop<T>, small_product<T>,
-    pack_weight<T>,  packed_product<T>,    pairwise_sum<T>,
+    pack_weight<T>,  packed_product<T>,    pairwise_sum<T>, pairwise_curve<T>,
 };
 
-constexpr IsaTable kTable = {kKernels, sizeof(kKernels) / sizeof(kKernels[0]), kFunctions<float>,
-                             kFunctions<double>, kTileVectors * kVectorBytes};
+constexpr IsaTable kTable = {kKernels,
+                             sizeof(kKernels) / sizeof(kKernels[0]),
+                             kFunctions<float>,
+                             kFunctions<double>,
+                             kTileVectors * kVectorBytes,
+                             far_sines};
 
 }  // namespace
 

@@ -29,53 +29,78 @@ std::vector<T> panels_of(const T* y, int64_t m, int64_t d) {
   return packed;
 }
 
-}  // namespace
-
 template <class T>
-double pairwise_kernel_sum(const T* x, int64_t n, const T* y, int64_t m, int64_t d,
-                           const std::vector<double>& widths, T* grad) {
-  if (n == 0) return 0;
-  const std::vector<T> panels = panels_of(y, m, d);
+std::vector<T> rates_of(const std::vector<double>& widths) {
   std::vector<T> rates;
   for (const double width : widths) rates.push_back(static_cast<T>(1 / (width * width)));
-  std::vector<double> sums(static_cast<size_t>(n));
-  if (grad != nullptr) std::fill_n(grad, n * d, T(0));
-  const auto part_of = [&](int64_t begin) {
-    return PairwiseSum<T>{x,
-                          d,
-                          m,
-                          panels.data(),
-                          rates.data(),
-                          static_cast<int64_t>(rates.size()),
-                          begin,
-                          std::min(begin + kRowsOfPart, n),
-                          sums.data(),
-                          grad};
-  };
+  return rates;
+}
+
+// Calls body(begin, end) for parts of n rows, each of which meets m rows at `ns_of_pair` a pair.
+template <class Body>
+void for_each_part(int64_t n, int64_t m, double ns_of_pair, const Body& body) {
   const int64_t parts = (n + kRowsOfPart - 1) / kRowsOfPart;
   const int threads =
       static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(num_threads(), parts)));
-  const double of_pair = kExpNs * static_cast<double>(rates.size()) +
-                         kDifferenceNs * static_cast<double>(grad == nullptr ? d : 2 * d);
-  const double ns = of_pair * static_cast<double>(n) * static_cast<double>(m);
+  const double ns = ns_of_pair * static_cast<double>(n) * static_cast<double>(m);
   run_team(threads, ns * (threads - 1) / threads, [&](Team& team) {
     Interrupt interrupt;
     const int64_t most = kPartsOfThread * threads;
     for (int64_t first = 0; first < parts; first += most) {
       interrupt.poll();
       team.share(static_cast<int>(std::min(most, parts - first)), [&](int, int part) {
-        isa_functions<T>().pairwise_sum(part_of((first + part) * kRowsOfPart));
+        const int64_t begin = (first + part) * kRowsOfPart;
+        body(begin, std::min(begin + kRowsOfPart, n));
       });
     }
+  });
+}
+
+}  // namespace
+
+template <class T>
+double pairwise_kernel_sum(const T* x, int64_t n, const T* y, int64_t m, int64_t d,
+                           const std::vector<double>& widths, T* grad) {
+  if (n == 0) return 0;
+  const std::vector<T> panels = panels_of(y, m, d), rates = rates_of<T>(widths);
+  const auto num_widths = static_cast<int64_t>(rates.size());
+  std::vector<double> sums(static_cast<size_t>(n));
+  if (grad != nullptr) std::fill_n(grad, n * d, T(0));
+  const double ns = kExpNs * static_cast<double>(num_widths) +
+                    kDifferenceNs * static_cast<double>(grad == nullptr ? d : 2 * d);
+  for_each_part(n, m, ns, [&](int64_t begin, int64_t end) {
+    isa_functions<T>().pairwise_sum(
+        {x, d, m, panels.data(), rates.data(), num_widths, begin, end, sums.data(), grad});
   });
   double total = 0;
   for (const double sum : sums) total += sum;
   return total;
 }
 
+template <class T>
+void pairwise_kernel_curve(const T* x, const T* u, int64_t n, const T* y, const T* v, int64_t m,
+                           int64_t d, const std::vector<double>& widths, T* grad) {
+  if (n == 0) return;
+  const std::vector<T> ys = panels_of(y, m, d), vs = panels_of(v, m, d),
+                       rates = rates_of<T>(widths);
+  const auto num_widths = static_cast<int64_t>(rates.size());
+  std::fill_n(grad, n * d, T(0));
+  const double ns =
+      kExpNs * static_cast<double>(num_widths) + kDifferenceNs * static_cast<double>(4 * d);
+  for_each_part(n, m, ns, [&](int64_t begin, int64_t end) {
+    isa_functions<T>().pairwise_curve(
+        {x, u, d, m, ys.data(), vs.data(), rates.data(), num_widths, begin, end, grad});
+  });
+}
+
 template double pairwise_kernel_sum(const float*, int64_t, const float*, int64_t, int64_t,
                                     const std::vector<double>&, float*);
 template double pairwise_kernel_sum(const double*, int64_t, const double*, int64_t, int64_t,
                                     const std::vector<double>&, double*);
+template void pairwise_kernel_curve(const float*, const float*, int64_t, const float*, const float*,
+                                    int64_t, int64_t, const std::vector<double>&, float*);
+template void pairwise_kernel_curve(const double*, const double*, int64_t, const double*,
+                                    const double*, int64_t, int64_t, const std::vector<double>&,
+                                    double*);
 
 }  // namespace cavs

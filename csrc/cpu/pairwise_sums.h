@@ -13,4 +13,11 @@ template <class T>
 double pairwise_kernel_sum(const T* x, int64_t n, const T* y, int64_t m, int64_t d,
                            const std::vector<double>& widths, T* grad);
 
+// With S the sum over all pairs of <g_ij, u_i - v_j>, where g_ij is the gradient by x_i of what a
+// pair adds to the sum above: writes the gradient of S by x to `grad` (n, d). u is (n, d), v (m,
+// d).
+template <class T>
+void pairwise_kernel_curve(const T* x, const T* u, int64_t n, const T* y, const T* v, int64_t m,
+                           int64_t d, const std::vector<double>& widths, T* grad);
+
 }  // namespace cavs

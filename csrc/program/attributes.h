@@ -88,6 +88,32 @@ struct PickAttributes : AxisAttributes {
   }
 };
 
+// `outer` images of `height` * `width` elements, and the windows of size_y * size_x elements into
+// which they are cut: windows_y * windows_x of an image, the first one beginning `top` and `left`
+// before it, each further one a stride on. What lies outside of the image is no element, but counts
+// for a mean where `padded`.
+struct PoolAttributes {
+  int64_t outer = 1, height = 1, width = 1, windows_y = 1, windows_x = 1;
+  int64_t size_y = 1, size_x = 1, stride_y = 1, stride_x = 1, top = 0, left = 0;
+  bool padded = false;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("outer", self.outer);
+    visit("height", self.height);
+    visit("width", self.width);
+    visit("windows_y", self.windows_y);
+    visit("windows_x", self.windows_x);
+    visit("size_y", self.size_y);
+    visit("size_x", self.size_x);
+    visit("stride_y", self.stride_y);
+    visit("stride_x", self.stride_x);
+    visit("top", self.top);
+    visit("left", self.left);
+    visit("padded", self.padded);
+  }
+};
+
 // A weight of `count` rows of `width` elements.
 struct EmbeddingAttributes {
   int64_t count = 1, width = 1;

@@ -7,6 +7,7 @@
 #include "program/access.h"
 #include "program/instruction_check.h"
 #include "program/line_checks.h"
+#include "program/pool_checks.h"
 
 namespace cavs {
 namespace {
@@ -253,6 +254,8 @@ const std::vector<Kernel>& kernels() {
   static const auto* const table = new std::vector<Kernel>{
       // clang-format off
       {"argsort", kOne, kStanding, W::kRows, OrderAttributes(), nullptr, check_order},
+      {"avg_pool", kOne, kStanding, W::kRows, PoolAttributes(), per_input<1>, check_pool},
+      {"avg_unpool", kOne, kStanding, W::kRows, PoolAttributes(), per_output<1>, check_unpool},
       {"broadcast", kOne, kStanding, W::kRows, ShapeAttributes(), nullptr, check_broadcast},
       {"copy", kOne, kStanding, W::kRows, none, nullptr, check_move},
       {"copy_columns", kOne, kIndexed, W::kRows, ColumnsAttributes(), nullptr, check_copy_columns},
@@ -272,6 +275,9 @@ const std::vector<Kernel>& kernels() {
       {"matmul_masked", kThree, kIndexed, W::kRows, masked, flops_of_product, check_matmul_masked},
       {"matmul_reduce", kTwo, kStanding, W::kSums, product, flops_of_product, check_matmul},
       {"matmul_reduce_masked", kThree, kIndexed, W::kSums, masked, flops_of_product, check_matmul_masked},
+      {"max_pool", kOne, kStanding, W::kRows, PoolAttributes(), per_input<1>, check_pool},
+      {"max_pool_grad", kThree, kStanding, W::kRows, PoolAttributes(), per_output<3>, check_max_pool_grad},
+      {"max_pool_tangent", kThree, kStanding, W::kRows, PoolAttributes(), per_input<3>, check_max_pool_tangent},
       {"max_rows", kOne, kStanding, W::kSums, none, per_input<1>, check_move},
       {"num_children", kNone, kChildren, W::kRows, none, nullptr, check_num_children},
       {"one_hot_max", kTwo, kStanding, W::kRows, axis, per_input<1>, check_one_hot_max},

@@ -113,9 +113,9 @@ struct TableSpec {
 
 using Attributes =
     std::variant<NoAttributes, MatmulAttributes, MaskedMatmulAttributes, AxisAttributes,
-                 ScanAttributes, OrderAttributes, PickAttributes, EmbeddingAttributes,
-                 ColumnsAttributes, ShapeAttributes, PermuteAttributes, UniformAttributes,
-                 DropoutAttributes, LoadAttributes, FillAttributes, Group>;
+                 ScanAttributes, OrderAttributes, PickAttributes, PoolAttributes,
+                 EmbeddingAttributes, ColumnsAttributes, ShapeAttributes, PermuteAttributes,
+                 UniformAttributes, DropoutAttributes, LoadAttributes, FillAttributes, Group>;
 
 struct Kernel;
 using KernelId = const Kernel*;  // its row in kernels.cpp

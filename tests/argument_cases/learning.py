@@ -20,7 +20,10 @@ def layer_cases() -> Iterator[Case]:
     embedding = {"num_embeddings": 2, "embedding_size": 3, "std": 1.0, "dtype": "float32"}
     yield Case("Embedding", nn.Embedding, embedding)
     yield Case("Embedding", nn.Embedding, {**embedding, "values": np.zeros((2, 3))})
-    yield Case("LayerNorm", nn.LayerNorm, {"size": 2, "eps": 1e-5, "dtype": "float32"})
+    norm = {"size": (2, 3), "eps": 1e-5, "dtype": "float32", "axis": (0, 1)}
+    yield Case("LayerNorm", nn.LayerNorm, norm)
+    group = {"groups": 2, "channels": 4, "eps": 1e-5, "dtype": "float32"}
+    yield Case("GroupNorm", nn.GroupNorm, group)
     yield Case("Dropout", nn.Dropout, {"p": 0.5, "by": "vertex"})
     x = cavs.tensor(np.ones((2, 3), np.float32))
     yield Case("Linear()", nn.Linear(3, 2).__call__, {"x": x})

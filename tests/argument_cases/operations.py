@@ -52,8 +52,16 @@ def ops_cases(x: Any, square: Any, ids: Any, own: str) -> Iterator[Case]:
     yield Case("ops.slice_last", ops.slice_last, {"x": x, "start": 1, "stop": 3})
     yield Case("ops.matmul", ops.matmul, {"a": x, "b": square})
     yield Case("ops.linear", ops.linear, {"x": x, "weight": square, "bias": x})
-    norm = {"x": x, "weight": x, "bias": x, "eps": 1e-5}
+    pool = {"x": x, "size": 2, "stride": 1, "padding": ((1, 0),)}
+    yield Case("ops.max_pool", ops.max_pool, pool)
+    yield Case("ops.avg_pool", ops.avg_pool, {**pool, "count_include_pad": False})
+    yield Case("ops.max_pool", lambda k: ops.max_pool(square, (2, k), padding=(k, 1)), {"k": 2})
+    yield Case("ops.upsample", ops.upsample, {"x": x, "scale": 2})
+    yield Case("ops.upsample", lambda k: ops.upsample(square, (2, k)), {"k": 3})
+    norm = {"x": x, "weight": x, "bias": x, "eps": 1e-5, "axis": -1}
+    group = {**norm, "groups": 2, "axis": 0 if own == "symbol" else 1}
     yield Case("ops.layer_norm", ops.layer_norm, norm)
+    yield Case("ops.group_norm", ops.group_norm, group)
     yield Case("ops.cross_entropy", ops.cross_entropy, {"logits": x, "label": ids})
     yield Case("ops.embedding", ops.embedding, {"weight": square, "ids": ids})
     yield Case("ops.pick", ops.pick, {"x": x, "ids": ids})

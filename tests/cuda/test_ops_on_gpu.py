@@ -45,6 +45,7 @@ EXACT = frozenset(
         *("greater", "greater_equal", "less", "less_equal", "equal", "stop_gradient"),
         *("row_max", "one_hot_max", "concat", "slice", "reshape", "broadcast", "embedding"),
         *("permute", "cumsum", "argsort", "pick_elements", "put_elements"),
+        *("max_pool",),
     }
 )
 # Of the others, in units in the last place of the greatest value: sums go in another order, and in
@@ -95,7 +96,10 @@ COMPOSED: dict[str, Callable[[Any, Any], Any]] = {
     "categorical": lambda x, ids: ops.categorical(x),
     "clip": lambda x, ids: ops.clip(x, -0.5, 0.75),
     "gumbel_softmax": lambda x, ids: ops.gumbel_softmax(x, 0.7),
+    "avg_pool": lambda x, ids: ops.avg_pool(ops.reshape(x, (2, 3)), (2, 2), 1, 1),
+    "group_norm": lambda x, ids: ops.group_norm(ops.reshape(x, (2, 3)), 2, x[:2], x[2:4]),
     "layer_norm": lambda x, ids: ops.layer_norm(x, x + 1.0, x * 0.5),
+    "max_pool": lambda x, ids: ops.max_pool(ops.square(x), 3, 1, 1),
     "linear": lambda x, ids: ops.linear(x, ops.reshape(x, (1, 6))),
     "max": lambda x, ids: ops.max(x),
     "mean": lambda x, ids: ops.mean(x, axis=-1, keepdims=True),
@@ -108,6 +112,7 @@ COMPOSED: dict[str, Callable[[Any, Any], Any]] = {
     "split": lambda x, ids: ops.split(x, 3)[1],
     "sum": lambda x, ids: ops.sum(ops.reshape(x, (2, 3)), axis=-1),
     "trigamma": lambda x, ids: ops.trigamma(ops.square(x) + 0.5),
+    "upsample": lambda x, ids: ops.upsample(ops.reshape(x, (2, 3)), (2, 2)),
     "uniform_like": lambda x, ids: ops.uniform_like(x) * x,
 }
 

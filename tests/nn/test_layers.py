@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cavs import nn
+from cavs import InputGraph, batch, nn
+from cavs import compile as compile_
+from cavs.core.ops import group_norm, layer_norm
 from cavs.core.ops._def import SpaceKind
 from cavs.core.trace import trace
 from cavs.core.vertex import VertexFunction
@@ -58,6 +60,103 @@ def test_layer_norm_has_zero_mean_and_unit_variance() -> None:
     np.testing.assert_allclose(y.var(-1), 1)
     with pytest.raises(ShapeError, match=r"\[layer_norm\] expected a last axis of 8"):
         layer(Tensor(np.ones((4, 7))))
+
+
+LAYERS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
+    "last two": (nn.LayerNorm((4, 5), dtype="float64"), (3, 4, 5)),
+    "all": (nn.LayerNorm((3, 4), dtype="float64"), (3, 4)),
+    "channels": (nn.LayerNorm(3, axis=0, dtype="float64"), (3, 4, 5)),
+    "apart": (nn.LayerNorm((3, 5), axis=(-3, -1), dtype="float64"), (3, 4, 5)),
+    "groups": (nn.GroupNorm(2, 6, dtype="float64"), (6, 4, 5)),
+    "one group": (nn.GroupNorm(1, 6, eps=0.1, dtype="float64"), (6, 7)),
+    "instances": (nn.GroupNorm(6, 6, dtype="float64"), (6, 2, 2)),
+    "channels alone": (nn.GroupNorm(3, 6, dtype="float64"), (6,)),
+}
+
+
+def of_torch(layer: Any, x: Any) -> Any:
+    """The same of a tensor of PyTorch with rows in front; and its weight and bias."""
+    torch = pytest.importorskip("torch")
+    weight, bias = (torch.tensor(p.numpy(), requires_grad=True) for p in (layer.weight, layer.bias))
+    functional = torch.nn.functional
+    if isinstance(layer, nn.GroupNorm):
+        y = functional.group_norm(x, layer.groups, weight, bias, layer.eps)
+    elif layer.axis is None:
+        y = functional.layer_norm(x, weight.shape, weight, bias, layer.eps)
+    else:  # by axes that are made the last ones
+        axes = [i % (x.ndim - 1) + 1 if i >= 0 else i % x.ndim for i in layer.axis]
+        order = [i for i in range(x.ndim) if i not in axes] + axes
+        y = functional.layer_norm(x.permute(order), weight.shape, weight, bias, layer.eps)
+        y = y.permute([order.index(i) for i in range(x.ndim)])
+    return y, weight, bias
+
+
+class Normed(VertexFunction):
+    def __init__(self, layer: nn.Module, shape: tuple[int, ...]) -> None:
+        self.layer, self.shape = layer, shape
+
+    def forward(self, v: Any) -> None:
+        v.push(y=self.layer(v.pull("x", self.shape)))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_norms_over_any_axes_and_over_groups_are_torchs(name: str) -> None:
+    """In F, and, but for axes that count from the first one, of tensors with rows in front: values
+    and gradients."""
+    torch = pytest.importorskip("torch")
+    layer, shape = LAYERS[name]
+    rng = np.random.default_rng(2)
+    for p in layer.parameters():
+        p.copy_in(rng.normal(size=p.shape))
+    data, seed = rng.normal(1.0, 2.0, size=(3, *shape)), rng.normal(size=(3, *shape))
+    z = torch.tensor(data, requires_grad=True)
+    expected, weight, bias = of_torch(layer, z)
+    expected.backward(torch.tensor(seed))
+    model = compile_(Normed(layer, shape), dtype="float64")
+    graphs = batch([InputGraph([[]])] * 3)
+    calls = [lambda x: model(graphs, x=x)["y"]]
+    if name != "channels":
+        calls.append(layer)
+    for call in calls:
+        x = Tensor(data, requires_grad=True)
+        layer.zero_grad()
+        y = call(x)
+        np.testing.assert_allclose(y.data, expected.detach().numpy(), 1e-10, 1e-12)
+        y.backward(seed)
+        pairs = ((x.grad, z), (layer.weight.grad, weight), (layer.bias.grad, bias))
+        for found, wanted in pairs:
+            np.testing.assert_allclose(found, wanted.grad.numpy(), 1e-9, 1e-10)
+
+
+NO_NORMS = {
+    "no size": (lambda: nn.LayerNorm(()), r"\[layer_norm\] expected a size for each axis, got"),
+    "axes": (lambda: nn.LayerNorm((2, 3), axis=0), r"\[layer_norm\] expected a size for each axis"),
+    "groups": (lambda: nn.GroupNorm(4, 6), r"\[group_norm\] expected channels in 4 groups .*got 6"),
+    "no groups": (lambda: nn.GroupNorm(0, 6), r"\[group_norm\] expected an integer groups >= 1"),
+    "shape": (
+        lambda: nn.LayerNorm((2, 3))(Tensor(np.ones((4, 3, 2)))),
+        r"\[layer_norm\] expected axes \(-2, -1\) of \(2, 3\), got shape \(4, 3, 2\)",
+    ),
+    "channels": (
+        lambda: nn.GroupNorm(2, 6)(Tensor(np.ones((2, 4, 3)))),
+        r"\[group_norm\] expected 6 channels as axis 1, got shape \(2, 4, 3\)",
+    ),
+    "weight": (
+        lambda: layer_norm(Tensor(np.ones((2, 3))), np.ones(3), np.ones(3), axis=0),
+        r"\[layer_norm\] expected a weight of shape \(2,\), as axes \(0,\) of x have, got \(3,\)",
+    ),
+    "bias": (
+        lambda: group_norm(Tensor(np.ones((4, 3))), 2, np.ones(4), np.ones(3)),
+        r"\[group_norm\] expected a bias of shape \(4,\), got \(3,\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NO_NORMS)
+def test_norms_that_do_not_fit_are_named(name: str) -> None:
+    make, match = NO_NORMS[name]
+    with pytest.raises(ShapeError, match=match):
+        make()
 
 
 def test_embedding_looks_up_rows() -> None:
@@ -248,10 +347,14 @@ def test_orthogonal(shape: tuple[int, int]) -> None:
 def test_layers_say_what_they_are() -> None:
     shown = [nn.Linear(2, 3), nn.Embedding(4, 5), nn.LayerNorm(6), nn.Dropout(0.1)]
     shown.append(nn.Dropout(0.1, by="id"))
+    shown += [nn.LayerNorm((2, 3)), nn.LayerNorm(2, axis=0), nn.GroupNorm(2, 4)]
     assert [repr(x) for x in shown] == [
         "Linear(2, 3, bias=True)",
         "Embedding(4, 5)",
         "LayerNorm(6, eps=1e-05)",
         "Dropout(0.1)",
         "Dropout(0.1, by='id')",
+        "LayerNorm((2, 3), eps=1e-05)",
+        "LayerNorm(2, eps=1e-05, axis=(0,))",
+        "GroupNorm(2, 4, eps=1e-05)",
     ]

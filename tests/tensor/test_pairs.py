@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import cavs
 from cavs import ops
-from cavs.errors import DTypeError, InputError, ShapeError, TraceError
+from cavs.errors import CavsRuntimeError, DTypeError, InputError, ShapeError, TraceError
 from cavs.tensor import Parameter, Tensor, no_grad
 
 RNG = np.random.default_rng(3)
@@ -99,6 +99,71 @@ def test_gradients_are_pytorchs() -> None:
     np.testing.assert_allclose(a.grad, b.grad.numpy(), rtol=1e-4, atol=1e-4)
 
 
+def kernel_sums(torch: Any, p: Any, q: Any, widths: Any) -> Any:
+    distance = ((p[:, None] - q[None]) ** 2).sum(-1)
+    return sum(torch.exp(-distance / (2 * w * w)).sum() for w in widths)
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(1, 1, 1), (5, 7, 3), (37, 301, 4), (70, 261, 9)])
+@pytest.mark.parametrize("learn", ["both", "left", "right"])
+def test_gradients_of_gradients_are_pytorchs(n: int, m: int, d: int, learn: str) -> None:
+    torch = pytest.importorskip("torch")
+    widths = [0.7, 1.5, 3.0]
+    arrays = [RNG.normal(size=(k, d)) for k in (n, m)]
+    turns = [RNG.normal(size=x.shape) for x in arrays]
+    wants = [learn in ("both", side) for side in ("left", "right")]
+    ours = [Tensor(x, requires_grad=w) for x, w in zip(arrays, wants, strict=True)]
+    theirs = [torch.tensor(x, requires_grad=w) for x, w in zip(arrays, wants, strict=True)]
+    total = cavs.pairwise_kernel_sum(*ours, widths)
+    expected = kernel_sums(torch, *theirs, widths)
+    ours, theirs = ([x for x in xs if x.requires_grad] for xs in (ours, theirs))
+    turns = [u for u, w in zip(turns, wants, strict=True) if w]
+    slopes = cavs.grad(total * total, ours, create_graph=True)
+    others = torch.autograd.grad(expected * expected, theirs, create_graph=True)
+    for found, wanted in zip(slopes, others, strict=True):
+        np.testing.assert_allclose(found.data, wanted.detach().numpy(), 1e-10, 1e-10)
+    products = cavs.grad(slopes, ours, turns)
+    wanted = torch.autograd.grad(others, theirs, [torch.tensor(u) for u in turns])
+    for found, want in zip(products, wanted, strict=True):
+        np.testing.assert_allclose(found.data, want.numpy(), 1e-10, 1e-10)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gradients_of_gradients_of_one_tensor(dtype: Any) -> None:
+    """And of the discrepancy of samples, a step of which is differentiated: the same memory."""
+    torch = pytest.importorskip("torch")
+    x, y = (RNG.normal(size=(k, 3)) for k in (33, 290))
+    a, z = Tensor(x.astype(dtype), requires_grad=True), torch.tensor(x, requires_grad=True)
+
+    def discrepancy(sums: Any, p: Any, q: Any) -> Any:
+        return sums(p, p) / len(x) ** 2 - 2.0 * sums(p, q) / (len(x) * len(y))
+
+    ours = discrepancy(lambda p, q: cavs.pairwise_kernel_sum(p, q, [0.8, 2.0]), a, y.astype(dtype))
+    theirs = discrepancy(lambda p, q: kernel_sums(torch, p, q, [0.8, 2.0]), z, torch.tensor(y))
+    (slope,) = cavs.grad(ours, a, create_graph=True)
+    (other,) = torch.autograd.grad(theirs, z, create_graph=True)
+    (curve,) = cavs.grad((slope * slope).sum(), a)
+    (wanted,) = torch.autograd.grad(other.square().sum(), z)
+    rtol = 1e-10 if dtype == np.float64 else 1e-3
+    scale = float(wanted.abs().max())
+    np.testing.assert_allclose(curve.data, wanted.numpy(), rtol, rtol * scale)
+
+
+def test_a_third_derivative_is_named() -> None:
+    x = Tensor(RNG.normal(size=(3, 2)), requires_grad=True)
+    (slope,) = cavs.grad(cavs.pairwise_kernel_sum(x, x, 1.0), x, create_graph=True)
+    with pytest.raises(CavsRuntimeError, match="got 'the gradient of pairwise_kernel_sum'"):
+        cavs.grad(slope, x, create_graph=True)
+
+
+def test_rows_that_were_written_since_are_not_differentiated() -> None:
+    x = Tensor(RNG.normal(size=(3, 2)), requires_grad=True)
+    total = cavs.pairwise_kernel_sum(x, x, 1.0)
+    x.data[0] += 1.0
+    with pytest.raises(CavsRuntimeError, match="pairwise_kernel_sum"):
+        cavs.grad(total, x, create_graph=True)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_threads_change_no_bits(dtype: Any) -> None:
     x, y = (RNG.normal(size=(k, 9)).astype(dtype) for k in (301, 517))
@@ -108,13 +173,16 @@ def test_threads_change_no_bits(dtype: Any) -> None:
             cavs.set_num_threads(count)
             a = Tensor(x, requires_grad=True)
             total = cavs.pairwise_kernel_sum(a, y, [1.0, 3.0])
+            (slope,) = cavs.grad(total, a, create_graph=True)
+            (curve,) = cavs.grad((slope * slope).sum(), a)
             total.backward()
-            found.append((total.item(), a.grad))
+            found.append((total.item(), a.grad, curve.data))
     finally:
         cavs.set_num_threads(threads)
-    for value, grad in found[1:]:
+    for value, grad, curve in found[1:]:
         assert value == found[0][0]
         np.testing.assert_array_equal(grad, found[0][1])
+        np.testing.assert_array_equal(curve, found[0][2])
 
 
 def test_what_learns_nothing_is_off_the_tape() -> None:

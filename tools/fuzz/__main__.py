@@ -25,10 +25,14 @@ import programs
 #: description of the trial.
 KINDS: dict[str, tuple[Callable[..., str | None], str]] = {}
 #: The kinds whose function takes a device too.
-ON_DEVICES = ("differential", "checkpoints", "graphs", "kills")
+ON_DEVICES = ("differential", "operations", "checkpoints", "graphs", "kills")
 KINDS["differential"] = (
     differential.check,
     "random vertex functions, against an evaluation of their own",
+)
+KINDS["operations"] = (
+    differential.check_newer,
+    "the same with operations along axes, of windows, of special functions, and others",
 )
 KINDS["checkpoints"] = checkpoints.check, "spoilt checkpoints in every command that reads them"
 KINDS["models"] = modelfiles.check, "spoilt and hostile files of saved models"

@@ -8,13 +8,14 @@ reference executor of cavs, which shares the definition of the numbers with the 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from drawing import draw_function
+from drawing_newer import draw_newer_function
 from functions import DescribedFunction, Description
 from graphs import draw_batch, draw_inputs, in_some_layout
 from oracle import Expected, evaluate
@@ -28,7 +29,12 @@ Array = np.ndarray[Any, Any]
 TOLERANCE = {"float32": 3e-3, "float64": 1e-7}
 #: Operands nearer than this to a jump of an operation may lie on its other side, by rounding.
 ROUNDING = {"float32": 1e-4, "float64": 1e-11}
-JUMPS = frozenset({"sign", "greater", "less", "greater_equal", "less_equal", "equal", "where"})
+JUMPS = frozenset(
+    {
+        *("sign", "greater", "less", "greater_equal", "less_equal", "equal", "where"),
+        "one_hot_of_greatest",
+    }
+)
 USUAL_LIMITS: Mapping[str, Any] = core.execution_options()
 CHANGES = ("in place", "through a view", "load_state_dict", "assigned", "optimizer")
 
@@ -317,8 +323,18 @@ def _compare(what: str, found: Array, expected: Array, tolerance: float) -> None
 
 def check(seed: int, device: str = "cpu") -> str | None:
     """Tries a seed's function on `device`; returns the fault and the configuration, or None."""
-    rng = random.Random(f"differential {seed}")
-    description = draw_function(seed, random_numbers=rng.random() < 0.2)
+    return _check(seed, device, random.Random(f"differential {seed}"), draw_function)
+
+
+def check_newer(seed: int, device: str = "cpu") -> str | None:
+    """The same with the operations of `newer`."""
+    return _check(seed, device, random.Random(f"newer {seed}"), draw_newer_function)
+
+
+def _check(
+    seed: int, device: str, rng: random.Random, draw: Callable[..., Description]
+) -> str | None:
+    description = draw(seed, random_numbers=rng.random() < 0.2)
     how = draw_configuration(rng, list(description.pushes), device)
     if description.draws and any(step.op in JUMPS for step in description.steps):
         how = replace(how, dtype="float64")  # the reference does not tell how near a jump is

@@ -18,10 +18,10 @@ _RANK = {"none": 0, "graph": 1, "vertex": 2, "edge": 3}
 
 def draw_function(seed: int, *, random_numbers: bool = False) -> Description:
     """The vertex function of a seed; with `random_numbers` it may draw some."""
-    return _Drawer(seed, random_numbers).function
+    return Drawer(seed, random_numbers).function
 
 
-class _Drawer:
+class Drawer:
     """Draws steps. A method of a family of operations gives the number of the step that it made, or
     None if no value at hand fits."""
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from operations import OPERATIONS, RANDOM
+from operations import RANDOM
+from table import OPERATIONS
 
 import cavs
 
@@ -149,7 +150,7 @@ class DescribedFunction(cavs.VertexFunction):
                 operands = [operand(x) for x in step.operands]
                 if "ids" in attrs:
                     name = attrs.pop("ids")
-                    operands.append(pull[pulls[name].space](name, dtype="int32"))
+                    operands.append(pull[pulls[name].space](name, pulls[name].shape, "int32"))
                 values.append(OPERATIONS[step.op].write(*operands, *attrs.values()))
         if self.description.scatters:
             v.scatter(**{name: values[n] for name, n in self.description.scatters.items()})

@@ -57,7 +57,9 @@ def draw_inputs(
     for name, pull in pulls.items():
         rows = graphs.rows(pull.space)
         if pull.bound is not None:
-            inputs[name] = numbers.integers(int(numbers.integers(-1, 1)), pull.bound, rows)
+            inputs[name] = numbers.integers(
+                int(numbers.integers(-1, 1)), pull.bound, (rows, *pull.shape)
+            )
             continue
         x = numbers.standard_normal((rows, *pull.shape)).astype(np.float32).astype(np.float64)
         if name.startswith("mask"):

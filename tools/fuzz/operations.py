@@ -1,4 +1,4 @@
-"""The operations of random functions: the way to write each in cavs, and its meaning in NumPy.
+"""Operations of random functions: the way to write each in cavs, and its meaning in NumPy.
 
 The second column is the meaning that cavs documents, written once more; see `tape`.
 """
@@ -304,12 +304,3 @@ RANDOM: dict[str, Operation] = {
     "gumbel_softmax": Operation(lambda x: ops.gumbel_softmax(x, 0.7), None),
     "uniform_like": Operation(ops.uniform_like, None),
 }
-
-OPERATIONS: dict[str, Operation] = {**UNARY, **BINARY, **OTHER, **RANDOM}
-
-
-def apply(name: str, operands: Sequence[Value], attrs: Attrs) -> Value:
-    """The value of an operation; it has as many rows as its operands."""
-    mean = OPERATIONS[name].mean
-    assert mean is not None, name
-    return mean(*operands, **attrs)

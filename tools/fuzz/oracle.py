@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import operations
+import table
 import tape
 from functions import Description, Step, Weight
 from tape import Array, Value
@@ -127,7 +127,7 @@ class _Walk:
             operands.append(ids.astype(np.int64))
         if step.op == "reshape":
             attrs = {"features": attrs["to"]}
-        return operations.apply(step.op, operands, attrs)
+        return table.apply(step.op, operands, attrs)
 
     def _operand(self, x: Any, values: Sequence[Value]) -> Value:
         if isinstance(x, Weight):

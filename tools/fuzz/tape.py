@@ -148,7 +148,9 @@ def transpose(x: Value) -> Value:
 
 def reshape(x: Value, features: Sequence[int]) -> Value:
     rows, before = x.data.shape[0], x.data.shape
-    return Value(x.data.reshape(rows, *features), [(x, lambda dy: dy.reshape(-1, *before[1:]))])
+    return Value(
+        x.data.reshape(rows, *features), [(x, lambda dy: dy.reshape(len(dy), *before[1:]))]
+    )
 
 
 def repeat_rows(x: Value, count: int) -> Value:

@@ -47,6 +47,9 @@ from cavs.core.ops.matmul import linear as linear
 from cavs.core.ops.matmul import matmul as matmul
 from cavs.core.ops.mode import by_mode as by_mode
 from cavs.core.ops.mode import running as running
+from cavs.core.ops.pooling import avg_pool as avg_pool
+from cavs.core.ops.pooling import max_pool as max_pool
+from cavs.core.ops.pooling import upsample as upsample
 from cavs.core.ops.random import bernoulli as bernoulli
 from cavs.core.ops.random import categorical as categorical
 from cavs.core.ops.random import dropout as dropout
@@ -54,6 +57,7 @@ from cavs.core.ops.random import gumbel_softmax as gumbel_softmax
 from cavs.core.ops.random import normal as normal
 from cavs.core.ops.random import one_hot_max as one_hot_max
 from cavs.core.ops.random import uniform_like as uniform_like
+from cavs.core.ops.reduce import group_norm as group_norm
 from cavs.core.ops.reduce import layer_norm as layer_norm
 from cavs.core.ops.reduce import log_softmax as log_softmax
 from cavs.core.ops.reduce import logsumexp as logsumexp

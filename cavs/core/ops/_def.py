@@ -297,6 +297,7 @@ class OpDef:
             alone, hence fusible; the native formula stands in scalar_ops.h.
         beyond_numpy: whether NumPy has no such function, so that the reference is slow: tensors on
             the host take the native formula.
+        faster_native: whether that formula is faster than NumPy in float32, and taken there.
         flops: floating-point operations per row, from the operands' and the result's shapes: of F,
             and of each instruction that computes it. The kernel that does so counts as many.
         dtype: ``float`` or ``int32``.
@@ -338,6 +339,7 @@ class OpDef:
     vjp: Callable[..., tuple[Any, ...]] | None = None
     elementwise: bool = False
     beyond_numpy: bool = False
+    faster_native: bool = False
     flops: Callable[[Sequence[Shape], Shape], int] = lambda shapes, out: 0
     dtype: str = "float"
     operands: tuple[Operand, ...] = (Operand.FLOAT,)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from cavs._arguments import boolean, integer, number
 from cavs.core.ops._def import (
     OpDef,
@@ -342,15 +344,86 @@ def logsumexp(x: Applies[R], axis: Axis = -1, keepdims: bool = False) -> R:
     return y
 
 
-def layer_norm(x: Applies[R], weight: Any, bias: Any, eps: float = 1e-5) -> R:
-    """Layer normalisation over the last feature axis (Ba et al. 2016, eq. 4).
+def _normalised(x: Any, axis: Axis, eps: float) -> Any:
+    """(x - mean x) / sqrt(var x + eps) over these axes."""
+    centred = x - mean(x, axis=axis, keepdims=True)
+    variance = mean(square(centred), axis=axis, keepdims=True)
+    return centred * rsqrt(variance + eps)
 
-    Shapes: x (..., d), weight (d,), bias (d,) -> (..., d).
+
+def _in_shape(weight: Any, shape: Shape) -> Any:
+    if hasattr(type(weight), "__cavs_apply__"):
+        return reshape(weight, shape)
+    return np.reshape(weight, shape)
+
+
+def layer_norm(x: Applies[R], weight: Any, bias: Any, eps: float = 1e-5, axis: Axis = -1) -> R:
+    """Layer normalisation over one feature axis, by default the last, several (a tuple), or with
+    ``axis=None`` all of them (Ba et al. 2016, eq. 4).
+
+    Shapes: x (..., d), weight (d,), bias (d,) -> (..., d). Over several axes weight and bias have
+    their sizes, in the order in which `x` has the axes.
+
+    Raises ShapeError for an axis that is not there, and for a weight or a bias of another shape.
     """
-    shape_of("layer_norm", x)
+    shape = shape_of("layer_norm", x)
     number("layer_norm", "eps", eps)
     given: Any = x
-    centred = given - mean(given, axis=-1, keepdims=True)
-    variance = mean(square(centred), axis=-1, keepdims=True)
-    y: R = centred * rsqrt(variance + eps) * weight + bias
+    if axis == -1:
+        y: R = _normalised(given, -1, eps) * weight + bias
+        return y
+    axes = axes_of("layer_norm", axis, len(shape))
+    sizes = tuple(shape[i] for i in axes)
+    for name, value in (("weight", weight), ("bias", bias)):
+        if np.shape(value) != sizes:
+            raise ShapeError(
+                f"[layer_norm] expected a {name} of shape {sizes}, as axes {axes} of x have, got "
+                f"{np.shape(value)}; pass one of that shape"
+            )
+    if axes == tuple(range(len(shape) - len(axes), len(shape))):  # as one axis, the last
+        flat = (size_of(sizes),)
+        rows = reshape(given, (*shape[: len(shape) - len(axes)], *flat))
+        rows = _normalised(rows, -1, eps) * _in_shape(weight, flat) + _in_shape(bias, flat)
+        z: R = reshape(rows, shape)
+        return z
+    kept = tuple(n if i in axes else 1 for i, n in enumerate(shape))
+    normal = _normalised(given, axes, eps)
+    over_axes: R = normal * _in_shape(weight, kept) + _in_shape(bias, kept)
+    return over_axes
+
+
+def group_norm(
+    x: Applies[R], groups: int, weight: Any, bias: Any, eps: float = 1e-5, axis: int = 0
+) -> R:
+    """Group normalisation (Wu and He 2018, eq. 7): the channels go into `groups` of neighbours, and
+    each group is normalised over its channels and all positions.
+
+    Shapes: x (channels, ...), whose further axes are positions, such as those of an image; weight
+    and bias (channels,) -> that of x. `axis`: of the channels, where other axes stand before them,
+    such as the rows of a tensor.
+
+    Raises ShapeError for an axis that is not there, channels that do not divide into the groups,
+    and a weight or a bias of another shape.
+    """
+    shape = shape_of("group_norm", x)
+    number("group_norm", "eps", eps)
+    at = len(shape) + axis_from_end("group_norm", x, axis)
+    channels = shape[at]
+    groups = integer("group_norm", "groups", groups, 1, error=ShapeError)
+    if channels % groups or 0 in shape[at:]:
+        raise ShapeError(
+            f"[group_norm] expected channels in {groups} groups of one size, got {channels} of "
+            f"shape {shape[at:]}; choose a divisor of {channels}"
+        )
+    for name, value in (("weight", weight), ("bias", bias)):
+        if np.shape(value) != (channels,):
+            raise ShapeError(
+                f"[group_norm] expected a {name} of shape {(channels,)}, got {np.shape(value)}; "
+                "pass one number for each channel"
+            )
+    rows, positions = shape[:at], size_of(shape[at + 1 :])
+    parts = reshape(x, (*rows, groups, channels // groups * positions))
+    normal = reshape(_normalised(parts, -1, eps), (*rows, channels, positions))
+    scaled = normal * _in_shape(weight, (channels, 1)) + _in_shape(bias, (channels, 1))
+    y: R = reshape(scaled, shape)
     return y

@@ -51,8 +51,22 @@ def _leaky_relu_vjp(dy: Any, y: Any, x: Any, slope: Any) -> tuple[Any, Any]:
     return where(above, dy, dy * slope), where(above, 0.0, dy * x)
 
 
-SIN = row("sin", 1, 20, lambda dy, y, x: (dy * cos(x),), lambda np, x: np.sin(x))
-COS = row("cos", 1, 20, lambda dy, y, x: (-dy * sin(x),), lambda np, x: np.cos(x))
+SIN = row(
+    "sin",
+    1,
+    20,
+    lambda dy, y, x: (dy * cos(x),),
+    lambda np, x: np.sin(x),
+    faster_native=True,
+)
+COS = row(
+    "cos",
+    1,
+    20,
+    lambda dy, y, x: (-dy * sin(x),),
+    lambda np, x: np.cos(x),
+    faster_native=True,
+)
 ERF = row(
     "erf",
     1,

@@ -54,6 +54,13 @@ template <class T>
 constexpr OpFunction<T> kOps[] = {CAVS_SCALAR_OPS(CAVS_LIST_OP)};
 #undef CAVS_LIST_OP
 
+CAVS_INLINE void far_sines(FarLanes* lanes, int64_t count, int quarter) {
+  for (int64_t i = 0; i < count; i += kLanes<float>) {
+    const VecF x = load_vector(lanes->x + i), near = load_vector(lanes->near + i);
+    store_vector(lanes->near + i, sine_where_far(abs_(x) > kFarAngle, x, near, quarter));
+  }
+}
+
 // How an input gets into a tile.
 enum class Way : uint8_t {
   kDirect,  // read where it stands

@@ -1,9 +1,10 @@
-// Sines of numbers so large that lanes are computed one by one: beyond kFarAngle of special_math.h.
+// Sines of numbers beyond kFarAngle of special_math.h, whose angle takes more than floats.
 #pragma once
 
 namespace cavs {
 
-// The sine of x plus `quarter` quarter turns, for |x| > kFarAngle; NaN for infinities.
+// The sine of x plus `quarter` quarter turns, for |x| > kFarAngle, where no product is added
+// without rounding; NaN for infinities.
 float far_sine(float x, int quarter);
 
 // What compiled groups call: of the first `count` lanes, near[i] becomes the sine, or the cosine,

@@ -72,14 +72,80 @@ void pair_tile(const PairwiseSum<T>& p, int64_t row, int64_t panel) {
   }
 }
 
-template <class T>
-void pairwise_sum(const PairwiseSum<T>& p) {
+// The same rows and panel: with t = y_j - x_i and e = u_i - v_j, the gradient of <g_ij, e> by x_i
+// is (sum over widths of kernel / w^4) <t, e> t - (sum of kernel / w^2) e.
+template <int Rows, class T>
+void curve_tile(const PairwiseCurve<T>& p, int64_t row, int64_t panel) {
+  constexpr int64_t width = kPairColumns;
+  const T *y = p.y_panels + panel * width * p.d, *v = p.v_panels + panel * width * p.d;
+  const T *x = p.x + row * p.d, *u = p.u + row * p.d;
+  const int64_t columns = least(width, p.m - panel * width);
+  alignas(64) T along[Rows][width], slopes[Rows][width];
+  for (int64_t j = 0; j < columns; j += kLanes<T>) {
+    Vec<T> distances[Rows] = {}, products[Rows] = {};
+    for (int64_t k = 0; k < p.d; ++k) {
+      const Vec<T> line = load_vector(y + k * width + j), turn = load_vector(v + k * width + j);
+      for (int i = 0; i < Rows; ++i) {
+        const Vec<T> difference = line - splat(x[i * p.d + k]);
+        distances[i] = multiply_add(difference, difference, distances[i]);
+        products[i] = multiply_add(difference, splat(u[i * p.d + k]) - turn, products[i]);
+      }
+    }
+    for (int i = 0; i < Rows; ++i) {
+      Vec<T> slope = {}, curve = {};
+      for (int64_t w = 0; w < p.num_widths; ++w) {
+        const Vec<T> rate = splat(p.rates[w]);
+        const Vec<T> part = rate * exp_(distances[i] * (rate * splat(T(-0.5))));
+        slope += part;
+        curve = multiply_add(part, rate, curve);
+      }
+      curve *= products[i];
+      if (columns - j < kLanes<T>) {
+        slope = keep_lanes(slope, columns - j);
+        curve = keep_lanes(curve, columns - j);
+      }
+      store_vector(slopes[i] + j, slope);
+      store_vector(along[i] + j, curve);
+    }
+  }
+  T* grad = p.grad + row * p.d;
+  for (int64_t k = 0; k < p.d; ++k) {
+    Vec<T> sums[Rows] = {};
+    for (int64_t j = 0; j < columns; j += kLanes<T>) {
+      const Vec<T> line = load_vector(y + k * width + j), turn = load_vector(v + k * width + j);
+      for (int i = 0; i < Rows; ++i) {
+        const Vec<T> difference = line - splat(x[i * p.d + k]);
+        const Vec<T> sum = multiply_add(load_vector(along[i] + j), difference, sums[i]);
+        sums[i] = subtract_product(sum, load_vector(slopes[i] + j), splat(u[i * p.d + k]) - turn);
+      }
+    }
+    for (int i = 0; i < Rows; ++i) grad[i * p.d + k] += sum_lanes<T>(sums[i]);
+  }
+}
+
+// Calls tile(number of rows, first row, panel) for all of them.
+template <class P, class Tile>
+CAVS_INLINE void for_each_tile(const P& p, Tile tile) {
   const int64_t panels = (p.m + kPairColumns - 1) / kPairColumns;
   for (int64_t panel = 0; panel < panels; ++panel) {
     int64_t row = p.begin;
-    for (; row + kPairRows <= p.end; row += kPairRows) pair_tile<kPairRows>(p, row, panel);
-    for (; row < p.end; ++row) pair_tile<1>(p, row, panel);
+    for (; row + kPairRows <= p.end; row += kPairRows) tile(Fixed<kPairRows>(), row, panel);
+    for (; row < p.end; ++row) tile(Fixed<1>(), row, panel);
   }
+}
+
+template <class T>
+void pairwise_sum(const PairwiseSum<T>& p) {
+  for_each_tile(p, [&](auto rows, int64_t row, int64_t panel) {
+    pair_tile<decltype(rows)::value>(p, row, panel);
+  });
+}
+
+template <class T>
+void pairwise_curve(const PairwiseCurve<T>& p) {
+  for_each_tile(p, [&](auto rows, int64_t row, int64_t panel) {
+    curve_tile<decltype(rows)::value>(p, row, panel);
+  });
 }
 
 }  // namespace

@@ -206,14 +206,59 @@ CAVS_INLINE bool any_lane(Simd<float>::Mask mask) {
 #endif
 }
 
+// The reduction of far_turns() in group/one_lane.h, of kLanes<float> numbers at once, to its bits.
+// A plain loop over lanes of 64 bits, which compilers make vectors of; the integer that is left
+// becomes a double in two halves, since not all machines convert 64 bits.
+CAVS_INLINE void far_turns(const float* x, float* rest, uint32_t* turns) {
+  static const uint32_t digits[] = {0,          0x28be60db, 0x9391054a, 0x7f09d5f4, 0x7d4d3770,
+                                    0x36d8a566, 0x4f10e410, 0x7f9458ea, 0xf7aef158};
+  for (int i = 0; i < kLanes<float>; ++i) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, x + i, sizeof(bits));
+    const uint32_t exponent = bits >> 23 & 0xff;
+    const uint32_t place = (exponent > 150 - 32 ? exponent - (150 - 32) : 0), word = place >> 5;
+    const uint32_t by = place & 31;
+    const uint64_t first = digits[word], second = digits[word + 1], third = digits[word + 2],
+                   last = digits[word + 3];
+    const uint64_t from0 = (first << 32 | second) << by >> 32;
+    const uint64_t from1 = (second << 32 | third) << by >> 32;
+    const uint64_t from2 = (third << 32 | last) << by >> 32;
+    const uint64_t mantissa = (bits & 0x007fffff) | 0x00800000;
+    const uint64_t fraction =
+        (mantissa * from0 << 32) + mantissa * from1 + (mantissa * from2 >> 32);
+    const uint64_t quarters = (fraction + (uint64_t{1} << 61)) >> 62;
+    const uint64_t left = fraction - (quarters << 62);
+    const auto high = static_cast<int32_t>(static_cast<uint32_t>(left >> 32));
+    const auto low = static_cast<int32_t>(static_cast<uint32_t>(left) ^ 0x80000000u);
+    const double whole = static_cast<double>(high) * 0x1p32 + (static_cast<double>(low) + 0x1p31);
+    const auto angle = static_cast<float>(whole * 3.4061215800865546e-19);
+    const auto count = static_cast<uint32_t>(quarters);
+    rest[i] = x[i] < 0.0f ? -angle : angle;
+    turns[i] = x[i] < 0.0f ? 0 - count : count;
+  }
+}
+
+template <class V, class B>
+CAVS_INLINE V sine_of_turns(V r, B turns);
+
 // The sine of x plus `quarter` quarter turns in the lanes of the mask, which are far, else `near`.
 CAVS_INLINE VecF sine_where_far(Simd<float>::Mask far, VecF x, VecF near, int quarter) {
-  if (any_lane(far)) {
+  if (!any_lane(far)) return near;
+  if constexpr (kRoundsOnce) {
+    alignas(64) float angles[kLanes<float>], rest[kLanes<float>];
+    alignas(64) uint32_t turns[kLanes<float>];
+    store_vector(angles, x);
+    far_turns(angles, rest, turns);
+    WordsF count;
+    __builtin_memcpy(&count, turns, sizeof(count));
+    const VecF sine = sine_of_turns(load_vector(rest), count + static_cast<uint32_t>(quarter));
+    return select(far, select(x - x == 0.0f, sine, splat(not_a_number())), near);
+  } else {
     for (int i = 0; i < kLanes<float>; ++i) {
       if (far[i] != 0) near[i] = far_sine(x[i], quarter);
     }
+    return near;
   }
-  return near;
 }
 
 template <class T>
@@ -313,6 +358,12 @@ CAVS_INLINE void store_lanes(T* target, Vec<T> value, int64_t count) {
   __builtin_memcpy(lanes, &value, sizeof(value));
   store_pieces<kLanes<T>>(target, lanes, count);
 }
+
+// A number that is known when the kernel is compiled.
+template <int64_t N>
+struct Fixed {
+  static constexpr int64_t value = N;
+};
 
 CAVS_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 CAVS_INLINE int64_t greatest(int64_t a, int64_t b) { return a > b ? a : b; }

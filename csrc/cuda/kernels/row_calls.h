@@ -64,6 +64,15 @@ struct Lines {
   int outer = 1, length = 1, inner = 1, count = 1, flag = 0, shift = 0;
 };
 
+// See PoolAttributes in program/attributes.h. `count`: elements by which a mean is divided, 0 for
+// those of the image.
+struct Pools {
+  Operand in[3], out;
+  Rows rows;
+  int height = 1, width = 1, windows_y = 1, windows_x = 1, size_y = 1, size_x = 1;
+  int stride_y = 1, stride_x = 1, top = 0, left = 0, count = 0;
+};
+
 // The dims of a shape, the last fastest, and how far apart their elements stand in the other one.
 constexpr int kDims = 8;
 struct Dimensions {
