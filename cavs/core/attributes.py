@@ -118,6 +118,22 @@ class ColumnsAttributes(Attributes):
 
 
 @dataclass(frozen=True)
+class ConvolutionAttributes(Attributes):
+    """Attributes of ``conv``, ``conv_input``, ``conv_weight`` and its sum over rows: images
+    (C, H, W), places (O, OH, OW), a kernel (kh, kw) of `taps`, all if none is named, with its stride
+    and dilation; `padding`: above and left of an image."""
+
+    image: tuple[int, ...]
+    places: tuple[int, ...]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+    taps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class UniformAttributes(Attributes):
     """Attributes of ``uniform``: the operation's number, from which its samples are drawn."""
 

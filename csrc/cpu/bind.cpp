@@ -129,7 +129,7 @@ class Binder {
     patch.edges = value.edges;
     patch.row_bytes = value.row_bytes;
     patch.base =
-        thread_memory(0) + kScratchBytes + offset + root.column * item_size(exe_.forms[id].dtype);
+        thread_memory(0) + prepared_.scratch_bytes + offset + root.column * item_size(exe_.forms[id].dtype);
     code.patches.push_back(patch);
     code.operands.push_back({nullptr, form.ld, form.size, form.padded});
   }

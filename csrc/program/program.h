@@ -115,7 +115,7 @@ using Attributes =
     std::variant<NoAttributes, MatmulAttributes, MaskedMatmulAttributes, AxisAttributes,
                  ScanAttributes, OrderAttributes, PickAttributes, EmbeddingAttributes,
                  ColumnsAttributes, ShapeAttributes, PermuteAttributes, UniformAttributes,
-                 DropoutAttributes, LoadAttributes, FillAttributes, Group>;
+                 DropoutAttributes, LoadAttributes, FillAttributes, Group, ConvolutionAttributes>;
 
 struct Kernel;
 using KernelId = const Kernel*;  // its row in kernels.cpp
