@@ -47,7 +47,7 @@ def test_initial_values_lie_within_pytorchs_bounds(name: str) -> None:
     kind, sizes, given, _ = LAYERS[name]
     layer = getattr(nn, kind)(*sizes, **given)
     bound = 1.0 / math.sqrt(math.prod(layer.weight.shape[1:]))
-    for parameter in filter(None, (layer.weight, layer.bias)):
+    for parameter in [p for p in (layer.weight, layer.bias) if p is not None]:
         values = parameter.data
         assert np.abs(values).max() <= bound
         assert np.abs(values).max() > 0.7 * bound

@@ -209,12 +209,14 @@ class _Taps:
 
     def by_group(self, x: Any) -> Any:
         """(..., channels, OH, OW) as (..., groups, channels of one, places)."""
-        return x.reshape((*x.shape[:-3], self.groups, x.shape[-3] // self.groups, -1))
+        own = (self.groups, x.shape[-3] // self.groups, x.shape[-2] * x.shape[-1])
+        return x.reshape((*x.shape[:-3], *own))
 
     def weight(self, w: Any, i: int, j: int) -> Any:
         """A tap of the weight, (..., groups, outputs, channels)."""
         tap = w[..., i, j]
-        return tap.reshape((*tap.shape[:-2], self.groups, tap.shape[-2] // self.groups, -1))
+        own = (self.groups, tap.shape[-2] // self.groups, tap.shape[-1])
+        return tap.reshape((*tap.shape[:-2], *own))
 
 
 def _reference(np: Any, x: Any, w: Any, **attrs: Any) -> Any:

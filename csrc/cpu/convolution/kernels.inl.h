@@ -159,7 +159,8 @@ void pack_stencil(const Stencil<T>& s, const WeightRows& w, const T* weight, T* 
   }
   const int64_t tiles = (s.rows + kTileRows - 1) / kTileRows;
   for (int64_t t = 0; t < tiles; ++t) {
-    const int64_t row = row_of_tile(s.rows, t), few = row_of_tile(s.rows, t + 1) - row;
+    const int64_t row = first_of(s.rows, kTileRows, t);
+    const int64_t few = first_of(s.rows, kTileRows, t + 1) - row;
     pack_stencil_rows(w, weight, row, few, few, packed + row * s.k);
   }
 }
@@ -169,8 +170,8 @@ void pack_stencil(const Stencil<T>& s, const WeightRows& w, const T* weight, T* 
 template <class T>
 bool better_by_pixels(const Stencil<T>& s) {
   constexpr int64_t turned = 12, stored = 3;  // as long as so many taps: measured
-  const int64_t places = round_up((s.height - 1) * s.image_width + s.width, kLanes<T>);
-  const double by_places = static_cast<double>(s.height * s.width) / static_cast<double>(places);
+  const double by_places =
+      static_cast<double>(s.width) / static_cast<double>(slots_of_line(s) * kLanes<T>);
   const double by_pixels =
       static_cast<double>(s.rows) / static_cast<double>(round_up(s.rows, kLanes<T>));
   return by_pixels * static_cast<double>(s.k + stored) > by_places * static_cast<double>(s.k + turned);
@@ -376,7 +377,7 @@ void conv_input(const KernelCall& call) {
 }
 
 // The gradient of a weight: sums over the places of some images at a time, so that tiles are not
-// stored after each of a few places.
+// stored after each of a few places. Taps stand by their runs, the longest first.
 template <class T>
 struct WeightPlan {
   ForwardPlan<T> forward;
@@ -384,8 +385,13 @@ struct WeightPlan {
   int64_t columns;  // of the sums of a group, whole panels
   int64_t image_elements;
   T* image;
-  T* dys;   // [image][panel][place]
-  T* sums;  // [group][l]
+  T* dys;            // [image][panel][place]
+  T* sums;           // [group][tap of a run]
+  int32_t* offsets;  // [run] of a group's images
+  int32_t* order;    // [tap of a run] its number l
+  int32_t* sorted;   // taps of a channel by their offsets
+  int64_t runs[kLongestRun + 1];  // how many of each length
+  int64_t tiles;                  // of a group
 
   WeightPlan(const ConvolutionAttributes& it, Carver& memory) : forward(it, memory) {
     constexpr int64_t kPlaces = 196;
@@ -397,10 +403,85 @@ struct WeightPlan {
     image = memory.take<T>(images * image_elements + kReadsOn);
     dys = memory.take<T>(images * columns * places);
     sums = memory.take<T>(s.groups * forward.stencil.k * columns);
+    offsets = memory.take<int32_t>(forward.stencil.k);
+    order = memory.take<int32_t>(forward.stencil.k);
+    sorted = memory.take<int32_t>(s.num_taps);
+  }
+
+  void find_runs() {
+    forward.find_offsets();
+    const ConvolutionSizes& s = forward.sizes;
+    const int32_t* offset = forward.stencil.offsets;
+    for (int64_t t = 0; t < s.num_taps; ++t) {
+      int64_t at = t;
+      for (; at > 0 && offset[sorted[at - 1]] > offset[t]; --at) sorted[at] = sorted[at - 1];
+      sorted[at] = static_cast<int32_t>(t);
+    }
+    int32_t *run = offsets, *tap = order;
+    tiles = 0;
+    for (int length = kLongestRun; length > 0; --length) {
+      const int32_t* const first = run;
+      for (int64_t c = 0; c < s.channels; ++c) add_runs(length, c, &run, &tap);
+      runs[length] = run - first;
+      tiles += (runs[length] + runs_of_tile(length) - 1) / runs_of_tile(length);
+    }
+  }
+
+  // Of a channel, those of this length; longer ones are cut.
+  void add_runs(int64_t length, int64_t c, int32_t** run, int32_t** tap) const {
+    const ConvolutionSizes& s = forward.sizes;
+    const int32_t* offset = forward.stencil.offsets;
+    for (int64_t begin = 0, end = 1; begin < s.num_taps; begin = end++) {
+      while (end < s.num_taps && offset[sorted[end]] == offset[sorted[end - 1]] + 1) ++end;
+      const int64_t taps = end - begin, pieces = (taps + kLongestRun - 1) / kLongestRun;
+      for (int64_t i = 0; i < pieces; ++i) {
+        const int64_t from = begin + first_of(taps, kLongestRun, i);
+        if (begin + first_of(taps, kLongestRun, i + 1) - from != length) continue;
+        *(*run)++ = offset[c * s.num_taps + sorted[from]];
+        for (int64_t t = from; t < from + length; ++t) {
+          *(*tap)++ = static_cast<int32_t>(c * s.num_taps + sorted[t]);
+        }
+      }
+    }
+  }
+
+  // The runs of a tile of a group.
+  struct Tile {
+    int64_t taps, runs, run, tap;  // of each run, how many, and the first of both
+  };
+  Tile tile(int64_t number) const {
+    int64_t run = 0, tap = 0;
+    for (int length = kLongestRun;; --length) {
+      const int64_t most = runs_of_tile(length), count = (runs[length] + most - 1) / most;
+      if (number < count) {
+        const int64_t first = first_of(runs[length], most, number);
+        const int64_t few = first_of(runs[length], most, number + 1) - first;
+        return {length, few, run + first, tap + first * length};
+      }
+      number -= count;
+      run += runs[length];
+      tap += runs[length] * length;
+    }
   }
 };
 
-// Adds the gradient of the images [begin, end) to the sums of the l in [first, last), which count
+// Copies images and places [begin, end), of one group, to where tiles read them.
+template <class T>
+void bring_places(const WeightPlan<T>& plan, const KernelCall& call, int64_t group, int64_t begin,
+                  int64_t end) {
+  const ConvolutionSizes& s = plan.forward.sizes;
+  const int64_t places = plan.forward.stencil.channel;
+  for (int64_t r = begin; r < end; ++r) {
+    const T* dy = row_of<T>(call.in[1], r) + group * s.outputs * places;
+    T* target = plan.dys + (r - begin) * plan.columns * places;
+    for (int64_t p = 0; p < s.outputs; p += kPanelColumns<T>) {
+      pack_transposed(dy + p * places, places, places, least(kPanelColumns<T>, s.outputs - p),
+                      target + p * places, kPanelColumns<T>);
+    }
+  }
+}
+
+// Adds the gradient of the images [begin, end) to the sums of the tiles [first, last), which count
 // through the groups.
 template <class T>
 void add_weight_sums(const WeightPlan<T>& plan, const KernelCall& call, int64_t begin, int64_t end,
@@ -408,89 +489,90 @@ void add_weight_sums(const WeightPlan<T>& plan, const KernelCall& call, int64_t 
   const ForwardPlan<T>& forward = plan.forward;
   const ConvolutionSizes& s = forward.sizes;
   const Stencil<T>& stencil = forward.stencil;
-  const int64_t places = stencil.channel, k = stencil.k, images = end - begin;
-  const int64_t panel = places * kPanelColumns<T>, step = plan.columns * places;
+  const int64_t places = stencil.channel;
   for (int64_t r = begin; r < end; ++r) {
     fill_image(forward.places, s, s.groups * s.channels, row_of<T>(call.in[0], r),
                plan.image + (r - begin) * plan.image_elements);
   }
-  for (int64_t g = first / k; g < s.groups && g * k < last; ++g) {
-    for (int64_t r = begin; r < end; ++r) {
-      const T* dy = row_of<T>(call.in[1], r) + g * s.outputs * places;
-      for (int64_t p = 0; p < s.outputs; p += kPanelColumns<T>) {
-        const int64_t n = least(kPanelColumns<T>, s.outputs - p);
-        pack_transposed(dy + p * places, places, places, n, plan.dys + (r - begin) * step + p * places,
-                        kPanelColumns<T>);
-      }
-    }
-    const T* image = plan.image + g * s.channels * forward.places.channel;
-    T* sums = plan.sums + g * k * plan.columns;
-    const int64_t low = greatest(first - g * k, 0), high = least(last - g * k, k);
-    const int64_t tiles = (high - low + kTileRows - 1) / kTileRows;
-    for (int64_t t = 0; t < tiles; ++t) {
-      const int64_t l = low + row_of_tile(high - low, t);
-      const int64_t few = low + row_of_tile(high - low, t + 1) - l;
-      for (int64_t p = 0; p < s.outputs; p += kPanelColumns<T>) {
-        const T* dy = plan.dys + p / kPanelColumns<T> * panel;
-        T* target = sums + l * plan.columns + p;
-        if (s.outputs - p > kLanes<T>) {
-          weight_tile_of<kTileRows, 2>(few, stencil, images, plan.image_elements, image,
-                                       stencil.offsets + l, dy, step, target, plan.columns);
-        } else {
-          weight_tile_of<kTileRows, 1>(few, stencil, images, plan.image_elements, image,
-                                       stencil.offsets + l, dy, step, target, plan.columns);
-        }
+  WeightOperands<T> operands;
+  operands.images = end - begin;
+  operands.image_step = plan.image_elements;
+  operands.dy_step = plan.columns * places;
+  for (int64_t number = first; number < last; ++number) {
+    const int64_t group = number / plan.tiles;
+    if (number == first || number % plan.tiles == 0) bring_places(plan, call, group, begin, end);
+    operands.image = plan.image + group * s.channels * forward.places.channel;
+    const auto tile = plan.tile(number % plan.tiles);
+    const int32_t* offsets = plan.offsets + tile.run;
+    T* sums = plan.sums + (group * stencil.k + tile.tap) * plan.columns;
+    for (int64_t p = 0; p < s.outputs; p += kPanelColumns<T>) {
+      operands.dy = plan.dys + p * places;
+      if (s.outputs - p > kLanes<T>) {
+        weight_tiles<kLongestRun, 2>(tile.taps, tile.runs, stencil, operands, offsets, sums + p,
+                                     plan.columns);
+      } else {
+        weight_tiles<kLongestRun, 1>(tile.taps, tile.runs, stencil, operands, offsets, sums + p,
+                                     plan.columns);
       }
     }
   }
 }
 
-// Writes the sums of the l in [first, last), and zeros for the taps that are not used; or adds the
-// sums to what is there.
+// Writes the sums of a tap of a group, and zeros for the taps before it that are not used, behind
+// the last one too; or adds the sums to what is there.
 template <class T>
-void write_weight(const WeightPlan<T>& plan, int64_t first, int64_t last, bool adds, T* dw) {
+void write_tap(const WeightPlan<T>& plan, int64_t group, int64_t l, const T* sums, bool adds,
+               T* dw) {
   const ConvolutionSizes& s = plan.forward.sizes;
-  for (int64_t l = first; l < last; ++l) {
-    const int64_t channel = l / s.num_taps, t = l % s.num_taps;
-    const int64_t group = channel / s.channels, c = channel % s.channels;
-    const int64_t from = t == 0 ? 0 : s.tap(t - 1) + 1;  // taps before it that are not used
-    const int64_t end = t == s.num_taps - 1 ? s.all_taps : s.tap(t) + 1;
-    const T* sums = plan.sums + l * plan.columns;
-    for (int64_t o = 0; o < s.outputs; ++o) {
-      T* target = dw + ((group * s.outputs + o) * s.channels + c) * s.all_taps;
-      for (int64_t i = from; i < end && !adds; ++i) target[i] = 0;
-      target[s.tap(t)] = adds ? target[s.tap(t)] + sums[o] : sums[o];
-    }
+  const int64_t c = l / s.num_taps, t = l % s.num_taps;
+  const int64_t from = t == 0 ? 0 : s.tap(t - 1) + 1;
+  const int64_t end = t == s.num_taps - 1 ? s.all_taps : s.tap(t) + 1;
+  for (int64_t o = 0; o < s.outputs; ++o) {
+    T* target = dw + ((group * s.outputs + o) * s.channels + c) * s.all_taps;
+    for (int64_t i = from; i < end && !adds; ++i) target[i] = 0;
+    target[s.tap(t)] = adds ? target[s.tap(t)] + sums[o] : sums[o];
   }
 }
 
+// The gradient by the rows [begin, end), of the taps in the tiles [first, last).
 template <class T>
 void add_weight_rows(const WeightPlan<T>& plan, const KernelCall& call, int64_t begin, int64_t end,
                      int64_t first, int64_t last, bool adds, T* dw) {
-  fill_row(plan.sums + first * plan.columns, T(0), (last - first) * plan.columns);
+  const int64_t k = plan.forward.stencil.k;
+  const auto each_tap = [&](auto body) {
+    for (int64_t number = first; number < last; ++number) {
+      const auto tile = plan.tile(number % plan.tiles);
+      const int64_t group = number / plan.tiles, taps = tile.taps * tile.runs;
+      for (int64_t i = tile.tap; i < tile.tap + taps; ++i) {
+        body(group, plan.order[i], plan.sums + (group * k + i) * plan.columns);
+      }
+    }
+  };
+  each_tap([&](int64_t, int64_t, T* sums) { fill_row(sums, T(0), plan.columns); });
   for (int64_t r = begin; r < end; r += plan.images) {
     add_weight_sums(plan, call, r, least(r + plan.images, end), first, last);
   }
-  write_weight(plan, first, last, adds, dw);
+  each_tap([&](int64_t group, int64_t l, const T* sums) {
+    write_tap(plan, group, l, sums, adds, dw);
+  });
 }
 
 template <class T>
 WeightPlan<T> prepared_weight_plan(const KernelCall& call) {
   Carver memory(call.scratch);
   WeightPlan<T> plan(attributes_of<ConvolutionAttributes>(call), memory);
-  plan.forward.find_offsets();
+  plan.find_runs();
   fill_row(plan.image, T(0), plan.images * plan.image_elements + kReadsOn);
-  const ConvolutionSizes& s = plan.forward.sizes;
-  fill_row(plan.dys, T(0), plan.images * plan.columns * s.down.places * s.across.places);
+  fill_row(plan.dys, T(0), plan.images * plan.columns * plan.forward.stencil.channel);
   return plan;
 }
 
 template <class T>
 void conv_weight(const KernelCall& call) {
   const WeightPlan<T> plan = prepared_weight_plan<T>(call);
-  const int64_t all = plan.forward.sizes.groups * plan.forward.stencil.k;
+  const int64_t tiles = plan.forward.sizes.groups * plan.tiles;
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
-    add_weight_rows(plan, call, r, r + 1, 0, all, false, row_of<T>(call.out[0], r));
+    add_weight_rows(plan, call, r, r + 1, 0, tiles, false, row_of<T>(call.out[0], r));
   }
 }
 
@@ -499,9 +581,9 @@ void conv_weight(const KernelCall& call) {
 template <class T>
 void conv_weight_reduce(const KernelCall& call) {
   const WeightPlan<T> plan = prepared_weight_plan<T>(call);
-  const int64_t all = plan.forward.sizes.groups * plan.forward.stencil.k;
-  add_weight_rows(plan, call, call.row_begin, call.row_end, all * call.thread / call.num_threads,
-                  all * (call.thread + 1) / call.num_threads, call.num_in > 2,
+  const int64_t tiles = plan.forward.sizes.groups * plan.tiles;
+  add_weight_rows(plan, call, call.row_begin, call.row_end, tiles * call.thread / call.num_threads,
+                  tiles * (call.thread + 1) / call.num_threads, call.num_in > 2,
                   static_cast<T*>(call.out[0].data));
 }
 

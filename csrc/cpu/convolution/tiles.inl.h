@@ -24,17 +24,20 @@ struct Stencil {
   int64_t channel = 0, line = 0, pixel = 1;  // how far apart outputs stand
 };
 
-// Sums of a tile, row by row of `kPanelColumns` elements.
-template <class T>
-constexpr int64_t kTileElements = kTileRows * kPanelColumns<T>;
+// So many places as a vector has lanes, in one line: where they stand in the image, where they go,
+// and how many of them there are, if a line is shorter.
+struct Slot {
+  int64_t place = 0, target = 0, lanes = 0;
+};
 
-// Rows of the weight by places of the image.
+// Rows of the weight by places of the image, which `slots` name.
 template <int Rows, int Vectors, class T>
-void place_tile(int64_t k, const T* a, const T* image, const int32_t* offsets, T* sums) {
+void place_tile(const Stencil<T>& s, const T* a, const T* image, const Slot* slots, T* y) {
   Vec<T> found[Rows][Vectors] = {};
-  for (int64_t l = 0; l < k; ++l) {
+  for (int64_t l = 0; l < s.k; ++l) {
+    const T* x = image + s.offsets[l];
     Vec<T> line[Vectors];
-    for (int j = 0; j < Vectors; ++j) line[j] = load_vector(image + offsets[l] + j * kLanes<T>);
+    for (int j = 0; j < Vectors; ++j) line[j] = load_vector(x + slots[j].place);
     for (int i = 0; i < Rows; ++i) {
       const Vec<T> element = splat(a[l * Rows + i]);
       for (int j = 0; j < Vectors; ++j) found[i][j] += element * line[j];
@@ -42,18 +45,67 @@ void place_tile(int64_t k, const T* a, const T* image, const int32_t* offsets, T
   }
   for (int i = 0; i < Rows; ++i) {
     for (int j = 0; j < Vectors; ++j) {
-      store_vector<T>(sums + i * kPanelColumns<T> + j * kLanes<T>, found[i][j]);
+      T* target = y + i * s.channel + slots[j].target;
+      if (s.pixel != 1) {
+        alignas(64) T lanes[kLanes<T>];
+        store_vector<T>(lanes, found[i][j]);
+        for (int64_t v = 0; v < slots[j].lanes; ++v) target[v * s.pixel] = lanes[v];
+      } else if (slots[j].lanes == kLanes<T>) {
+        store_vector<T>(target, found[i][j]);
+      } else {
+        store_lanes<T>(target, found[i][j], slots[j].lanes);
+      }
     }
   }
 }
 
 template <int Rows, int Vectors, class T>
-void place_tile_of(int64_t rows, int64_t k, const T* a, const T* image, const int32_t* offsets,
-                   T* sums) {
+void place_tile_of(int64_t rows, const Stencil<T>& s, const T* a, const T* image, const Slot* slots,
+                   T* y) {
   if constexpr (Rows > 1) {
-    if (rows < Rows) return place_tile_of<Rows - 1, Vectors>(rows, k, a, image, offsets, sums);
+    if (rows < Rows) return place_tile_of<Rows - 1, Vectors>(rows, s, a, image, slots, y);
   }
-  place_tile<Rows, Vectors>(k, a, image, offsets, sums);
+  place_tile<Rows, Vectors>(s, a, image, slots, y);
+}
+
+// The slots of a line. The last one of a long line overlaps the one before.
+template <class T>
+int64_t slots_of_line(const Stencil<T>& s) {
+  return (s.width + kLanes<T> - 1) / kLanes<T>;
+}
+
+template <class T>
+Slot slot_of(const Stencil<T>& s, int64_t number) {
+  const int64_t each = slots_of_line(s), oy = number / each;
+  const int64_t ox = least(number % each * kLanes<T>, greatest(0, s.width - kLanes<T>));
+  return {oy * s.image_width + ox, oy * s.line + ox * s.pixel, least(s.width, kLanes<T>)};
+}
+
+// `count` things are cut into parts of at most `most`, and of nearly equal size: the first thing of
+// a part.
+CAVS_INLINE int64_t first_of(int64_t count, int64_t most, int64_t part) {
+  const int64_t parts = (count + most - 1) / most;
+  return count / parts * part + least(part, count % parts);
+}
+
+template <class T>
+void convolve_places(const Stencil<T>& s, const T* image, T* y) {
+  const int64_t slots = s.height * slots_of_line(s);
+  const int64_t tiles = (s.rows + kTileRows - 1) / kTileRows;
+  for (int64_t p = 0; p < slots; p += 2) {
+    const Slot two[2] = {slot_of(s, p), slot_of(s, least(p + 1, slots - 1))};
+    for (int64_t t = 0; t < tiles; ++t) {
+      const int64_t row = first_of(s.rows, kTileRows, t);
+      const int64_t few = first_of(s.rows, kTileRows, t + 1) - row;
+      const T* a = s.weight + row * s.k;
+      T* target = y + row * s.channel;
+      if (p + 1 < slots) {
+        place_tile_of<kTileRows, 2>(few, s, a, image, two, target);
+      } else {
+        place_tile_of<kTileRows, 1>(few, s, a, image, two, target);
+      }
+    }
+  }
 }
 
 // A tile of pixels is one part of a line, or two short lines.
@@ -164,51 +216,6 @@ void convolve_pixels(const Stencil<T>& s, const T* image, T* y) {
   }
 }
 
-// Writes `n` outputs from place p on, of each of `rows` rows of a tile: runs within one line.
-template <class T>
-void store_places(const Stencil<T>& s, const T* sums, int64_t rows, int64_t p, int64_t n, T* y) {
-  for (int64_t q = 0; q < n;) {
-    const int64_t oy = (p + q) / s.image_width, ox = (p + q) % s.image_width;
-    const int64_t run = least(s.image_width - ox, n - q), use = least(s.width - ox, run);
-    for (int64_t i = 0; use > 0 && i < rows; ++i) {
-      T* target = y + i * s.channel + oy * s.line + ox * s.pixel;
-      const T* source = sums + i * kPanelColumns<T> + q;
-      if (s.pixel == 1) {
-        copy_row(target, source, use);
-      } else {
-        for (int64_t v = 0; v < use; ++v) target[v * s.pixel] = source[v];
-      }
-    }
-    q += run;
-  }
-}
-
-// Rows of a weight are cut into tiles of nearly equal size, of which this is the first row.
-CAVS_INLINE int64_t row_of_tile(int64_t rows, int64_t tile) {
-  const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
-  return rows / tiles * tile + least(tile, rows % tiles);
-}
-
-template <class T>
-void convolve_places(const Stencil<T>& s, const T* image, T* y) {
-  alignas(64) T sums[kTileElements<T>];
-  const int64_t places = (s.height - 1) * s.image_width + s.width;
-  const int64_t tiles = (s.rows + kTileRows - 1) / kTileRows;
-  for (int64_t p = 0; p < places; p += kPanelColumns<T>) {
-    const int64_t n = least(kPanelColumns<T>, places - p);
-    for (int64_t t = 0; t < tiles; ++t) {
-      const int64_t row = row_of_tile(s.rows, t), few = row_of_tile(s.rows, t + 1) - row;
-      const T* a = s.weight + row * s.k;
-      if (n > kLanes<T>) {
-        place_tile_of<kTileRows, 2>(few, s.k, a, image + p, s.offsets, sums);
-      } else {
-        place_tile_of<kTileRows, 1>(few, s.k, a, image + p, s.offsets, sums);
-      }
-      store_places(s, sums, few, p, n, y + row * s.channel);
-    }
-  }
-}
-
 template <class T>
 CAVS_INLINE void convolve(const Stencil<T>& s, const T* image, T* y) {
   if (s.by_pixels) {
@@ -218,28 +225,45 @@ CAVS_INLINE void convolve(const Stencil<T>& s, const T* image, T* y) {
   }
 }
 
-// dw[l, column] += sum over the places of an image, line by line; dy stands in a panel, place by
-// place.
-template <int Rows, int Vectors, class T>
-void weight_tile(const Stencil<T>& s, int64_t images, int64_t image_step, const T* image,
-                 const int32_t* offsets, const T* dy, int64_t dy_step, T* dw, int64_t dw_row) {
-  Vec<T> sums[Rows][Vectors] = {};
-  for (int64_t r = 0; r < images; ++r) {
-    const T* first = image + r * image_step;
-    const T* column = dy + r * dy_step;
-    for (int64_t oy = 0; oy < s.height; ++oy, first += s.image_width) {
-      const T* x = first;
-      for (int64_t ox = 0; ox < s.width; ++ox, ++x, column += kPanelColumns<T>) {
-        Vec<T> line[Vectors];
-        for (int j = 0; j < Vectors; ++j) line[j] = load_vector(column + j * kLanes<T>);
-        for (int i = 0; i < Rows; ++i) {
-          const Vec<T> element = splat(x[offsets[i]]);
-          for (int j = 0; j < Vectors; ++j) sums[i][j] += element * line[j];
+// Taps whose pixels are neighbours in the image are a run.
+constexpr int kLongestRun = 5;
+constexpr int runs_of_tile(int run) { return kTileRows / run; }
+
+// Images, one after the other, and their places: panels of so many outputs as a tile takes, place
+// by place.
+template <class T>
+struct WeightOperands {
+  int64_t images = 0;
+  const T* image = nullptr;
+  int64_t image_step = 0;
+  const T* dy = nullptr;
+  int64_t dy_step = 0;
+};
+
+// dw[l, output] += the sum over all places, for the taps l of some runs, which begin at `offsets`.
+template <int Runs, int Taps, int Vectors, class T>
+void weight_tile(const Stencil<T>& s, const WeightOperands<T>& operands, const int32_t* offsets,
+                 T* dw, int64_t dw_row) {
+  Vec<T> sums[Runs * Taps][Vectors] = {};
+  for (int64_t r = 0; r < operands.images; ++r) {
+    const T* line = operands.image + r * operands.image_step;
+    const T* column = operands.dy + r * operands.dy_step;
+    for (int64_t oy = 0; oy < s.height; ++oy, line += s.image_width) {
+      const T* x[Runs];
+      for (int u = 0; u < Runs; ++u) x[u] = line + offsets[u];
+      for (int64_t ox = 0; ox < s.width; ++ox, column += kPanelColumns<T>) {
+        Vec<T> dy[Vectors];
+        for (int j = 0; j < Vectors; ++j) dy[j] = load_vector(column + j * kLanes<T>);
+        for (int u = 0; u < Runs; ++u) {
+          for (int i = 0; i < Taps; ++i) {
+            const Vec<T> element = splat(x[u][ox + i]);
+            for (int j = 0; j < Vectors; ++j) sums[u * Taps + i][j] += element * dy[j];
+          }
         }
       }
     }
   }
-  for (int i = 0; i < Rows; ++i) {
+  for (int i = 0; i < Runs * Taps; ++i) {
     for (int j = 0; j < Vectors; ++j) {
       T* target = dw + i * dw_row + j * kLanes<T>;
       store_vector<T>(target, load_vector(target) + sums[i][j]);
@@ -247,17 +271,28 @@ void weight_tile(const Stencil<T>& s, int64_t images, int64_t image_step, const 
   }
 }
 
-template <int Rows, int Vectors, class T>
-void weight_tile_of(int64_t rows, const Stencil<T>& s, int64_t images, int64_t image_step,
-                    const T* image, const int32_t* offsets, const T* dy, int64_t dy_step, T* dw,
-                    int64_t dw_row) {
-  if constexpr (Rows > 1) {
-    if (rows < Rows) {
-      return weight_tile_of<Rows - 1, Vectors>(rows, s, images, image_step, image, offsets, dy,
-                                               dy_step, dw, dw_row);
+template <int Runs, int Taps, int Vectors, class T>
+void weight_tile_of(int64_t runs, const Stencil<T>& s, const WeightOperands<T>& operands,
+                    const int32_t* offsets, T* dw, int64_t dw_row) {
+  if constexpr (Runs > 1) {
+    if (runs < Runs) {
+      return weight_tile_of<Runs - 1, Taps, Vectors>(runs, s, operands, offsets, dw, dw_row);
     }
   }
-  weight_tile<Rows, Vectors>(s, images, image_step, image, offsets, dy, dy_step, dw, dw_row);
+  weight_tile<Runs, Taps, Vectors>(s, operands, offsets, dw, dw_row);
+}
+
+// `runs` runs of `taps` taps each.
+template <int Taps, int Vectors, class T>
+void weight_tiles(int64_t taps, int64_t runs, const Stencil<T>& s,
+                  const WeightOperands<T>& operands, const int32_t* offsets, T* dw,
+                  int64_t dw_row) {
+  if constexpr (Taps > 1) {
+    if (taps < Taps) {
+      return weight_tiles<Taps - 1, Vectors>(taps, runs, s, operands, offsets, dw, dw_row);
+    }
+  }
+  weight_tile_of<runs_of_tile(Taps), Taps, Vectors>(runs, s, operands, offsets, dw, dw_row);
 }
 
 }  // namespace
