@@ -1,5 +1,5 @@
-"""Convolutions beside PyTorch's (oneDNN), on one thread, by batches of 64 images: single kernels, and
-training steps of a PixelCNN and of a DCGAN.
+"""Convolutions beside PyTorch's (oneDNN), on one thread, by batches of 64 images: single kernels,
+and training steps of a PixelCNN and of a DCGAN.
 
     python benchmarks/convolution.py [--rounds N] [--only kernels|pixelcnn|dcgan] [--threads N]
 
@@ -80,7 +80,9 @@ def kernel(
     name: str, attributes: dict[str, Any], a: np.ndarray, b: np.ndarray, out: np.ndarray
 ) -> None:
     """Calls a kernel over all rows; a weight is an operand without rows."""
-    flat = [x.reshape(ROWS, -1) if len(x) == ROWS and x.ndim == 4 else x.reshape(-1) for x in (a, b)]
+    flat = [
+        x.reshape(ROWS, -1) if len(x) == ROWS and x.ndim == 4 else x.reshape(-1) for x in (a, b)
+    ]
     weight = name == "conv_weight_reduce"
     if not weight:
         flat[1] = b.reshape(-1)

@@ -119,9 +119,15 @@ class ColumnsAttributes(Attributes):
 
 @dataclass(frozen=True)
 class ConvolutionAttributes(Attributes):
-    """Attributes of ``conv``, ``conv_input``, ``conv_weight`` and its sum over rows: images
-    (C, H, W), places (O, OH, OW), a kernel (kh, kw) of `taps`, all if none is named, with its stride
-    and dilation; `padding`: above and left of an image."""
+    """Attributes of ``conv``, ``conv_input``, ``conv_weight`` and its sum over rows.
+
+    Attributes:
+        image, places: (C, H, W) and (O, OH, OW).
+        kernel: (kh, kw), with its stride and dilation.
+        padding: above and left of an image.
+        groups: of channels and outputs.
+        taps: the numbers of those that are used; none stands for all.
+    """
 
     image: tuple[int, ...]
     places: tuple[int, ...]

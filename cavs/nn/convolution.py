@@ -198,8 +198,8 @@ class MaskedConv2d(Conv2d):
         before = high * wide // 2 + (kind == "B")
         if before == 0:
             raise ShapeError(
-                "[masked_conv2d] expected a kernel with pixels before its centre, got 1 x 1 of kind "
-                "'A'; take a larger one, or kind 'B'"
+                "[masked_conv2d] expected a kernel with pixels before its centre, got 1 x 1 of "
+                "kind 'A'; take a larger one, or kind 'B'"
             )
         self.mask = tuple(tuple(i * wide + j < before for j in range(wide)) for i in range(high))
 

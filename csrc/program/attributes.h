@@ -169,9 +169,7 @@ struct ConvolutionAttributes {
   }
 
   int64_t all_taps() const { return kernel[0] * kernel[1]; }
-  int64_t num_taps() const {
-    return taps.empty() ? all_taps() : static_cast<int64_t>(taps.size());
-  }
+  int64_t num_taps() const { return taps.empty() ? all_taps() : static_cast<int64_t>(taps.size()); }
   int64_t tap(int64_t i) const { return taps.empty() ? i : taps[static_cast<size_t>(i)]; }
 };
 

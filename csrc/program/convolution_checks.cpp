@@ -57,10 +57,10 @@ Sizes check_sizes(const InstructionCheck& c) {
     c.expect(tap > last && tap < kernel, "taps of the kernel in ascending order");
     last = tap;
   }
-  const int64_t high = it.padding[0] + it.image[1] + it.dilation[0] * kernel +
-                       it.places[1] * it.stride[0];
-  const int64_t wide = it.padding[1] + it.image[2] + it.dilation[1] * kernel +
-                       it.places[2] * it.stride[1];
+  const int64_t high =
+      it.padding[0] + it.image[1] + it.dilation[0] * kernel + it.places[1] * it.stride[0];
+  const int64_t wide =
+      it.padding[1] + it.image[2] + it.dilation[1] * kernel + it.places[2] * it.stride[1];
   const int64_t planes = channels > outputs ? channels : outputs;
   c.expect(high < kLimit / 8 / wide / planes, "images with borders that 32 bits can count");
   return sizes;
@@ -70,23 +70,23 @@ Sizes check_sizes(const InstructionCheck& c) {
 
 void check_conv(const InstructionCheck& c) {
   const Sizes sizes = check_sizes(c);
-  c.expect(c.in(0).size == sizes.image && c.in(1).size == sizes.weight &&
-               c.out().size == sizes.places,
-           "an image and a weight that give the places");
+  c.expect(
+      c.in(0).size == sizes.image && c.in(1).size == sizes.weight && c.out().size == sizes.places,
+      "an image and a weight that give the places");
 }
 
 void check_conv_input(const InstructionCheck& c) {
   const Sizes sizes = check_sizes(c);
-  c.expect(c.in(0).size == sizes.places && c.in(1).size == sizes.weight &&
-               c.out().size == sizes.image,
-           "places and a weight that give the image");
+  c.expect(
+      c.in(0).size == sizes.places && c.in(1).size == sizes.weight && c.out().size == sizes.image,
+      "places and a weight that give the image");
 }
 
 void check_conv_weight(const InstructionCheck& c) {
   const Sizes sizes = check_sizes(c);
-  c.expect(c.in(0).size == sizes.image && c.in(1).size == sizes.places &&
-               c.out().size == sizes.weight,
-           "an image and places that give the weight");
+  c.expect(
+      c.in(0).size == sizes.image && c.in(1).size == sizes.places && c.out().size == sizes.weight,
+      "an image and places that give the weight");
 }
 
 double flops_of_convolution(const Program&, const Instruction& instruction) {

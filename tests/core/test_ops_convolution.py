@@ -1,5 +1,5 @@
-"""Convolutions in vertex functions and of tensors: beside PyTorch, beside differences, and what they
-refuse."""
+"""Convolutions in vertex functions and of tensors: beside PyTorch, beside differences, and what
+they refuse."""
 
 from __future__ import annotations
 
@@ -122,7 +122,9 @@ def test_padding_by_side_makes_a_causal_convolution() -> None:
     padded = np.pad(x, [(0, 0), (0, 0), (2, 0)])
     expected = sum(np.einsum("ncl,oc->nol", padded[:, :, k : k + 7], w[:, :, k]) for k in range(3))
     np.testing.assert_allclose(y, expected, 1e-12, 1e-12)
-    by_side = ops.conv2d(cavs.tensor(x[:, :, None]), cavs.tensor(w[:, :, None]), padding=(0, 0, 2, 0))
+    by_side = ops.conv2d(
+        cavs.tensor(x[:, :, None]), cavs.tensor(w[:, :, None]), padding=(0, 0, 2, 0)
+    )
     np.testing.assert_array_equal(by_side.data[:, :, 0], y)
 
 
@@ -278,7 +280,11 @@ def test_gradients_that_nobody_wants_are_not_computed() -> None:
     assert "conv_input" in kernels_in(model, learning=("x",))
 
 
-SIZES = (((3, 13, 9), (5, 3, 3, 3), 1), ((33, 7, 7), (40, 33, 3, 3), 1), ((8, 9, 9), (16, 8, 5, 5), 2))
+SIZES = (
+    ((3, 13, 9), (5, 3, 3, 3), 1),
+    ((33, 7, 7), (40, 33, 3, 3), 1),
+    ((8, 9, 9), (16, 8, 5, 5), 2),
+)
 
 
 @pytest.mark.parametrize(("image", "weight", "stride"), SIZES)
@@ -331,7 +337,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         r"\[conv2d\] expected 9 channels .* got 3 channels and 4 outputs in 3 groups",
     ),
     "outputs": (lambda: ops.conv2d(X[:, :1], W[:, :1], groups=3), r"4 outputs in 3 groups"),
-    "rank of x": (lambda: ops.conv2d(X[0, 0], W), r"\[conv2d\] expected an input of shape \(C, H, W\)"),
+    "rank of x": (
+        lambda: ops.conv2d(X[0, 0], W),
+        r"\[conv2d\] expected an input of shape \(C, H, W\)",
+    ),
     "rank of w": (lambda: ops.conv2d(X, W[0]), r"\[conv2d\] expected a weight of shape \(O, C, kh"),
     "rank of a line": (lambda: ops.conv1d(LINE[0], OF_LINE), r"\[conv1d\] .* shape \(C, L\)"),
     "bias": (lambda: ops.conv2d(X, W, np.zeros(3)), r"expected a bias of shape \(4,\)"),
@@ -339,8 +348,14 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "strides": (lambda: ops.conv2d(X, W, stride=(1, 1, 1)), r"expected 2 numbers as stride"),
     "word": (lambda: ops.conv2d(X, W, padding="valid"), r"expected padding 'same' or numbers"),
     "same": (lambda: ops.conv2d(X, W, padding="same", stride=2), r"expected a stride of 1"),
-    "mask": (lambda: ops.conv2d(X, W, mask=np.ones((2, 3))), r"a mask of the kernel's shape \(3, 3\)"),
-    "no tap": (lambda: ops.conv2d(X, W, mask=np.zeros((3, 3))), r"expected a mask that leaves a tap"),
+    "mask": (
+        lambda: ops.conv2d(X, W, mask=np.ones((2, 3))),
+        r"a mask of the kernel's shape \(3, 3\)",
+    ),
+    "no tap": (
+        lambda: ops.conv2d(X, W, mask=np.zeros((3, 3))),
+        r"expected a mask that leaves a tap",
+    ),
     "same, transposed": (
         lambda: ops.conv_transpose2d(X[:, :2], W[:2], padding="same"),
         r"expected numbers as padding",

@@ -382,11 +382,11 @@ class OpDef:
         axis: int = attrs.get("axis", self.ids_within)
         return shape[axis]
 
-    def count_flops(
-        self, shapes: Sequence[Shape], out: Shape, attrs: Mapping[str, Any]
-    ) -> int:
+    def count_flops(self, shapes: Sequence[Shape], out: Shape, attrs: Mapping[str, Any]) -> int:
         """Floating-point operations per row."""
-        return self.flops(shapes, out) if self.flops_of is None else self.flops_of(shapes, out, attrs)
+        return (
+            self.flops(shapes, out) if self.flops_of is None else self.flops_of(shapes, out, attrs)
+        )
 
     @property
     def sums_lists(self) -> bool:

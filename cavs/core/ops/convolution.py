@@ -1,10 +1,11 @@
 """Convolution over the feature axes of a row: three bilinear operations, each the derivative of the
 others.
 
-With x (C, H, W), w (O, C / groups, kh, kw) and y (O, OH, OW), in one group:
-    conv         y[o, u, v]    = sum over c, i, j of w[o, c, i, j] x[c, s u + d i - top, s v + d j - left]
-    conv_input   x[c, ., .]   += w[o, c, i, j] y[o, u, v], at the same places
-    conv_weight  w[o, c, i, j] = sum over u, v of y[o, u, v] x[c, ., .], at the same places
+With images x (C, H, W), a weight w (O, C / groups, kh, kw) and places y (O, OH, OW), in one group,
+tap (i, j) of place (u, v) meets the pixel p = (s u + d i - top, s v + d j - left), zero outside:
+    conv         y[o, u, v] = sum over c, i, j of w[o, c, i, j] x[c, p]
+    conv_input   x[c, p] = sum over all o and taps that meet p of w[o, c, i, j] y[o, u, v]
+    conv_weight  w[o, c, i, j] = sum over u, v of y[o, u, v] x[c, p]
 """
 
 from __future__ import annotations
@@ -64,9 +65,7 @@ def _split(component: str, x: Shape, rank: int) -> tuple[Shape, Shape]:
     """The axes in front, and those of one row."""
     if len(x) < rank:
         names = "(C, H, W)" if rank == 3 else "(O, C, kh, kw)"
-        raise ShapeError(
-            f"[{component}] expected an operand of shape {names}, got {x}; reshape it"
-        )
+        raise ShapeError(f"[{component}] expected an operand of shape {names}, got {x}; reshape it")
     return x[: len(x) - rank], x[len(x) - rank :]
 
 
@@ -74,8 +73,7 @@ def _rows_in_front(component: str, x: Shape, w: Shape) -> Shape:
     # Tensors alone have axes in front; a weight without them serves all rows.
     if w and w != x:
         raise ShapeError(
-            f"[{component}] expected a weight for each of {x}, or one for all, got {w}; reshape "
-            "one"
+            f"[{component}] expected a weight for each of {x}, or one for all, got {w}; reshape one"
         )
     return x
 

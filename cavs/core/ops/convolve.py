@@ -15,7 +15,6 @@ from cavs.core.ops.convolution import (
     CONV_INPUT,
     Pair,
     check_groups,
-    places,
     sizes_of_places,
 )
 from cavs.core.ops.shape import reshape
@@ -178,9 +177,7 @@ def _convolve_transposed(
 ) -> Any:
     component = settings.component
     if settings.padding == "same":
-        raise ShapeError(
-            f"[{component}] expected numbers as padding, got 'same'; pass numbers"
-        )
+        raise ShapeError(f"[{component}] expected numbers as padding, got 'same'; pass numbers")
     more = sizes(component, "output_padding", output_padding, settings.rank, 0)
     limits = [max(s, d) for s, d in zip(settings.stride, settings.dilation, strict=True)]
     if any(n >= limit for n, limit in zip(more, limits, strict=True)):

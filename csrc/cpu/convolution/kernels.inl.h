@@ -1,5 +1,5 @@
-// "conv" and its derivatives "conv_input", "conv_weight" and "conv_weight_reduce", over the image of
-// each row.
+// "conv" and its derivatives "conv_input", "conv_weight" and "conv_weight_reduce", over the image
+// of each row.
 //
 // A row's image is copied once with its border and, for stride s, taken apart into s x s images of
 // every s-th pixel, of which neighbours stand side by side. The gradient of the image is as many
@@ -174,7 +174,8 @@ bool better_by_pixels(const Stencil<T>& s) {
       static_cast<double>(s.width) / static_cast<double>(slots_of_line(s) * kLanes<T>);
   const double by_pixels =
       static_cast<double>(s.rows) / static_cast<double>(round_up(s.rows, kLanes<T>));
-  return by_pixels * static_cast<double>(s.k + stored) > by_places * static_cast<double>(s.k + turned);
+  return by_pixels * static_cast<double>(s.k + stored) >
+         by_places * static_cast<double>(s.k + turned);
 }
 
 // The forward convolution as one stencil.
@@ -204,8 +205,8 @@ struct ForwardPlan {
     packed = memory.take<T>(s.groups * packed_elements(stencil));
     stencil.offsets = memory.take<int32_t>(stencil.k);
     taps = memory.take<int32_t>(s.num_taps);
-    weight = {s.outputs,  s.channels * s.all_taps, s.channels, s.all_taps,
-              s.num_taps, taps,                    s.taps == nullptr};
+    weight = {s.outputs, s.channels * s.all_taps, s.channels, s.all_taps, s.num_taps,
+              taps,      s.taps == nullptr};
   }
 
   void find_offsets() {
@@ -325,7 +326,12 @@ struct ImagePlan {
     it.weight = memory.take<T>(s.groups * packed_elements(it));
     it.offsets = memory.take<int32_t>(it.k);
     int32_t* const list = memory.take<int32_t>(taps);
-    phase.weight = {s.channels, s.all_taps, s.outputs, s.channels * s.all_taps, taps, list,
+    phase.weight = {s.channels,
+                    s.all_taps,
+                    s.outputs,
+                    s.channels * s.all_taps,
+                    taps,
+                    list,
                     s.taps == nullptr && taps == s.all_taps};
     if (counts) return phase;
     int64_t count = 0;
@@ -385,11 +391,11 @@ struct WeightPlan {
   int64_t columns;  // of the sums of a group, whole panels
   int64_t image_elements;
   T* image;
-  T* dys;            // [image][panel][place]
-  T* sums;           // [group][tap of a run]
-  int32_t* offsets;  // [run] of a group's images
-  int32_t* order;    // [tap of a run] its number l
-  int32_t* sorted;   // taps of a channel by their offsets
+  T* dys;                         // [image][panel][place]
+  T* sums;                        // [group][tap of a run]
+  int32_t* offsets;               // [run] of a group's images
+  int32_t* order;                 // [tap of a run] its number l
+  int32_t* sorted;                // taps of a channel by their offsets
   int64_t runs[kLongestRun + 1];  // how many of each length
   int64_t tiles;                  // of a group
 
@@ -552,9 +558,8 @@ void add_weight_rows(const WeightPlan<T>& plan, const KernelCall& call, int64_t 
   for (int64_t r = begin; r < end; r += plan.images) {
     add_weight_sums(plan, call, r, least(r + plan.images, end), first, last);
   }
-  each_tap([&](int64_t group, int64_t l, const T* sums) {
-    write_tap(plan, group, l, sums, adds, dw);
-  });
+  each_tap(
+      [&](int64_t group, int64_t l, const T* sums) { write_tap(plan, group, l, sums, adds, dw); });
 }
 
 template <class T>

@@ -1,5 +1,5 @@
-// The convolutions' kernels of one instruction set. They stand apart from the other kernels, so that
-// each is compiled on its own.
+// The convolutions' kernels of one instruction set. They stand apart from the other kernels, so
+// that each is compiled on its own.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Defines the table of one instruction set; the including file names the function CAVS_CONVOLUTIONS.
+// Defines the table of one instruction set; the including file names the function
+// CAVS_CONVOLUTIONS.
 #pragma once
 
 #include "cpu/convolution/kernels.inl.h"

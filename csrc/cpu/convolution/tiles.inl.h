@@ -1,5 +1,5 @@
-// The inner loops of convolutions: a tile of sums in registers, of outputs that are read from an image
-// through a table of offsets.
+// The inner loops of convolutions: a tile of sums in registers, of outputs that are read from an
+// image through a table of offsets.
 //
 // Tap (c, i, j) of an output is at a fixed offset from the output's place in the image, so that a
 // convolution is a product whose one factor is read through these offsets, and nothing is copied
@@ -157,8 +157,8 @@ void pixel_tiles(int64_t lines, int64_t pixels, int64_t k, const T* panel, const
                  int64_t line_step, const int32_t* offsets, T* sums) {
   if constexpr (kMostLines > 1) {
     if (lines > 1) {
-      return pixel_tile_of<kMostLines, kMostPixels / kMostLines, Vectors>(
-          pixels, k, panel, image, line_step, offsets, sums);
+      return pixel_tile_of<kMostLines, kMostPixels / kMostLines, Vectors>(pixels, k, panel, image,
+                                                                          line_step, offsets, sums);
     }
   }
   pixel_tile_of<1, kMostPixels, Vectors>(pixels, k, panel, image, line_step, offsets, sums);

@@ -1,5 +1,5 @@
-// "conv" and its derivatives, an element of the result at a time, in the order of channels and taps.
-// Neighbouring threads read neighbouring pixels.
+// "conv" and its derivatives, an element of the result at a time, in the order of channels and
+// taps. Neighbouring threads read neighbouring pixels.
 #pragma once
 
 #include "cuda/kernels/crew.h"

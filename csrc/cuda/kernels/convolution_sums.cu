@@ -1,5 +1,5 @@
-// The gradient of a weight, summed over rows: a block for each element, whose threads take the places
-// of all rows in turns. The order depends on the rows alone.
+// The gradient of a weight, summed over rows: a block for each element, whose threads take the
+// places of all rows in turns. The order depends on the rows alone.
 #include "cuda/kernels/convolution.h"
 
 extern "C" __global__ void __launch_bounds__(256)

@@ -81,8 +81,8 @@ struct Shapes {
   Tiling tiling;
 };
 
-// See ConvolutionAttributes in program/attributes.h. Bit t of `taps` says whether tap t is used, where
-// not all are.
+// See ConvolutionAttributes in program/attributes.h. Bit t of `taps` says whether tap t is used,
+// where not all are.
 constexpr int kMaskedTaps = 1024;
 struct Convolution {
   Operand in[2], out;
