@@ -175,7 +175,7 @@ class MaskedConv2d(Conv2d):
         leaves no tap of; InputError for another kind."""
         if kind not in ("A", "B"):
             raise InputError(
-                f"[masked_conv2d] expected kind 'A' or 'B', got {shown(kind)}; pass one of them"
+                f"[{self._component}] expected kind 'A' or 'B', got {shown(kind)}; pass one of them"
             )
         super().__init__(
             in_channels,
@@ -192,13 +192,13 @@ class MaskedConv2d(Conv2d):
         high, wide = self.kernel_size
         if high % 2 == 0 or wide % 2 == 0:
             raise ShapeError(
-                f"[masked_conv2d] expected a kernel of odd sizes, which has a centre, got {high} x "
+                f"[{self._component}] expected a kernel of odd sizes, which has a centre, got {high} x "
                 f"{wide}; add a line or a column"
             )
         before = high * wide // 2 + (kind == "B")
         if before == 0:
             raise ShapeError(
-                "[masked_conv2d] expected a kernel with pixels before its centre, got 1 x 1 of "
+                f"[{self._component}] expected a kernel with pixels before its centre, got 1 x 1 of "
                 "kind 'A'; take a larger one, or kind 'B'"
             )
         self.mask = tuple(tuple(i * wide + j < before for j in range(wide)) for i in range(high))
