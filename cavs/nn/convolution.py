@@ -192,14 +192,14 @@ class MaskedConv2d(Conv2d):
         high, wide = self.kernel_size
         if high % 2 == 0 or wide % 2 == 0:
             raise ShapeError(
-                f"[{self._component}] expected a kernel of odd sizes, which has a centre, got {high} x "
-                f"{wide}; add a line or a column"
+                f"[{self._component}] expected a kernel of odd sizes, which has a centre, got "
+                f"{high} x {wide}; add a line or a column"
             )
         before = high * wide // 2 + (kind == "B")
         if before == 0:
             raise ShapeError(
-                f"[{self._component}] expected a kernel with pixels before its centre, got 1 x 1 of "
-                "kind 'A'; take a larger one, or kind 'B'"
+                f"[{self._component}] expected a kernel with pixels before its centre, got 1 x 1 "
+                "of kind 'A'; take a larger one, or kind 'B'"
             )
         self.mask = tuple(tuple(i * wide + j < before for j in range(wide)) for i in range(high))
 

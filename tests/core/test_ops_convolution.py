@@ -194,6 +194,31 @@ def test_weights_of_vertices(options: dict[str, Any]) -> None:
         np.testing.assert_allclose(mine.grad, expected, 1e-10, 1e-9)
 
 
+class OfParameters(cavs.VertexFunction):
+    """A convolution without rows, beside one that reads it as its weight."""
+
+    def __init__(self, image: np.ndarray, weight: np.ndarray) -> None:
+        self.image, self.weight = cavs.Parameter(image), cavs.Parameter(weight)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        once = ops.conv2d(self.image, self.weight, padding=1)
+        v.push(y=ops.conv2d(v.pull("x", (2, 5, 6)), ops.reshape(once, (2, 2, 5, 3)), padding=2))
+
+
+def test_of_parameters_alone() -> None:
+    x, image, weight = drawn(ROWS, 2, 5, 6), drawn(2, 5, 3, seed=1), drawn(4, 2, 3, 3, seed=2)
+    function = OfParameters(image, weight)
+    y = cavs.compile(function, dtype="float64")(graphs(), x=x)["y"]
+    (y * y).sum().backward()
+    outer = [cavs.tensor(a, requires_grad=True) for a in (image, weight)]
+    once = ops.conv2d(outer[0], outer[1], padding=1)
+    expected = ops.conv2d(cavs.tensor(x), ops.reshape(once, (2, 2, 5, 3)), padding=2)
+    (expected * expected).sum().backward()
+    np.testing.assert_allclose(y.data, expected.data, 1e-11, 1e-11)
+    for mine, theirs in zip((function.image, function.weight), outer, strict=True):
+        np.testing.assert_allclose(mine.grad, theirs.grad, 1e-10, 1e-9)
+
+
 class OnLevels(cavs.VertexFunction):
     """A convolution of what the children scattered."""
 
