@@ -53,7 +53,7 @@ STRUCTURE = frozenset(
     }
 )
 # Operations that sum over all rows: their results have none.
-OVER_ROWS = frozenset({"embedding_grad", "matmul_reduce"})
+OVER_ROWS = frozenset({"conv_weight_reduce", "embedding_grad", "matmul_reduce"})
 # Before anything runs, a row of a gradient only becomes a concatenation, and a choice by mode one
 # of its operands.
 NOT_LOWERED = frozenset({"by_mode", "slice_grad"})
@@ -411,6 +411,42 @@ def _pool_cases() -> list[OpCase]:
     return cases
 
 
+# Images, outputs, kernels, and where they differ from the rule: stride, padding, dilation, groups,
+# and the taps that a mask leaves.
+_CONVOLUTIONS: tuple[tuple[Shape, int, Shape, dict[str, Any]], ...] = (
+    ((1, 3, 4), 1, (2, 2), {}),
+    ((1, 1, 4), 2, (1, 2), {"padding": (0, 0, 1, 0)}),
+    ((2, 3, 3), 2, (1, 1), {}),
+    ((3, 7, 6), 5, (3, 3), {"padding": (1, 1, 1, 1)}),
+    ((3, 7, 6), 5, (3, 3), {"padding": (1, 1, 1, 1), "taps": (0, 1, 2, 3)}),
+    ((2, 9, 11), 3, (5, 4), {"stride": (2, 3), "padding": (2, 1, 0, 3)}),
+    ((4, 8, 9), 6, (3, 2), {"dilation": (2, 3), "padding": (0, 2, 1, 1), "groups": 2}),
+    ((3, 6, 6), 3, (3, 3), {"stride": (3, 2), "dilation": (1, 2), "groups": 3}),
+    ((2, 7, 5), 34, (2, 3), {"stride": (2, 2), "padding": (1, 0, 2, 2), "dilation": (3, 1)}),
+    ((33, 5, 17), 17, (3, 3), {"padding": (1, 1, 1, 1)}),
+    ((40, 7, 7), 36, (2, 2), {"stride": (2, 2), "taps": (0, 3)}),
+)
+
+
+def _convolution_cases() -> list[OpCase]:
+    cases = []
+    whole = {"stride": (1, 1), "padding": (0,) * 4, "dilation": (1, 1), "groups": 1, "taps": ()}
+    for image, outputs, kernel, given in _CONVOLUTIONS:
+        attrs = {**whole, **given}
+        weight = (outputs, image[0] // attrs["groups"], *kernel)
+        places = OPS["conv"].infer(image, weight, **attrs)
+        x, dy = Operand(image), Operand(places)
+        of_input, of_weight = {**attrs, "size": image[1:]}, {**attrs, "kernel": kernel}
+        for w in (Operand(weight), Operand(weight, shared=True)):
+            cases.append(OpCase("conv", (x, w), attrs))
+            cases.append(OpCase("conv_input", (dy, w), of_input))
+        for op in ("conv_weight", "conv_weight_reduce"):
+            cases.append(OpCase(op, (x, dy), of_weight, gradient=op == "conv_weight"))
+        shared = Operand(image, shared=True)
+        cases.append(OpCase("conv_weight_reduce", (shared, dy), of_weight, gradient=False))
+    return cases
+
+
 CASES: tuple[OpCase, ...] = (
     *_elementwise_cases(),
     *_reduction_cases(),
@@ -419,4 +455,5 @@ CASES: tuple[OpCase, ...] = (
     *_shape_cases(),
     *_line_cases(),
     *_pool_cases(),
+    *_convolution_cases(),
 )

@@ -18,6 +18,7 @@ from cavs.core.passes import PASSES
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = [
     "concepts.md",
+    "convolution.md",
     "derivatives.md",
     "explain.md",
     "gpu.md",

@@ -143,6 +143,28 @@ class ColumnsAttributes(Attributes):
 
 
 @dataclass(frozen=True)
+class ConvolutionAttributes(Attributes):
+    """Attributes of ``conv``, ``conv_input``, ``conv_weight`` and its sum over rows.
+
+    Attributes:
+        image, places: (C, H, W) and (O, OH, OW).
+        kernel: (kh, kw), with its stride and dilation.
+        padding: above and left of an image.
+        groups: of channels and outputs.
+        taps: the numbers of those that are used; none stands for all.
+    """
+
+    image: tuple[int, ...]
+    places: tuple[int, ...]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+    taps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class UniformAttributes(Attributes):
     """Attributes of ``uniform``: the operation's number, from which its samples are drawn."""
 

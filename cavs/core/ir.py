@@ -98,7 +98,7 @@ class Node(Symbol):
     @property
     def flops(self) -> int:
         """Floating-point operations per row (per row of the operands, where it sums over rows)."""
-        return self.op.flops([x.shape for x in self.inputs], self._shape)
+        return self.op.count_flops([x.shape for x in self.inputs], self._shape, self.attrs)
 
     def __repr__(self) -> str:
         name = self.attrs.get("name", "")

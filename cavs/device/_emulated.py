@@ -136,7 +136,7 @@ _FUNCTIONS = """
     abs absolute add all amax amin any argmax argmin array_equal broadcast_to concatenate
     copysign cos cumsum divide dot equal exp expand_dims expm1 flatnonzero flip floor isfinite isinf
     isnan log log1p logical_and logical_not logical_or matmul max maximum may_share_memory mean
-    min minimum moveaxis multiply negative nonzero power prod ravel repeat reshape rsqrt
+    min minimum moveaxis multiply negative nonzero pad power prod ravel repeat reshape rsqrt
     searchsorted shares_memory sign sin sort sqrt square squeeze stack subtract sum swapaxes take
     take_along_axis tan tanh transpose true_divide unique where zeros_like ones_like empty_like"""
 

@@ -41,6 +41,18 @@ class Reader {
     std::copy(sizes.begin(), sizes.end(), dims.sizes);
   }
 
+  template <size_t Count>
+  void operator()(const char* name, int64_t (&numbers)[Count]) {
+    const auto values = take<std::vector<int64_t>>(name, "integers");
+    CAVS_CHECK(values.size() == Count, ErrorKind::kValue, "[program] expected ", Count,
+               " numbers as '", name, "' of '", kernel_->name, "', got ", values.size(),
+               "; pass as many");
+    std::copy(values.begin(), values.end(), numbers);
+  }
+  void operator()(const char* name, std::vector<int64_t>& values) {
+    values = take<std::vector<int64_t>>(name, "integers");
+  }
+
   void read_group(Group* group) {
     (*this)("width", group->width);
     for (const py::handle input : items("inputs")) {

@@ -85,7 +85,7 @@ class ArrayHolder {
 };
 
 struct Scratch {
-  Scratch() : storage(new char[kScratchBytes + 64]) {
+  explicit Scratch(int64_t bytes) : storage(new char[static_cast<size_t>(bytes) + 64]) {
     auto address = reinterpret_cast<uintptr_t>(storage.get());
     data = storage.get() + (64 - address % 64) % 64;
   }
@@ -210,7 +210,7 @@ void call_kernel(const std::string& name, DType dtype, const std::vector<py::arr
   CAVS_CHECK(!compile || can_compile, ErrorKind::kValue,
              "[kernels] expected a group of float to compile, got ", name, " of ",
              dtype_name(dtype), "; leave compile out");
-  const Scratch scratch;
+  const Scratch scratch(scratch_bytes(dtype, direct.kernel, complete));
   const std::unique_ptr<Block> panels = pack_operand(packed, dtype, complete, &in);
   const std::shared_ptr<const GroupProgram> group = group_of(complete, compile);
   KernelCall call;

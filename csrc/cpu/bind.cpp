@@ -128,8 +128,8 @@ class Binder {
     patch.operand = static_cast<int>(code.operands.size());
     patch.edges = value.edges;
     patch.row_bytes = value.row_bytes;
-    patch.base =
-        thread_memory(0) + kScratchBytes + offset + root.column * item_size(exe_.forms[id].dtype);
+    patch.base = thread_memory(0) + prepared_.scratch_bytes + offset +
+                 root.column * item_size(exe_.forms[id].dtype);
     code.patches.push_back(patch);
     code.operands.push_back({nullptr, form.ld, form.size, form.padded});
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/dtype.h"
+#include "program/program.h"
 #include "runtime/index_table.h"
 #include "runtime/random_context.h"
 
@@ -43,7 +44,7 @@ struct KernelCall {
   const RandomContext* random = nullptr;
   int thread = 0;
   int num_threads = 1;
-  void* scratch = nullptr;      // kScratchBytes, private to the thread, 64-byte aligned
+  void* scratch = nullptr;      // scratch_bytes, private to the thread, 64-byte aligned
   int64_t* left_out = nullptr;  // counts the rows that a product leaves out; may be null
 };
 
@@ -54,7 +55,9 @@ int64_t packed_weight_bytes(DType dtype, int64_t k, int64_t n);
 void pack_weight(DType dtype, bool transposed, int64_t k, int64_t n, const void* weight,
                  void* packed, int thread, int num_threads);
 
+// The scratch of a call, of which most kernels need no more than kScratchBytes.
 constexpr int64_t kScratchBytes = 256 * 1024;
+int64_t scratch_bytes(DType dtype, KernelId kernel, const Attributes& attributes);
 
 using KernelFunction = void (*)(const KernelCall&);
 

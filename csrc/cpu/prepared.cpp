@@ -77,6 +77,9 @@ class Preparation {
     if (rides && instruction.space.kind == SpaceKind::kEdge) {
       call.edges = edge_list_of(program_, instruction.space.members);
     }
+    const int64_t scratch =
+        scratch_bytes(program_.dtype, instruction.kernel, instruction.attributes);
+    made_->scratch_bytes = std::max(made_->scratch_bytes, align_up(scratch, kAlignment));
     call.weight = made_->weights.of[s][i];
     if (call.weight >= 0) call.weight_operand = weight_operand(program_, instruction);
     call.state_writes = &exe_.state_writes[s][i];

@@ -59,6 +59,7 @@ struct CpuProgram final : Prepared {
   Locals kept, dropped;                     // with and without keeping values that backward reads
   WeightUses weights;
   std::unique_ptr<WeightStore> packed;
+  int64_t scratch_bytes = kScratchBytes;  // of a thread: the most that a call needs
 
   const Locals& locals(bool keep) const { return keep ? kept : dropped; }
 };

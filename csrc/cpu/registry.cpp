@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/isa.h"
+#include "cpu/convolution/table.h"
 #include "cpu/isa_table.h"
 #include "cpu/kernel.h"
 #include "cpu/kernels/matmul.h"
@@ -18,6 +19,7 @@ const Registry& cpu_registry() {
     auto* const result = new Registry;
     const IsaTable& table = isa_table();
     for (int i = 0; i < table.num_kernels; ++i) (*result)[table.kernels[i].name] = table.kernels[i];
+    for (const KernelEntry& entry : convolution_table().kernels) (*result)[entry.name] = entry;
     for (const KernelEntry& entry : kMatmulKernels) (*result)[entry.name] = entry;
     for (const KernelEntry& entry : kMaskedMatmulKernels) (*result)[entry.name] = entry;
     return result;

@@ -12,8 +12,9 @@
 namespace cavs {
 namespace {
 
+constexpr double kFlopsPerNs = 80;
+
 double product_row_ns(const Instruction& product) {
-  constexpr double kFlopsPerNs = 80;
   return product_flops(*product_of(product)) / kFlopsPerNs;
 }
 
@@ -81,6 +82,9 @@ double levels_ns(const Executable& exe, const CpuProgram& prepared, size_t first
 double row_ns(const Program& program, const Instruction& instruction) {
   constexpr double kElementsPerNs = 4;
   if (product_of(instruction) != nullptr) return product_row_ns(instruction);
+  if (std::holds_alternative<ConvolutionAttributes>(instruction.attributes)) {
+    return row_cost(program, instruction).flops / kFlopsPerNs;
+  }
   return elements_of_row(program, instruction) / kElementsPerNs;
 }
 

@@ -40,7 +40,8 @@ std::unique_ptr<const Workspace> plan_workspace(const Executable& exe, bool keep
     local_bytes = std::max(local_bytes, plan->chunks.back()->bytes);
   }
   plan->alignment = kThreadAlignment;
-  plan->thread_bytes = align_up(kScratchBytes + local_bytes + kAlignment, kThreadAlignment);
+  plan->thread_bytes =
+      align_up(prepared.scratch_bytes + local_bytes + kAlignment, kThreadAlignment);
   plan->bytes = plan->threads * plan->thread_bytes;
   return plan;
 }

@@ -10,7 +10,7 @@
 
 namespace cavs {
 
-// Each thread has a region in the arena: kScratchBytes, then its local values.
+// Each thread has a region in the arena: the scratch of its kernels, then its local values.
 struct CpuWorkspace final : Workspace {
   int threads = 1;                                           // at most
   double saved_ns = 0;                                       // by the threads, roughly

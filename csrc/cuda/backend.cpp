@@ -11,6 +11,7 @@
 #include "cuda/driver/allocator.h"
 #include "cuda/driver/current_stream.h"
 #include "cuda/driver/pinned_ring.h"
+#include "cuda/kernels/row_calls.h"
 #include "cuda/step/later_step.h"
 #include "cuda/step/step_arithmetic.h"
 #include "cuda/sweep/batch_copies.h"
@@ -29,6 +30,11 @@ class CudaBackend final : public Backend {
   CudaBackend(OpenGpu& open, GpuAllocator& allocator) : Backend(allocator), open_(open) {}
 
   bool supports(const Program& program, const Instruction& instruction) const override {
+    const auto* convolution = std::get_if<ConvolutionAttributes>(&instruction.attributes);
+    if (convolution != nullptr && !convolution->taps.empty() &&
+        convolution->all_taps() > kMaskedTaps) {
+      return false;
+    }
     return program.dtype != DType::kInt32 &&
            (group_of(instruction) != nullptr ||
             find_device_kernel(instruction.kernel->name) != nullptr);

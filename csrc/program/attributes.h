@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace cavs {
 
@@ -170,6 +171,32 @@ struct PermuteAttributes {
     visit("sizes", self.sizes);
     visit("steps", self.steps);
   }
+};
+
+// Images (C, H, W) and places (O, OH, OW) of a kernel (kh, kw), in `groups` groups of channels and
+// outputs. `padding`: above and left of an image; what is read beyond the other sides is zero too.
+// `taps`: the numbers of the taps that are used, ascending; none stands for all.
+struct ConvolutionAttributes {
+  int64_t image[3] = {1, 1, 1}, places[3] = {1, 1, 1}, kernel[2] = {1, 1};
+  int64_t stride[2] = {1, 1}, padding[2] = {0, 0}, dilation[2] = {1, 1};
+  int64_t groups = 1;
+  std::vector<int64_t> taps;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("image", self.image);
+    visit("places", self.places);
+    visit("kernel", self.kernel);
+    visit("stride", self.stride);
+    visit("padding", self.padding);
+    visit("dilation", self.dilation);
+    visit("groups", self.groups);
+    visit("taps", self.taps);
+  }
+
+  int64_t all_taps() const { return kernel[0] * kernel[1]; }
+  int64_t num_taps() const { return taps.empty() ? all_taps() : static_cast<int64_t>(taps.size()); }
+  int64_t tap(int64_t i) const { return taps.empty() ? i : taps[static_cast<size_t>(i)]; }
 };
 
 enum class SampledRows : uint8_t { kVertex, kEdge, kGraph, kBatch };  // kBatch: none

@@ -18,6 +18,18 @@ struct Shown {
     for (int i = 0; i < dims.rank; ++i) sizes += " " + std::to_string(dims.sizes[i]);
     add(name, "[" + sizes + " ]");
   }
+  template <size_t Count>
+  void operator()(const char* name, const int64_t (&values)[Count]) {
+    add_list(name, values, Count);
+  }
+  void operator()(const char* name, const std::vector<int64_t>& values) {
+    add_list(name, values.data(), values.size());
+  }
+  void add_list(const char* name, const int64_t* values, size_t count) {
+    std::string listed;
+    for (size_t i = 0; i < count; ++i) listed += " " + std::to_string(values[i]);
+    add(name, "[" + listed + " ]");
+  }
   void add(const char* name, const std::string& value) {
     text += std::string(", ") + name + "=" + value;
   }

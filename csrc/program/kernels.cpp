@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "program/access.h"
+#include "program/convolution_checks.h"
 #include "program/instruction_check.h"
 #include "program/line_checks.h"
 #include "program/pool_checks.h"
@@ -250,6 +251,7 @@ const std::vector<Kernel>& kernels() {
   const auto axis = AxisAttributes();
   const auto product = MatmulAttributes();
   const auto masked = MaskedMatmulAttributes();
+  const auto conv = ConvolutionAttributes();
   // Never destroyed: programs point to rows, and may run while the process ends.
   static const auto* const table = new std::vector<Kernel>{
       // clang-format off
@@ -257,6 +259,10 @@ const std::vector<Kernel>& kernels() {
       {"avg_pool", kOne, kStanding, W::kRows, PoolAttributes(), per_input<1>, check_pool},
       {"avg_unpool", kOne, kStanding, W::kRows, PoolAttributes(), per_output<1>, check_unpool},
       {"broadcast", kOne, kStanding, W::kRows, ShapeAttributes(), nullptr, check_broadcast},
+      {"conv", kTwo, kStanding, W::kRows, conv, flops_of_convolution, check_conv},
+      {"conv_input", kTwo, kStanding, W::kRows, conv, flops_of_convolution, check_conv_input},
+      {"conv_weight", kTwo, kStanding, W::kRows, conv, flops_of_convolution, check_conv_weight},
+      {"conv_weight_reduce", kTwo, kStanding, W::kSums, conv, flops_of_convolution, check_conv_weight},
       {"copy", kOne, kStanding, W::kRows, none, nullptr, check_move},
       {"copy_columns", kOne, kIndexed, W::kRows, ColumnsAttributes(), nullptr, check_copy_columns},
       {"cross_entropy", kTwo, kStanding, W::kRows, none, per_input<12>, check_cross_entropy},

@@ -115,7 +115,8 @@ using Attributes =
     std::variant<NoAttributes, MatmulAttributes, MaskedMatmulAttributes, AxisAttributes,
                  ScanAttributes, OrderAttributes, PickAttributes, PoolAttributes,
                  EmbeddingAttributes, ColumnsAttributes, ShapeAttributes, PermuteAttributes,
-                 UniformAttributes, DropoutAttributes, LoadAttributes, FillAttributes, Group>;
+                 UniformAttributes, DropoutAttributes, LoadAttributes, FillAttributes, Group,
+                 ConvolutionAttributes>;
 
 struct Kernel;
 using KernelId = const Kernel*;  // its row in kernels.cpp

@@ -5,6 +5,10 @@ import typing as _typing
 from cavs.core.ops._def import OPS as OPS
 from cavs.core.ops._def import OpDef as OpDef
 from cavs.core.ops.constant import constant as constant
+from cavs.core.ops.convolve import conv1d as conv1d
+from cavs.core.ops.convolve import conv2d as conv2d
+from cavs.core.ops.convolve import conv_transpose1d as conv_transpose1d
+from cavs.core.ops.convolve import conv_transpose2d as conv_transpose2d
 from cavs.core.ops.elementwise import abs as abs
 from cavs.core.ops.elementwise import clip as clip
 from cavs.core.ops.elementwise import equal as equal

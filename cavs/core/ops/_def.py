@@ -300,6 +300,7 @@ class OpDef:
         faster_native: whether that formula is faster than NumPy in float32, and taken there.
         flops: floating-point operations per row, from the operands' and the result's shapes: of F,
             and of each instruction that computes it. The kernel that does so counts as many.
+        flops_of: the same from these shapes and the attributes, where those matter.
         dtype: ``float`` or ``int32``.
         operands: the kind of each operand; the last kind holds for all further ones.
         ids: the first operand of ids or labels.
@@ -341,6 +342,7 @@ class OpDef:
     beyond_numpy: bool = False
     faster_native: bool = False
     flops: Callable[[Sequence[Shape], Shape], int] = lambda shapes, out: 0
+    flops_of: Callable[[Sequence[Shape], Shape, Mapping[str, Any]], int] | None = None
     dtype: str = "float"
     operands: tuple[Operand, ...] = (Operand.FLOAT,)
     ids_within: int | None = None
@@ -381,6 +383,12 @@ class OpDef:
             return None
         axis: int = attrs.get("axis", self.ids_within)
         return shape[axis]
+
+    def count_flops(self, shapes: Sequence[Shape], out: Shape, attrs: Mapping[str, Any]) -> int:
+        """Floating-point operations per row."""
+        return (
+            self.flops(shapes, out) if self.flops_of is None else self.flops_of(shapes, out, attrs)
+        )
 
     @property
     def sums_lists(self) -> bool:

@@ -90,6 +90,19 @@ struct Shapes {
   Tiling tiling;
 };
 
+// See ConvolutionAttributes in program/attributes.h. Bit t of `taps` says whether tap t is used,
+// where not all are.
+constexpr int kMaskedTaps = 1024;
+struct Convolution {
+  Operand in[2], out;
+  Rows rows;
+  int image[3] = {}, places[3] = {}, kernel[2] = {};
+  int stride[2] = {}, padding[2] = {}, dilation[2] = {};
+  int groups = 1, masked = 0, goes_on = 0;
+  unsigned taps[kMaskedTaps / 32] = {};
+  Tiling tiling;
+};
+
 // Random numbers for the rows of an operation, by graph and place within it: rows are graphs where
 // `local` is null. Or by ids, at most kIds of them, which go on from `begun` where it is not null.
 constexpr int kIds = 8;

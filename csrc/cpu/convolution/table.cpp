@@ -1,0 +1,43 @@
+// Chooses the convolutions' kernels, and says what they need.
+#include "cpu/convolution/table.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/isa.h"
+#include "program/kernels.h"
+
+namespace cavs {
+
+const ConvolutionTable& convolution_table() {
+#if defined(__x86_64__)
+  switch (current_isa()) {
+    case Isa::kAvx512:
+      return convolutions_avx512();
+    case Isa::kAvx2:
+      return convolutions_avx2();
+    default:
+      break;
+  }
+#endif
+  return convolutions_generic();
+}
+
+TapList used_taps(const ConvolutionAttributes& convolution) {
+  if (convolution.taps.empty()) return {nullptr, convolution.all_taps()};
+  return {convolution.taps.data(), convolution.num_taps()};
+}
+
+int64_t scratch_bytes(DType dtype, KernelId kernel, const Attributes& attributes) {
+  const auto* convolution = std::get_if<ConvolutionAttributes>(&attributes);
+  if (convolution == nullptr) return kScratchBytes;
+  const std::string name = kernel->name;
+  const ConvolutionKind kind = name == "conv"         ? ConvolutionKind::kForward
+                               : name == "conv_input" ? ConvolutionKind::kInput
+                                                      : ConvolutionKind::kWeight;
+  const ConvolutionTable& table = convolution_table();
+  const auto needed = dtype == DType::kFloat32 ? table.single_bytes : table.twice_bytes;
+  return std::max(needed(*convolution, kind), kScratchBytes);
+}
+
+}  // namespace cavs

@@ -1,0 +1,299 @@
+// The inner loops of convolutions: a tile of sums in registers, of outputs that are read from an
+// image through a table of offsets.
+//
+// Tap (c, i, j) of an output is at a fixed offset from the output's place in the image, so that a
+// convolution is a product whose one factor is read through these offsets, and nothing is copied
+// for each tap.
+#pragma once
+
+#include "cpu/kernels/packed_product.inl.h"
+
+namespace cavs {
+namespace {
+
+// One convolution of an image: y[row, place] = sum over l of a[row, l] image[offsets[l] + place].
+// Where `by_pixels`, lanes of vectors are rows, else places. The weight stands in panels of so many
+// rows as a tile takes, (l, rows) each.
+template <class T>
+struct Stencil {
+  int64_t rows = 0, k = 0;
+  int64_t height = 0, width = 0, image_width = 0;  // of the outputs; a line of the image
+  int32_t* offsets = nullptr;
+  T* weight = nullptr;
+  bool by_pixels = false;
+  int64_t channel = 0, line = 0, pixel = 1;  // how far apart outputs stand
+};
+
+// So many places as a vector has lanes, in one line: where they stand in the image, where they go,
+// and how many of them there are, if a line is shorter.
+struct Slot {
+  int64_t place = 0, target = 0, lanes = 0;
+};
+
+// Rows of the weight by places of the image, which `slots` name.
+template <int Rows, int Vectors, class T>
+void place_tile(const Stencil<T>& s, const T* a, const T* image, const Slot* slots, T* y) {
+  Vec<T> found[Rows][Vectors] = {};
+  for (int64_t l = 0; l < s.k; ++l) {
+    const T* x = image + s.offsets[l];
+    Vec<T> line[Vectors];
+    for (int j = 0; j < Vectors; ++j) line[j] = load_vector(x + slots[j].place);
+    for (int i = 0; i < Rows; ++i) {
+      const Vec<T> element = splat(a[l * Rows + i]);
+      for (int j = 0; j < Vectors; ++j) found[i][j] += element * line[j];
+    }
+  }
+  for (int i = 0; i < Rows; ++i) {
+    for (int j = 0; j < Vectors; ++j) {
+      T* target = y + i * s.channel + slots[j].target;
+      if (s.pixel != 1) {
+        alignas(64) T lanes[kLanes<T>];
+        store_vector<T>(lanes, found[i][j]);
+        for (int64_t v = 0; v < slots[j].lanes; ++v) target[v * s.pixel] = lanes[v];
+      } else if (slots[j].lanes == kLanes<T>) {
+        store_vector<T>(target, found[i][j]);
+      } else {
+        store_lanes<T>(target, found[i][j], slots[j].lanes);
+      }
+    }
+  }
+}
+
+template <int Rows, int Vectors, class T>
+void place_tile_of(int64_t rows, const Stencil<T>& s, const T* a, const T* image, const Slot* slots,
+                   T* y) {
+  if constexpr (Rows > 1) {
+    if (rows < Rows) return place_tile_of<Rows - 1, Vectors>(rows, s, a, image, slots, y);
+  }
+  place_tile<Rows, Vectors>(s, a, image, slots, y);
+}
+
+// The slots of a line. The last one of a long line overlaps the one before.
+template <class T>
+int64_t slots_of_line(const Stencil<T>& s) {
+  return (s.width + kLanes<T> - 1) / kLanes<T>;
+}
+
+template <class T>
+Slot slot_of(const Stencil<T>& s, int64_t number) {
+  const int64_t each = slots_of_line(s), oy = number / each;
+  const int64_t ox = least(number % each * kLanes<T>, greatest(0, s.width - kLanes<T>));
+  return {oy * s.image_width + ox, oy * s.line + ox * s.pixel, least(s.width, kLanes<T>)};
+}
+
+// `count` things are cut into parts of at most `most`, and of nearly equal size: the first thing of
+// a part.
+CAVS_INLINE int64_t first_of(int64_t count, int64_t most, int64_t part) {
+  const int64_t parts = (count + most - 1) / most;
+  return count / parts * part + least(part, count % parts);
+}
+
+template <class T>
+void convolve_places(const Stencil<T>& s, const T* image, T* y) {
+  const int64_t slots = s.height * slots_of_line(s);
+  const int64_t tiles = (s.rows + kTileRows - 1) / kTileRows;
+  for (int64_t p = 0; p < slots; p += 2) {
+    const Slot two[2] = {slot_of(s, p), slot_of(s, least(p + 1, slots - 1))};
+    for (int64_t t = 0; t < tiles; ++t) {
+      const int64_t row = first_of(s.rows, kTileRows, t);
+      const int64_t few = first_of(s.rows, kTileRows, t + 1) - row;
+      const T* a = s.weight + row * s.k;
+      T* target = y + row * s.channel;
+      if (p + 1 < slots) {
+        place_tile_of<kTileRows, 2>(few, s, a, image, two, target);
+      } else {
+        place_tile_of<kTileRows, 1>(few, s, a, image, two, target);
+      }
+    }
+  }
+}
+
+// A tile of pixels is one part of a line, or two short lines.
+#if defined(__AVX512F__)
+constexpr int kMostPixels = 14, kMostLines = 2;
+#else
+constexpr int kMostPixels = 6, kMostLines = 1;
+#endif
+
+// Neighbouring places of the image, in lines `line_step` apart, by rows of the weight.
+template <int Lines, int Pixels, int Vectors, class T>
+void pixel_tile(int64_t k, const T* panel, const T* image, int64_t line_step,
+                const int32_t* offsets, T* sums) {
+  Vec<T> found[Lines * Pixels][Vectors] = {};
+  for (int64_t l = 0; l < k; ++l) {
+    Vec<T> line[Vectors];
+    for (int j = 0; j < Vectors; ++j) {
+      line[j] = load_vector(panel + l * kPanelColumns<T> + j * kLanes<T>);
+    }
+    const T* x = image + offsets[l];
+    for (int u = 0; u < Lines; ++u, x += line_step) {
+      for (int i = 0; i < Pixels; ++i) {
+        const Vec<T> element = splat(x[i]);
+        for (int j = 0; j < Vectors; ++j) found[u * Pixels + i][j] += element * line[j];
+      }
+    }
+  }
+  for (int i = 0; i < Lines * Pixels; ++i) {
+    for (int j = 0; j < Vectors; ++j) {
+      store_vector<T>(sums + i * kPanelColumns<T> + j * kLanes<T>, found[i][j]);
+    }
+  }
+}
+
+template <int Lines, int Pixels, int Vectors, class T>
+void pixel_tile_of(int64_t pixels, int64_t k, const T* panel, const T* image, int64_t line_step,
+                   const int32_t* offsets, T* sums) {
+  if constexpr (Pixels > 1) {
+    if (pixels < Pixels) {
+      return pixel_tile_of<Lines, Pixels - 1, Vectors>(pixels, k, panel, image, line_step, offsets,
+                                                       sums);
+    }
+  }
+  pixel_tile<Lines, Pixels, Vectors>(k, panel, image, line_step, offsets, sums);
+}
+
+template <int Vectors, class T>
+void pixel_tiles(int64_t lines, int64_t pixels, int64_t k, const T* panel, const T* image,
+                 int64_t line_step, const int32_t* offsets, T* sums) {
+  if constexpr (kMostLines > 1) {
+    if (lines > 1) {
+      return pixel_tile_of<kMostLines, kMostPixels / kMostLines, Vectors>(pixels, k, panel, image,
+                                                                          line_step, offsets, sums);
+    }
+  }
+  pixel_tile_of<1, kMostPixels, Vectors>(pixels, k, panel, image, line_step, offsets, sums);
+}
+
+// Writes the first `columns` columns of a tile as so many lines of pixels, each in its channel.
+template <class T>
+void store_columns(const Stencil<T>& s, const T* sums, int64_t lines, int64_t pixels,
+                   int64_t columns, T* y) {
+  constexpr int64_t length = (kMostPixels + 3) / 4 * 4, width = kPanelColumns<T>;
+  alignas(64) T turned[width * length];
+  for (int64_t i = 0; i < lines * pixels; i += 4) {
+    for (int64_t j = 0; j < columns; j += 4) {
+      transpose_4x4(sums + i * width + j, width, turned + j * length + i, length);
+    }
+  }
+  for (int64_t c = 0; c < columns; ++c) {
+    const T* from = turned + c * length;
+    for (int64_t u = 0; u < lines; ++u, from += pixels) {
+      T* target = y + c * s.channel + u * s.line;
+      if (s.pixel == 1) {
+        int64_t i = 0;
+        for (; i + 4 <= pixels; i += 4) __builtin_memcpy(target + i, from + i, 4 * sizeof(T));
+        for (; i < pixels; ++i) target[i] = from[i];
+      } else {
+        for (int64_t i = 0; i < pixels; ++i) target[i * s.pixel] = from[i];
+      }
+    }
+  }
+}
+
+template <class T>
+void convolve_pixels(const Stencil<T>& s, const T* image, T* y) {
+  constexpr int64_t width = kPanelColumns<T>;
+  alignas(64) T sums[(kMostPixels + 3) / 4 * 4 * width] = {};
+  const int64_t together = s.width * kMostLines <= kMostPixels ? kMostLines : 1;
+  const int64_t tiles = (s.width + kMostPixels - 1) / kMostPixels;
+  for (int64_t row = 0; row < s.rows; row += width) {
+    const int64_t columns = least(width, s.rows - row);
+    const T* panel = s.weight + row * s.k;
+    for (int64_t oy = 0; oy < s.height; oy += together) {
+      const int64_t lines = least(together, s.height - oy);
+      for (int64_t t = 0; t < tiles; ++t) {
+        const int64_t ox = s.width * t / tiles, pixels = s.width * (t + 1) / tiles - ox;
+        const T* x = image + oy * s.image_width + ox;
+        if (columns > kLanes<T>) {
+          pixel_tiles<2>(lines, pixels, s.k, panel, x, s.image_width, s.offsets, sums);
+        } else {
+          pixel_tiles<1>(lines, pixels, s.k, panel, x, s.image_width, s.offsets, sums);
+        }
+        store_columns(s, sums, lines, pixels, columns,
+                      y + row * s.channel + oy * s.line + ox * s.pixel);
+      }
+    }
+  }
+}
+
+template <class T>
+CAVS_INLINE void convolve(const Stencil<T>& s, const T* image, T* y) {
+  if (s.by_pixels) {
+    convolve_pixels(s, image, y);
+  } else {
+    convolve_places(s, image, y);
+  }
+}
+
+// Taps whose pixels are neighbours in the image are a run.
+constexpr int kLongestRun = 5;
+constexpr int runs_of_tile(int run) { return kTileRows / run; }
+
+// Images, one after the other, and their places: panels of so many outputs as a tile takes, place
+// by place.
+template <class T>
+struct WeightOperands {
+  int64_t images = 0;
+  const T* image = nullptr;
+  int64_t image_step = 0;
+  const T* dy = nullptr;
+  int64_t dy_step = 0;
+};
+
+// dw[l, output] += the sum over all places, for the taps l of some runs, which begin at `offsets`.
+template <int Runs, int Taps, int Vectors, class T>
+void weight_tile(const Stencil<T>& s, const WeightOperands<T>& operands, const int32_t* offsets,
+                 T* dw, int64_t dw_row) {
+  Vec<T> sums[Runs * Taps][Vectors] = {};
+  for (int64_t r = 0; r < operands.images; ++r) {
+    const T* line = operands.image + r * operands.image_step;
+    const T* column = operands.dy + r * operands.dy_step;
+    for (int64_t oy = 0; oy < s.height; ++oy, line += s.image_width) {
+      const T* x[Runs];
+      for (int u = 0; u < Runs; ++u) x[u] = line + offsets[u];
+      for (int64_t ox = 0; ox < s.width; ++ox, column += kPanelColumns<T>) {
+        Vec<T> dy[Vectors];
+        for (int j = 0; j < Vectors; ++j) dy[j] = load_vector(column + j * kLanes<T>);
+        for (int u = 0; u < Runs; ++u) {
+          for (int i = 0; i < Taps; ++i) {
+            const Vec<T> element = splat(x[u][ox + i]);
+            for (int j = 0; j < Vectors; ++j) sums[u * Taps + i][j] += element * dy[j];
+          }
+        }
+      }
+    }
+  }
+  for (int i = 0; i < Runs * Taps; ++i) {
+    for (int j = 0; j < Vectors; ++j) {
+      T* target = dw + i * dw_row + j * kLanes<T>;
+      store_vector<T>(target, load_vector(target) + sums[i][j]);
+    }
+  }
+}
+
+template <int Runs, int Taps, int Vectors, class T>
+void weight_tile_of(int64_t runs, const Stencil<T>& s, const WeightOperands<T>& operands,
+                    const int32_t* offsets, T* dw, int64_t dw_row) {
+  if constexpr (Runs > 1) {
+    if (runs < Runs) {
+      return weight_tile_of<Runs - 1, Taps, Vectors>(runs, s, operands, offsets, dw, dw_row);
+    }
+  }
+  weight_tile<Runs, Taps, Vectors>(s, operands, offsets, dw, dw_row);
+}
+
+// `runs` runs of `taps` taps each.
+template <int Taps, int Vectors, class T>
+void weight_tiles(int64_t taps, int64_t runs, const Stencil<T>& s,
+                  const WeightOperands<T>& operands, const int32_t* offsets, T* dw,
+                  int64_t dw_row) {
+  if constexpr (Taps > 1) {
+    if (taps < Taps) {
+      return weight_tiles<Taps - 1, Vectors>(taps, runs, s, operands, offsets, dw, dw_row);
+    }
+  }
+  weight_tile_of<runs_of_tile(Taps), Taps, Vectors>(runs, s, operands, offsets, dw, dw_row);
+}
+
+}  // namespace
+}  // namespace cavs
