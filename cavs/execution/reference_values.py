@@ -163,6 +163,14 @@ class ReferenceValues:
         slots: Array = np.arange(len(own)) if counted else self.child_slot[own]
         return slots
 
+    def _children_at(self, v: int, edges: Space, slot: int) -> Array:
+        """The child at the position, if there is one."""
+        children = self._children(v, edges)
+        if slot < 0:
+            return children[len(children) + slot :][:1] if len(children) >= -slot else children[:0]
+        found: Array = children[self._slots(v, edges) == slot]
+        return found
+
     def _own(self, v: int, node: Node) -> Array:
         """The rows of a value of the vertex, as the user numbers vertices, edges and graphs."""
         if node.space.kind is SpaceKind.EDGE:
@@ -245,7 +253,7 @@ class ReferenceValues:
         edges, slot = node.attrs["edges"], node.attrs["slot"]
         children, state = self._children(v, edges), self.states[node.attrs["name"]]
         if slot is not None:
-            for child in children[self._slots(v, edges) == slot].tolist():
+            for child in self._children_at(v, edges, slot).tolist():
                 return state[child][None]
             return np.zeros((1, *node.shape), self.dtype)
         if len(children) == 0:
@@ -309,6 +317,8 @@ class ReferenceValues:
 
     def _slots_to_edges(self, v: int, node: Node, given: Any) -> Array:
         slots = self._slots(v, node.space).tolist()
+        if node.attrs["from_last"]:
+            slots = [*reversed(range(len(slots)))]
         edges = np.zeros((len(slots), *node.shape), self.dtype)
         for edge, slot in enumerate(slots):
             if slot < len(node.inputs):

@@ -38,6 +38,7 @@ from cavs.models.seq2seq import Seq2Seq as Seq2Seq
 from cavs.models.shaped_tree_lstm import ShapedNaryTreeLSTM as ShapedNaryTreeLSTM
 from cavs.models.shaped_tree_lstm import ShapedTreeLSTM as ShapedTreeLSTM
 from cavs.models.shift_reduce import ShiftReduceParser as ShiftReduceParser
+from cavs.models.transformer_xl import TransformerXL as TransformerXL
 from cavs.models.tree_fc import TreeFC as TreeFC
 from cavs.models.tree_gru import ChildSumTreeGRU as ChildSumTreeGRU
 from cavs.models.tree_lstm import ChildSumTreeLSTM as ChildSumTreeLSTM

@@ -333,22 +333,27 @@ def _holder(policy: Policy) -> Callable[[], Any]:
         return lambda: policy
 
 
-def check_children(batch: GraphBatch, most: int) -> None:
-    """Raises GraphError, naming the first vertex with a child beyond the first `most` slots."""
+def check_children(batch: GraphBatch, first: int, last: int) -> None:
+    """Raises GraphError, naming the first vertex with a child that stands neither at one of the
+    `first` slots nor among the `last` children."""
     lengths = np.diff(batch.child_ptr)
     has_children = lengths > 0
-    last = batch.child_ptr[1:][has_children] - 1
+    ends = batch.child_ptr[1:]
     counts = np.zeros_like(lengths)
-    counts[has_children] = batch.child_slot[last] + 1  # slots ascend within a list
-    beyond = np.flatnonzero(counts > most)
+    slots = batch.child_slot  # they ascend within a list
+    counts[has_children] = slots[ends[has_children] - 1] + 1
+    behind = np.concatenate([[0], np.cumsum(slots >= first)])
+    beyond = np.flatnonzero(behind[ends] - behind[batch.child_ptr[:-1]] > last)
     if not len(beyond):
         return
     vertex = int(beyond[0])
+    read = f"the first {first} and the last {last} alone"
+    read = read if last else f"no slot beyond {first - 1}"
     graph = int(np.searchsorted(batch.ptr, vertex, side="right")) - 1
     raise GraphError(
-        f"[graph] graph {graph}, vertex {vertex - int(batch.ptr[graph])}: expected at most {most} "
-        f"children, since F gathers no slot beyond {most - 1}, got {counts[vertex]}; gather more "
-        "slots or all children, or compile with extra_children='ignore'"
+        f"[graph] graph {graph}, vertex {vertex - int(batch.ptr[graph])}: expected at most "
+        f"{first + last} children, since F gathers {read}, got {counts[vertex]}; gather "
+        "more slots or all children, or compile with extra_children='ignore'"
     )
 
 

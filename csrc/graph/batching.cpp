@@ -75,12 +75,12 @@ std::optional<Unreadable> find_unreadable(const GraphBatch& batch,
     bool read_whole = false, known = true;
     for (const ChildRead& read : reads) {
       if (!concerns(read, parent, child)) continue;
-      read_whole = read_whole || read.slot < 0;
+      read_whole = read_whole || read.slot == kAllSlots;
       known = known && read.types[static_cast<size_t>(child)];
     }
     plain[t] = read_whole && known;
   }
-  std::vector<int32_t> of_type(count);
+  std::vector<int32_t> of_type(count), left_of_type(count);
   for (int64_t v = 0; v < batch.num_vertices(); ++v) {
     const int32_t first = batch.child_ptr[v], last = batch.child_ptr[v + 1];
     const char* row = plain.data() + static_cast<size_t>(types[v]) * count;
@@ -89,16 +89,18 @@ std::optional<Unreadable> find_unreadable(const GraphBatch& batch,
       continue;
     }
     std::fill(of_type.begin(), of_type.end(), 0);
+    std::fill(left_of_type.begin(), left_of_type.end(), 0);
+    for (int32_t e = first; e < last; ++e) ++left_of_type[types[batch.children[e]]];
     for (int32_t e = first; e < last; ++e) {
       const int32_t child = types[batch.children[e]];
       const int32_t slot = batch.slots.empty() ? e - first : batch.slots[e];
-      const int32_t slot_of_type = of_type[child]++;
+      const int32_t slot_of_type = of_type[child]++, behind_of_type = --left_of_type[child];
       bool reached = extra;
       for (size_t r = 0; r < reads.size(); ++r) {
         const ChildRead& read = reads[r];
         if (!concerns(read, types[v], child)) continue;
-        const int32_t place = read.edges.children < 0 ? slot : slot_of_type;
-        if (read.slot >= 0 && read.slot != place) continue;
+        const bool any = read.edges.children < 0;
+        if (!read.reads(any ? slot : slot_of_type, any ? last - 1 - e : behind_of_type)) continue;
         reached = true;
         if (!read.types[static_cast<size_t>(child)]) {
           return Unreadable{v, e, static_cast<int>(r)};

@@ -2,6 +2,7 @@
 #include "program/validate.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <optional>
 #include <string>
 
@@ -17,6 +18,11 @@ namespace cavs {
 namespace {
 
 constexpr int kMostSlots = 1 << 16;
+
+// Whether the table's argument may be below 0, for slots that are counted from the last child.
+bool counts_slots(TableKind kind) {
+  return kind == TableKind::kSlot || kind == TableKind::kParent || kind == TableKind::kParentRows;
+}
 
 class Validator {
  public:
@@ -158,9 +164,10 @@ class Validator {
     for (size_t i = 0; i < tables.size(); ++i) {
       const TableSpec& table = tables[i];
       check_members_of_table(table, instruction.kernel->name);
-      CAVS_CHECK(table.argument >= 0 && table.argument < kMostSlots, ErrorKind::kValue,
+      const int least = counts_slots(table.kind) ? 1 - kMostSlots : 0;
+      CAVS_CHECK(table.argument >= least && table.argument < kMostSlots, ErrorKind::kValue,
                  "[program] expected a table of '", instruction.kernel->name,
-                 "' with an argument of 0..", kMostSlots - 1, ", got ", table.argument,
+                 "' with an argument of ", least, "..", kMostSlots - 1, ", got ", table.argument,
                  "; correct the table");
       const bool by_unique = table.kind == TableKind::kUnique ||
                              table.kind == TableKind::kUniqueRows ||
@@ -211,7 +218,7 @@ class Validator {
   void check_parts(const Instruction& instruction, size_t i) const {
     const ValueSpec& value = program_.values[instruction.inputs[i]];
     const Root& root = roots_[instruction.inputs[i]];
-    const int64_t columns = std::max(1, instruction.tables[i].argument) * value.size;
+    const int64_t columns = std::max(1, std::abs(instruction.tables[i].argument)) * value.size;
     CAVS_CHECK(columns <= program_.values[root.value].size - root.column, ErrorKind::kValue,
                "[program] expected ", columns, " columns from '", value.name, "' on for input ", i,
                " of '", instruction.kernel->name, "', got fewer; correct the columns");

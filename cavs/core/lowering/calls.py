@@ -98,7 +98,8 @@ def _over_siblings(reader: Reader, node: Node) -> Call:
 
 def _slots_to_edges(reader: Reader, node: Node) -> Call:
     rows = map(reader.stored, node.inputs)
-    table = Table(TableKind.PARENT, of=of_type(node.space))
+    position = -1 if node.attrs["from_last"] else None
+    table = Table(TableKind.PARENT, position, of=of_type(node.space))
     return Call(node.op.name, tuple(x._replace(table=table) for x in rows))
 
 
