@@ -10,6 +10,7 @@ import numpy as np
 
 from cavs._arguments import conversion, printed, shown
 from cavs._arrays import Array, InputForms, NativeDType, NativeSpace, first_outside, foreign_array
+from cavs.child_places import ChildPlaces
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.ops._def import EdgeList, Rows, Typed, Unique
 from cavs.core.ops.structure import PULL
@@ -58,6 +59,7 @@ class InputChecker:
         self._types = None
         if types is not None:
             self._types = TypesOfInputs(types, trace, policy, extra=slots_read is None)
+        self._places = ChildPlaces(trace)
         self._policy = policy
         self._specs = trace.inputs
         self.ids = frozenset(name for name, spec in trace.inputs.items() if spec.dtype == "int32")
@@ -82,15 +84,15 @@ class InputChecker:
         """The graphs as a batch whose vertices have no children that F would leave out.
 
         Raises:
-            GraphError: no graphs, or a vertex with more children than F reads.
+            GraphError: no graphs, or a vertex with more children than F reads or has places for.
         """
         found = _as_batch(graphs)
         if self._types is not None:
             self._types.check(found)
-            return found
-        read = self.slots_read
-        if read is not None and found.schedule(self._policy).num_slots > sum(read):
-            check_children(found, *read)
+        elif self.slots_read is not None:
+            if found.schedule(self._policy).num_slots > sum(self.slots_read):
+                check_children(found, *self.slots_read)
+        self._places.check(found)
         return found
 
     def learning(self, inputs: Mapping[Name, Any]) -> dict[Name, Tensor]:

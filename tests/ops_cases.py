@@ -22,6 +22,8 @@ Shape = tuple[int, ...]
 STRUCTURE = frozenset(
     {
         "by_mode",
+        "child_columns",
+        "child_columns_grad",
         "constant",
         "dropout",
         "dropout_by_id",

@@ -325,6 +325,17 @@ class ReferenceValues:
                 edges[edge] = self.values[v][node.inputs[slot]].reshape(node.shape)
         return edges
 
+    def _child_columns(self, v: int, node: Node, given: Any) -> Array:
+        x, count = self.values[v][node.inputs[0]], len(self._edges(v, node.space))
+        matrix = x.reshape(node.inputs[0].shape)
+        return np.moveaxis(matrix[..., matrix.shape[-1] - count :], -1, 0)
+
+    def _child_columns_grad(self, v: int, node: Node, given: Any) -> Array:
+        x = self.values[v][node.inputs[0]]
+        matrix = np.zeros((1, *node.shape), self.dtype)
+        matrix[0, ..., node.shape[-1] - len(x) :] = np.moveaxis(x, 0, -1)
+        return matrix
+
     def _identity(self, v: int, node: Node, given: Any) -> Array:
         x = self.values[v][node.inputs[0]]
         if node.space == node.inputs[0].space:
@@ -398,6 +409,8 @@ _OF_GRAPH: dict[OpDef, Callable[[ReferenceValues, int, Node, Mapping[str, Any]],
     structure.REDUCE_ROWS: ReferenceValues._reduce_rows,
     structure.MAX_ROWS: ReferenceValues._max_rows,
     structure.SLOTS_TO_EDGES: ReferenceValues._slots_to_edges,
+    structure.CHILD_COLUMNS: ReferenceValues._child_columns,
+    structure.CHILD_COLUMNS_GRAD: ReferenceValues._child_columns_grad,
     CONCAT: ReferenceValues._concat,
     IDENTITY: ReferenceValues._identity,
     DROPOUT: ReferenceValues._dropout,

@@ -22,6 +22,8 @@ namespace {
 constexpr KernelEntry kKernels[] = {
     CAVS_KERNEL(argsort),
     CAVS_KERNEL(broadcast),
+    CAVS_KERNEL(child_columns),
+    CAVS_KERNEL(child_columns_grad),
     CAVS_KERNEL(copy),
     CAVS_KERNEL(copy_columns),
     CAVS_KERNEL(cross_entropy),

@@ -116,6 +116,15 @@ void check_move(const Check& c) {
   c.same_sizes();
 }
 
+// The rows of one are those of the other, times a number of columns.
+void check_columns(const Check& c, int64_t size, int64_t whole) {
+  c.floats();
+  c.expect(size >= 1 && whole >= size && whole % size == 0, "matrices of whole columns");
+}
+
+void check_child_columns(const Check& c) { check_columns(c, c.out().size, c.in(0).size); }
+void check_child_columns_grad(const Check& c) { check_columns(c, c.in(0).size, c.out().size); }
+
 void check_load(const Check& c) {
   c.same_sizes();
   const bool integers = c.attributes<LoadAttributes>().integers;
@@ -254,6 +263,8 @@ const std::vector<Kernel>& kernels() {
       // clang-format off
       {"argsort", kOne, kStanding, W::kRows, OrderAttributes(), nullptr, check_order},
       {"broadcast", kOne, kStanding, W::kRows, ShapeAttributes(), nullptr, check_broadcast},
+      {"child_columns", kOne, kParent, W::kRows, none, nullptr, check_child_columns},
+      {"child_columns_grad", kOne, kLists, W::kRows, none, nullptr, check_child_columns_grad},
       {"copy", kOne, kStanding, W::kRows, none, nullptr, check_move},
       {"copy_columns", kOne, kIndexed, W::kRows, ColumnsAttributes(), nullptr, check_copy_columns},
       {"cross_entropy", kTwo, kStanding, W::kRows, none, per_input<12>, check_cross_entropy},

@@ -8,7 +8,13 @@ from itertools import pairwise
 
 from cavs.core.ir import Node
 from cavs.core.lowering.fuse import Partition, Unit, arrange, say_groups
-from cavs.core.lowering.nodes import adds_all_rows, parts, summed_rows, sums_all_rows
+from cavs.core.lowering.nodes import (
+    adds_all_rows,
+    parts,
+    runs_at_once,
+    summed_rows,
+    sums_all_rows,
+)
 from cavs.core.lowering.phases import Phase, assign_phases, say_phases
 from cavs.core.lowering.sinks import Lowered, Sinks
 from cavs.core.lowering.steps import Step, StepWriter
@@ -117,8 +123,7 @@ def _units(storage: Storage, phases: Mapping[Node, Phase], apart: Types) -> dict
             continue
         unit = Unit(node, phases[node], _partition(node, apart), node.op.elementwise)
         for x in storage.reads(node):
-            source, crossed = storage.stored(x)
-            if source is not None:
+            for source, crossed in storage.stored(x):
                 unit.add_dependency(units[source], crossed or node.op.crosses, source is x)
         units[node] = unit
     for terms in storage.sums.values():
@@ -135,8 +140,7 @@ def _stores(storage: Storage, units: Mapping[Node, Unit], apart: Types) -> list[
             continue
         for part in parts(node):
             store = Unit(part, Phase.DEFER, _rows(part.space, apart), False, number)
-            source, crossed = storage.stored(part)
-            if source is not None:
+            for source, crossed in storage.stored(part):
                 store.add_dependency(units[source], crossed, direct=False)
             stores.append(store)
     return stores
@@ -152,7 +156,7 @@ def _leaves_apart(storage: Storage) -> Types:
 
 def _partition(node: Node, apart: Types) -> Partition:
     """How the work on a node is divided among threads."""
-    return "global" if sums_all_rows(node) else _rows(node.space, apart)
+    return "global" if runs_at_once(node) else _rows(node.space, apart)
 
 
 def _rows(space: Space, apart: Types) -> Space:

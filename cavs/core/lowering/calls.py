@@ -17,6 +17,8 @@ from cavs.core.lowering.operands import Operand, Reader, id_table, index_table, 
 from cavs.core.ops._def import OpDef, SpaceKind
 from cavs.core.ops.matmul import MATMUL, MATMUL_REDUCE
 from cavs.core.ops.structure import (
+    CHILD_COLUMNS,
+    CHILD_COLUMNS_GRAD,
     CONSTANT,
     EXPAND,
     GATHER,
@@ -103,6 +105,11 @@ def _slots_to_edges(reader: Reader, node: Node) -> Call:
     return Call(node.op.name, tuple(x._replace(table=table) for x in rows))
 
 
+def _child_columns(reader: Reader, node: Node) -> Call:
+    (x,) = map(reader.stored, node.inputs)
+    return Call(node.op.name, (x._replace(table=Table(TableKind.PARENT, of=of_type(node.space))),))
+
+
 def _num_children(reader: Reader, node: Node) -> Call:
     return Call(node.op.name, source=Table(TableKind.CHILDREN, of=of_type(node.attrs["edges"])))
 
@@ -139,6 +146,8 @@ _CALLS: dict[OpDef, Callable[[Reader, Node], Call]] = {
     GRAPH_SUM: _sum,
     GRAPH_MAX: lambda reader, x: Call("segment_max", (reader.listed(x),)),
     SLOTS_TO_EDGES: _slots_to_edges,
+    CHILD_COLUMNS: _child_columns,
+    CHILD_COLUMNS_GRAD: _over_children,
     MATMUL: _matmul,
     MATMUL_REDUCE: _matmul,
 }

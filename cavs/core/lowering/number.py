@@ -103,7 +103,7 @@ class _Numbering:
         # One type's state may be a part of a state of several.
         self._join_of = {
             storage.placed[x]: node
-            for node in storage.sinks.states.values()
+            for node in storage.joined()
             if node.op is JOIN
             for x in node.inputs
             if x in storage.placed

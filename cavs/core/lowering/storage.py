@@ -93,19 +93,27 @@ class Storage:
             return node in self.forced
         return True
 
-    def stored(self, node: Node) -> tuple[Node | None, bool]:
-        """The unit that `node` is read from (None: external or no memory), and whether through an
-        index that leaves the rows at hand."""
+    def stored(self, node: Node) -> list[tuple[Node, bool]]:
+        """The units that `node` is read from (none: external or no memory; several write a join),
+        and whether through an index that leaves the rows at hand."""
         crossed = False
         while True:
             if node in self.external or node.op in (PARAM, REMEMBERED):
-                return None, crossed
+                return []
             if self.is_unit(node):
-                return node, crossed
+                return [(node, crossed)]
             if node.op in (GATHER, CONSTANT, STATE_COTANGENT):
-                return None, crossed
+                return []
+            if node.op is JOIN:
+                return [found for part in node.inputs for found in self.stored(part)]
             crossed = crossed or node.op.crosses
             node = self.sums[node][-1] if node in self.sums else node.inputs[0]
+
+    def joined(self) -> list[Node]:
+        """The values whose rows are those of several units, if they are joins: states, and what
+        operations of this program read."""
+        read = [node for node in self.order if node.op is JOIN and self.users[node]]
+        return list(dict.fromkeys([*self.sinks.states.values(), *read]))
 
     def reads(self, node: Node) -> list[Node]:
         """The node's operands, and the mask of its rows."""
@@ -213,7 +221,7 @@ def _summed_by(node: Node, users: Sequence[Node]) -> bool:
 def _placed(storage: Storage) -> dict[Node, Node]:
     """Maps a part of a state that needs no copy to the unit that writes its rows in place."""
     placed: dict[Node, Node] = {}
-    of_states = [x for node in storage.sinks.states.values() for x in parts(node)]
+    of_states = [x for node in storage.joined() for x in parts(node)]
     for part in [x for x in of_states if x.op is IDENTITY]:
         unit = without_reshapes(part.inputs[0])
         own = storage.is_unit(unit) and unit not in storage.external

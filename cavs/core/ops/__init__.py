@@ -4,6 +4,7 @@ import typing as _typing
 
 from cavs.core.ops._def import OPS as OPS
 from cavs.core.ops._def import OpDef as OpDef
+from cavs.core.ops.attention import attention as attention
 from cavs.core.ops.constant import constant as constant
 from cavs.core.ops.elementwise import abs as abs
 from cavs.core.ops.elementwise import clip as clip
