@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 
 from cavs._arguments import integer
+from cavs.data.dataset import Dataset
+from cavs.data.ptb import cut_text
+from cavs.data.vocabulary import Vocabulary
 from cavs.scheduler import InputGraph
 
 
@@ -45,3 +50,41 @@ def _segment(length: int, memory: int, num_layers: int) -> InputGraph:
     ptr = np.concatenate([[0], np.cumsum(counts)])
     children = np.arange(ptr[-1]) - np.repeat(ptr[:-1] - firsts, counts)
     return InputGraph.from_csr(ptr, children, types=types)
+
+
+def segments_dataset(
+    sentences: Sequence[Sequence[str]],
+    vocabulary: Vocabulary,
+    streams: int,
+    length: int,
+    memory: int,
+    num_layers: int,
+) -> Dataset:
+    """Text without breaks as segments of `length` words, cut and ordered as by
+    :func:`running_text_dataset`: batches of `streams` samples go on where the batch before ended.
+
+    Graphs are those of :func:`segment_graph`. They remember up to `memory` words of the segments
+    before, the first ones of a stream none. What is remembered is no part of the data set: a model
+    makes it (:meth:`cavs.models.TransformerXL.next_memory`).
+
+    Inputs of words: ``word`` and, of the last layer, ``label``, the next word, int32. Inputs of
+    graphs: ``goes_on``, float32, 0 for the first segment of a stream.
+
+    Raises:
+        InputError: a number is no integer or too small; DataError: too little text.
+    """
+    memory = integer("data", "memory", memory, 0)
+    num_layers = integer("data", "num_layers", num_layers, 1)
+    text = cut_text(sentences, vocabulary, streams, length)
+    before = [min(seen, memory) for seen in accumulate(text.sizes, initial=0)]
+    graphs = [
+        segment_graph(size, rows, num_layers)
+        for size, rows in zip(text.sizes, before, strict=False)
+        for _ in range(streams)
+    ]
+    return Dataset(
+        graphs,
+        vertex={"word": text.words, "label": text.labels},
+        graph={"goes_on": text.goes_on},
+        of={"word": "word", "label": f"layer{num_layers}"},
+    )

@@ -197,9 +197,9 @@ void bind_growth(py::module_& m) {
   bind_structure(graphs, [](const GrownGraphs& self) -> const GrownGraphs& { return self; });
   py::class_<PyGrowth> growth(m, "Growth");
   growth
-      .def(py::init<const PyProgram&, const py::object&, const py::object&, bool, int64_t, int64_t,
-                    const Integers&, uint64_t, uint64_t, bool, const py::object&,
-                    const std::vector<int64_t>&>(),
+      .def(py::init<const PyProgram&, const py::object&, const py::object&, bool,
+                    std::pair<int64_t, int64_t>, int64_t, const Integers&, uint64_t, uint64_t, bool,
+                    const py::object&, const std::vector<int64_t>&>(),
            py::arg("program"), py::arg("order"), py::arg("reads"), py::arg("extra_children"),
            py::arg("slots_read"), py::arg("max_vertices"), py::arg("graph_keys"), py::arg("seed"),
            py::arg("step"), py::arg("training"), py::arg("params"),
