@@ -208,6 +208,10 @@ def model_class_cases() -> Iterator[Case]:
         models.BiLSTMTagger: common,
         models.DAGRNN: {"input_size": 3, "hidden_size": 4, "num_classes": 2, "dropout": 0.1},
         models.LSTMLanguageModel: {"vocab_size": 5, "hidden_size": 4, "num_layers": 2, **drops},
+        models.TransformerXL: {
+            **{"vocab_size": 5, "size": 4, "num_layers": 1, "num_heads": 2, "inner_size": 4},
+            **{"context": 4, "dropout": 0.1, "attention_dropout": 0.1, "tied": True},
+        },
         models.SentenceVAE: {"vocab_size": 5},
         models.ShiftReduceParser: {"vocab_size": 5, "embedding_size": 4, "hidden_size": 4, **drops},
         models.VAE: {"image_size": 4, "hidden_size": 4, "latent_size": 2, "dropout": 0.1},
