@@ -1,14 +1,14 @@
 """What a training step of Transformer-XL takes, beside PyTorch.
 
-    python benchmarks/transformer_xl.py [--layers N] [--size N] [--heads N] [--length N] [--memory N]
-                                        [--streams N] [--words N] [--threads N] [--rounds N]
+    python benchmarks/transformer_xl.py [--layers N] [--size N] [--heads N] [--length N]
+        [--memory N] [--streams N] [--words N] [--tied] [--threads N] [--rounds N]
 
-A step is the forward pass over a segment of each stream and the memory of the segments before,
-the gradients of all parameters, Adam, and the memory of the next step. PyTorch has the same model,
-with the same parameters, as its programs have it: keys and values of memory and segment in one product,
-scores of distances by one product and a shift, `scaled_dot_product_attention`, fused Adam. Both begin
-from the same parameters, and the losses of their first steps are compared. Calls take turns; times are
-medians of the process's own time.
+A step is the forward pass over a segment of each stream and the memory of the segments before, the
+gradients of all parameters, Adam, and the memory of the next step. PyTorch has the same model as
+programs of it have it: keys and values of memory and segment in one product, scores of distances
+by one product and a shift, `scaled_dot_product_attention`, fused Adam. Both begin from the same
+parameters, and the losses of their first steps are compared. Calls take turns; times are medians of
+the process's own time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional as F
+from torch.nn import functional
 
 import cavs
 from cavs import data
@@ -52,19 +52,34 @@ class TorchLayer(torch.nn.Module):
         streams, words, size = x.shape
         every = torch.cat([memory, x], 1)
         rows, heads, head_size = every.shape[1], self.heads, size // self.heads
-        q = F.linear(x, self.query).view(streams, words, heads, head_size)
-        k, v = F.linear(every, self.keys).view(streams, rows, 2, heads, -1).permute(2, 0, 3, 1, 4)
-        r = F.linear(distances, self.relative).view(rows, heads, head_size).permute(1, 2, 0)
+        q = functional.linear(x, self.query).view(streams, words, heads, head_size)
+        k, v = (
+            functional.linear(every, self.keys)
+            .view(streams, rows, 2, heads, -1)
+            .permute(2, 0, 3, 1, 4)
+        )
+        r = (
+            functional.linear(distances, self.relative)
+            .view(rows, heads, head_size)
+            .permute(1, 2, 0)
+        )
         of_distance = torch.matmul((q + self.w).transpose(1, 2), r)
-        shifted = F.pad(of_distance, (1, 0)).view(streams, heads, rows + 1, words)
+        shifted = functional.pad(of_distance, (1, 0)).view(streams, heads, rows + 1, words)
         of_distance = shifted[:, :, 1:].reshape(streams, heads, words, rows)
         bias = of_distance * head_size**-0.5 + mask
-        y = F.scaled_dot_product_attention((q + self.u).transpose(1, 2), k, v, attn_mask=bias)
-        y = F.linear(y.transpose(1, 2).reshape(streams, words, size), self.output)
+        y = functional.scaled_dot_product_attention(
+            (q + self.u).transpose(1, 2), k, v, attn_mask=bias
+        )
+        y = functional.linear(y.transpose(1, 2).reshape(streams, words, size), self.output)
         w1, b1, w2, b2 = self.norms
-        x = F.layer_norm(x + y, (size,), w1, b1)
+        x = functional.layer_norm(x + y, (size,), w1, b1)
         i1, c1, i2, c2 = self.inner
-        return F.layer_norm(x + F.linear(F.relu(F.linear(x, i1, c1)), i2, c2), (size,), w2, b2)
+        return functional.layer_norm(
+            x + functional.linear(functional.relu(functional.linear(x, i1, c1)), i2, c2),
+            (size,),
+            w2,
+            b2,
+        )
 
 
 class TorchModel(torch.nn.Module):
@@ -87,12 +102,14 @@ class TorchModel(torch.nn.Module):
         self.register_buffer("mask", masked.triu(memory + 1))
 
     def forward(self, words: Any, memories: list[Any]) -> tuple[Any, list[Any]]:
-        x = F.embedding(words, self.embedding) * math.sqrt(self.embedding.shape[1])
+        x = functional.embedding(words, self.embedding) * math.sqrt(self.embedding.shape[1])
         remembered = []
         for layer, memory in zip(self.layers, memories, strict=True):
             remembered.append(torch.cat([memory, x.detach()], 1)[:, -memory.shape[1] :])
             x = layer(x, memory, self.distances, self.mask)
-        return F.linear(x, self.embedding if self.tied else self.output, self.bias), remembered
+        return functional.linear(
+            x, self.embedding if self.tied else self.output, self.bias
+        ), remembered
 
 
 def steps_of(options: Any) -> tuple[dict[str, Callable[[], float]], int]:
@@ -113,13 +130,15 @@ def steps_of(options: Any) -> tuple[dict[str, Callable[[], float]], int]:
     rows = draw.standard_normal((streams, options.layers, memory, options.size)).astype(np.float32)
     words, labels = (torch.tensor(x).long().view(streams, length) for x in ids)
     memories = [torch.tensor(rows[:, n].copy()) for n in range(options.layers)]
-    learned = [p for p in torch_model.parameters() if p is not torch_model.output or not torch_model.tied]
+    learned = [
+        p for p in torch_model.parameters() if p is not torch_model.output or not torch_model.tied
+    ]
     torch_optimizer = torch.optim.Adam(learned, lr=LR, fused=True)
 
     def torch_step() -> float:
         torch_optimizer.zero_grad()
         logits, memories[:] = torch_model(words, memories)
-        loss = F.cross_entropy(logits.view(-1, options.words), labels.view(-1))
+        loss = functional.cross_entropy(logits.view(-1, options.words), labels.view(-1))
         loss.backward()
         torch_optimizer.step()
         return float(loss)

@@ -41,7 +41,9 @@ class ChildPlaces:
     def check(self, graphs: GraphBatch) -> None:
         """Raises GraphError that names a vertex with more children than there are places for."""
         for places in self._least.values():
-            counts = graphs.kept((ChildPlaces, places.edges), lambda p=places: self._count(graphs, p))  # type: ignore[misc]
+            counts = graphs.kept(
+                (ChildPlaces, places.edges), lambda p=places: self._count(graphs, p)
+            )  # type: ignore[misc]
             vertex = int(counts.argmax()) if len(counts) else 0
             if not len(counts) or counts[vertex] <= places.count:
                 continue

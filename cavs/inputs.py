@@ -89,9 +89,10 @@ class InputChecker:
         found = _as_batch(graphs)
         if self._types is not None:
             self._types.check(found)
-        elif self.slots_read is not None:
-            if found.schedule(self._policy).num_slots > sum(self.slots_read):
-                check_children(found, *self.slots_read)
+        elif self.slots_read is not None and (
+            found.schedule(self._policy).num_slots > sum(self.slots_read)
+        ):
+            check_children(found, *self.slots_read)
         self._places.check(found)
         return found
 

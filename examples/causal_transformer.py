@@ -1,13 +1,13 @@
 """A transformer of two layers that learns, character by character, to say a word again.
 
-A string is a word of random letters, a bar, the same word and a full stop: ``kqzt|kqzt.`` Behind the
-bar each character follows from those before, and attention finds it: where the last letter stood
-in the first word, and what came behind it. The layers are those of Vaswani et al., *Attention Is All
-You Need* (NeurIPS 2017), with norms before and not behind them, and a learned bias for each distance in
-place of encodings of positions.
+A string is a word of random letters, a bar, the same word and a full stop: ``kqzt|kqzt.`` Behind
+the bar each character follows from those before, and attention finds it: where the last letter
+stood in the first word, and what came behind it. The layers are those of Vaswani et al., *Attention
+Is All You Need* (NeurIPS 2017), with norms before and not behind them, and a learned bias for each
+distance in place of encodings of positions.
 
-A graph has a vertex of type ``character`` for each character, and one in each layer. The children of a
-vertex in a layer are the vertices below it of its own character and of all characters before.
+A graph has a vertex of type ``character`` for each character, and one in each layer. The children
+of a vertex in a layer are the vertices below it of its own character and of all characters before.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class Layer(cavs.VertexFunction):
     def outputs(self, v: cavs.Vertex) -> Any:
         """What the layer makes of the vertex's character, (size,)."""
         heads, size = self.shape
-        own = v.gather(-1, of=self.below, x=heads * size).x  # the last child is the character itself
+        own = v.gather(
+            -1, of=self.below, x=heads * size
+        ).x  # the last child is the character itself
         all_before = self.norm(v.gather(of=self.below, x=heads * size).x)
         read = ops.attention(
             ops.reshape(self.query(self.norm(own)), self.shape),

@@ -34,8 +34,13 @@ MODEL_CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "transformer-xl": (
         "text",
         {
-            **{"size": 4, "num_layers": 1, "num_heads": 1, "inner_size": 5},
-            **{"length": 4, "memory": 4, "batch_size": 4},
+            "size": 4,
+            "num_layers": 1,
+            "num_heads": 1,
+            "inner_size": 5,
+            "length": 4,
+            "memory": 4,
+            "batch_size": 4,
         },
     ),
     "sentence-vae": ("text", LATENT),

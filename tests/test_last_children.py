@@ -156,9 +156,7 @@ def grown(model: Any, children: list[list[int]], x: Any) -> Any:
             return None
         return cavs.Growth([children[v]], {"x": x[v : v + 1]}, graph=[0])
 
-    return cavs.unfold(
-        model, cavs.Growth([[]], {"x": x[:1]}, graph=[0]), next_vertex, num_graphs=1
-    )
+    return cavs.unfold(model, cavs.Growth([[]], {"x": x[:1]}, graph=[0]), next_vertex, num_graphs=1)
 
 
 def test_graphs_that_grow_count_from_the_last_child_too() -> None:

@@ -18,11 +18,11 @@ from cavs.scheduler import InputGraph
 def segment_graph(length: int, memory: int, num_layers: int) -> InputGraph:
     """A segment of `length` words with `memory` remembered outputs of each layer below another.
 
-    For each n from 0 to `num_layers` - 1 there are `memory` vertices of type ``memoryn``, the oldest
-    first, and behind them the words: of type ``word`` for n = 0, else ``layern``. Vertices of
-    ``layerN``, N = `num_layers`, are the last. The children of word i in layer n are the vertices of
-    ``memory(n-1)`` and the words 0..i of layer n - 1, in this order; so the last child is the word
-    itself in the layer below. Graphs are immutable, so equal ones share one object.
+    For each n from 0 to `num_layers` - 1 there are `memory` vertices of type ``memoryn``, the
+    oldest first, and behind them the words: of type ``word`` for n = 0, else ``layern``. Vertices
+    of ``layerN``, N = `num_layers`, are the last. The children of word i in layer n are the
+    vertices of ``memory(n-1)`` and the words 0..i of layer n - 1, in this order; so the last child
+    is the word itself in the layer below. Graphs are immutable, so equal ones share one object.
 
     Raises:
         InputError: a number is no integer, `length` or `num_layers` below 1 or `memory` below 0.

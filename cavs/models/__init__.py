@@ -13,8 +13,8 @@ is computed once (:func:`cavs.ops.dropout`).
 :class:`CharacterTagger` is one function of several types of vertices, and has sizes of characters
 beside those of words.
 
-:class:`LSTMLanguageModel`, :class:`VAE`, :class:`SigmoidBeliefNetwork`, :class:`SentenceVAE` and
-:class:`TreeVAE` are generative models, of text, images and trees;
+:class:`LSTMLanguageModel`, :class:`TransformerXL`, :class:`VAE`, :class:`SigmoidBeliefNetwork`,
+:class:`SentenceVAE` and :class:`TreeVAE` are generative models, of text, images and trees;
 :class:`ShiftReduceParser` decides the structure of its graphs itself, and
 :class:`Seq2Seq` writes a sentence by another one; both are made with sizes of their own.
 """

@@ -219,7 +219,11 @@ class _Layer(cavs.VertexFunction):
         dropout: float,
         attention_dropout: float,
     ) -> None:
-        self.number, self.shape, self.attention_dropout = number, (heads, size // heads), attention_dropout
+        self.number, self.shape, self.attention_dropout = (
+            number,
+            (heads, size // heads),
+            attention_dropout,
+        )
         self.keys = _Keys(number, size, heads)
         self.above: _Keys | None = None
         self.logits: _Logits | None = None
@@ -252,9 +256,7 @@ class _Layer(cavs.VertexFunction):
             v.push(memory=x)
         if self.logits is not None:
             logits = self.logits(self.dropout(x))
-            v.push(
-                loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")), logits=logits
-            )
+            v.push(loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")), logits=logits)
 
     def _position(self, query: Any) -> Any:
         """(heads, context): the scores of the distances, the last one of 0."""

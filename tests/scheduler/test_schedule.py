@@ -9,7 +9,7 @@ from hypothesis import given
 from reference_schedule import ReferenceSchedule
 from strategies import batches
 
-from cavs.errors import GraphError, InputError
+from cavs.errors import GraphError
 from cavs.scheduler import (
     GraphBatch,
     InputGraph,

@@ -130,7 +130,9 @@ def test_a_memory_of_another_run_is_refused(tmp_path: Path, text: Path) -> None:
     run = start(tmp_path / "run", text)
     objective: Any = run.task.objective
     for rows in (7, 6 * 2 * 10):
-        with pytest.raises(CheckpointError, match=rf"up to 9 rows for each of 12 lists, got {rows}"):
+        with pytest.raises(
+            CheckpointError, match=rf"up to 9 rows for each of 12 lists, got {rows}"
+        ):
             objective.restore({"memory": np.zeros((rows, 12), np.float32)})
     with pytest.raises(CheckpointError, match="'memory'"):
         objective.restore({"memory": np.zeros((12, 5), np.float32)})

@@ -14,7 +14,7 @@ from cavs.errors import CheckpointError, InputError
 from cavs.models import TransformerXL
 from cavs.training.arrays import Arrays, check_state
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
-from cavs.training.contract import ID, Attributes, Contract, FunctionContract, Pull
+from cavs.training.contract import Attributes, Contract, FunctionContract, Pull
 from cavs.training.options import Flag, Number, Option, with_defaults
 from cavs.training.tasks._options import FALLING_ADAM, size_option, source_option, text_option
 from cavs.training.tasks._source import Ranges
@@ -138,9 +138,7 @@ class SegmentTask(Task):
             "P",
             "model",
         ),
-        Option(
-            "attention_dropout", Number(0, 1), 0.1, "of the weights of attention", "P", "model"
-        ),
+        Option("attention_dropout", Number(0, 1), 0.1, "of the weights of attention", "P", "model"),
         Option(
             "untied",
             Flag(),
