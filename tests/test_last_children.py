@@ -10,8 +10,10 @@ import pytest
 
 import cavs
 from cavs import VertexFunction, ops
+from cavs.core.passes import PASSES
 from cavs.errors import GraphError
 
+WITHOUT = [name for name in PASSES if name != "read_parents"]
 CHILDREN = [[], [], [0], [-1, 1, -1], [0, 2], [4, -1, 3, 1], [5, 4, 3, 2]]
 
 
@@ -55,7 +57,7 @@ def gradient_of_ends(children: list[list[int]], dh: Any) -> Any:
     return np.stack([(column * dh).sum(0) for column in columns])
 
 
-@pytest.mark.parametrize("options", [{}, {"passes": {"read_parents": False}}, {"policy": "serial"}])
+@pytest.mark.parametrize("options", [{}, {"passes": WITHOUT}, {"policy": "serial"}])
 @pytest.mark.parametrize("executor", ["native", "reference"])
 def test_children_count_from_the_last_one_back(executor: str, options: dict[str, Any]) -> None:
     options = {"extra_children": "ignore", "dtype": "float64", **options}
@@ -69,7 +71,7 @@ def test_children_count_from_the_last_one_back(executor: str, options: dict[str,
     for children, rows in ((CHILDREN, slice(0, 7)), (CHILDREN[:5], slice(7, 12))):
         np.testing.assert_allclose(h.numpy()[rows], of_ends(children, x.numpy()[rows]), rtol=1e-12)
         wanted = gradient_of_ends(children, dh[rows])
-        np.testing.assert_allclose(x.grad.numpy()[rows], wanted, rtol=1e-12)
+        np.testing.assert_allclose(np.asarray(x.grad)[rows], wanted, rtol=1e-12)
 
 
 def test_the_gradient_of_the_last_child_is_read_from_its_parents() -> None:
@@ -109,7 +111,7 @@ def test_children_of_a_type_are_counted_among_these(executor: str) -> None:
     np.testing.assert_allclose(out["token"].numpy(), [h[0], h[0]], rtol=1e-14)
     (out["y"].sum() + 10.0 * out["token"].sum()).backward()
     # y adds up h0 + h1 + h0 + h2, token 2 h0; h2 = 2 h1 + h0, h1 = x1 + h0 / 2.
-    np.testing.assert_allclose(x.grad.numpy(), [4.5 + 20.0, 3.0, 0.0], rtol=1e-14)
+    np.testing.assert_allclose(np.asarray(x.grad), [4.5 + 20.0, 3.0, 0.0], rtol=1e-14)
 
 
 def test_of_types_the_last_child_alone_may_scatter_the_state() -> None:
@@ -126,7 +128,7 @@ def test_of_types_the_last_child_alone_may_scatter_the_state() -> None:
     types = ["silent", "reader", "reader"]
     good = cavs.InputGraph([[], [], [0, 1]], types=types)
     assert model(good, x=np.ones(1, np.float32))["y"].numpy().tolist() == [0.0, 0.0]
-    bad = cavs.InputGraph([[], [], [1, 0]], types=types)
+    bad = cavs.InputGraph([[], [], [0]], types=types)
     with pytest.raises(GraphError, match=r"vertex 2 .*children that scatter h.*got child 0"):
         model(bad, x=np.ones(1, np.float32))
     beyond = cavs.InputGraph([[], [], [], [1, 0, 2]], types=[*types[:2], "reader", "reader"])
@@ -181,6 +183,6 @@ def test_the_gpu_counts_alike(function: Any) -> None:
         given = cavs.Tensor(x, requires_grad=True)
         h = model(graphs, x=given)["h"]
         ops.square(h).sum().backward()
-        found.append((h.to("cpu").numpy(), given.grad.to("cpu").numpy()))
+        found.append((h.to("cpu").numpy(), np.asarray(given.grad)))
     np.testing.assert_allclose(found[1][0], found[0][0], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found[1][1], found[0][1], rtol=1e-5, atol=1e-6)

@@ -138,7 +138,7 @@ def test_segments_are_as_in_pytorch(executor: str, tied: bool) -> None:
         for name, parameter in function.named_parameters():
             grad = reference.p[name].grad
             np.testing.assert_allclose(
-                parameter.grad.numpy(), grad, rtol=0, atol=1e-9, err_msg=name
+                np.asarray(parameter.grad), grad, rtol=0, atol=1e-9, err_msg=name
             )
 
 
@@ -193,7 +193,7 @@ def test_a_segment_lists_memory_before_words() -> None:
     of_first, of_second = [[0, 1, 2, 3], [0, 1, 2, 3, 4]], [[5, 6, 7, 8], [5, 6, 7, 8, 9]]
     assert graph.children == [*none, [], [], *none, *of_first, *of_second]
     assert data.segment_graph(2, 3, 2) is graph
-    with pytest.raises(InputError, match=r"\[data\] expected length .* got 0"):
+    with pytest.raises(InputError, match=r"\[data\] expected an integer length >= 1, got 0"):
         data.segment_graph(0, 3, 2)
 
 
