@@ -114,7 +114,7 @@ def test_a_level_is_opened_before_it_is_run() -> None:
     model = cavs.compile(One())
     executor, compiler = model._executor, model._compiler.growing()
     plain = executor.load(compiler.inference())
-    rest = (None, (), False, -1, 9, np.arange(1), 0, 0, False, [])
+    rest = (None, (), False, (-1, 0), 9, np.arange(1), 0, 0, False, [])
     with pytest.raises(InputError, match="hold_states=True"):
         core.Growth(plain, *rest)
     made = executor._make(compiler.inference(), None, True)

@@ -43,7 +43,7 @@ def start(directory: Path, data: Path, **changes: Any) -> TrainingRun:
     source = SegmentSource(str(data), length=7, memory=9)
     task = SegmentTask.create("transformer-xl", source, **SIZES, dropout=0.1, attention_dropout=0.1)
     settings: dict[str, Any] = {
-        "epochs": 4,
+        "epochs": 12,
         "batch_size": 6,
         "optimizer": "adam",
         "lr": 0.01,
