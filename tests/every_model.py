@@ -135,7 +135,7 @@ def _language_model(**options: Any) -> Trained:
 
 def _segments(**options: Any) -> Trained:
     function = models.TransformerXL(
-        len(WORDS), 4, 2, 2, context=5, dropout=0.3, attention_dropout=0.2, init_std=0.5
+        len(WORDS), 4, 2, 2, context=5, dropout=0.3, attention_dropout=0.2
     )
     model = cavs.compile(function, **options)
     batch, inputs = segments_dataset(SENTENCES, WORDS, 2, 3, 2, 2).batch([2, 3])

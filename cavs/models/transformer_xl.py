@@ -33,7 +33,8 @@ class TransformerXL(cavs.TypedFunction):
         output = norm(x + W_2 relu(W_1 x))
 
     R is the table of sinusoids of distances, u and w are learned by layer and head. Layer 0 is the
-    word's embedding times sqrt(size). Dropout acts on embeddings, on what is added to h_i and to x,
+    word's embedding times sqrt(size). Matrices, the embedding too, begin normal with a variance of
+    one by their columns, u, w and biases at 0. Dropout acts on embeddings, on what is added to h_i and to x,
     within the inner layer and on the last output; `attention_dropout` on the weights. With `tied`
     the logits are h . embedding + a (Press and Wolf 2017), else V h + a.
 
@@ -53,7 +54,6 @@ class TransformerXL(cavs.TypedFunction):
         context: the most children a vertex may have: words of a segment and of the memory.
         dropout, attention_dropout: probabilities.
         tied: whether the logits are products with the embeddings.
-        init_std: of the normal distribution that weights are drawn from; biases begin at 0.
 
     Raises:
         ShapeError: a size is no integer of 1 or more, or `size` is no multiple of `num_heads`;
@@ -72,7 +72,6 @@ class TransformerXL(cavs.TypedFunction):
         dropout: float = 0.0,
         attention_dropout: float = 0.0,
         tied: bool = True,
-        init_std: float = 0.02,
     ) -> None:
         inner_size = 4 * size if inner_size is None else inner_size
         check_sizes(
@@ -89,7 +88,7 @@ class TransformerXL(cavs.TypedFunction):
                 "change one of them"
             )
         boolean("models", "tied", tied)
-        embedding = nn.Embedding(vocab_size, size, std=init_std)
+        embedding = nn.Embedding(vocab_size, size, std=size**-0.5)
         output = _Logits(embedding, size, tied)
         layers = [
             _Layer(n, size, num_heads, inner_size, context, dropout, attention_dropout)
@@ -107,13 +106,6 @@ class TransformerXL(cavs.TypedFunction):
         functions[f"layer{num_layers}"] = layers[-1]
         super().__init__(functions)
         self.size, self.num_layers, self.context = size, num_layers, context
-        for name, parameter in self.named_parameters():
-            if name.endswith(("norm1.weight", "norm2.weight")):
-                continue  # ones
-            if name.endswith("bias"):
-                nn.init.constant_(parameter, 0.0)
-            else:
-                nn.init.normal_(parameter, 0.0, init_std)
 
     def next_memory(
         self, memory: npt.ArrayLike, output: npt.ArrayLike, num_graphs: int, most: int
@@ -157,12 +149,20 @@ def sinusoids(context: int, size: int) -> Array:
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)[:, :size].astype(np.float32)
 
 
+def _linear(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs, bias)
+    nn.init.normal_(layer.weight, 0.0, inputs**-0.5)
+    if layer.bias is not None:
+        nn.init.constant_(layer.bias, 0.0)
+    return layer
+
+
 class _Keys(nn.Module):
     """The keys and the values of one layer, from the outputs of the layer below."""
 
     def __init__(self, number: int, size: int, heads: int) -> None:
         self.number, self.shape = number, (heads, size // heads)
-        self.weights = nn.Linear(size, 2 * size, bias=False)
+        self.weights = _linear(size, 2 * size, bias=False)
 
     def forward(self, x: Any) -> dict[str, Any]:
         """As states of the vertex whose output `x` is."""
@@ -198,7 +198,7 @@ class _Word(cavs.VertexFunction):
 class _Logits(nn.Module):
     def __init__(self, embedding: nn.Embedding, size: int, tied: bool) -> None:
         words = embedding.weight.shape[0]
-        self.weight = embedding.weight if tied else nn.Linear(size, words, bias=False).weight
+        self.weight = embedding.weight if tied else _linear(size, words, bias=False).weight
         self.bias = cavs.Parameter(np.zeros(words, np.float32))
 
     def forward(self, x: Any) -> Any:
@@ -219,21 +219,18 @@ class _Layer(cavs.VertexFunction):
         dropout: float,
         attention_dropout: float,
     ) -> None:
-        self.number, self.shape, self.attention_dropout = (
-            number,
-            (heads, size // heads),
-            attention_dropout,
-        )
+        self.number, self.shape = number, (heads, size // heads)
+        self.attention_dropout = attention_dropout
         self.keys = _Keys(number, size, heads)
         self.above: _Keys | None = None
         self.logits: _Logits | None = None
-        self.query = nn.Linear(size, size, bias=False)
-        self.relative = nn.Linear(size, size, bias=False)
-        self.output = nn.Linear(size, size, bias=False)
-        self.u = cavs.Parameter(np.zeros((heads, size // heads), np.float32))
-        self.w = cavs.Parameter(np.zeros((heads, size // heads), np.float32))
+        self.query = _linear(size, size, bias=False)
+        self.relative = _linear(size, size, bias=False)
+        self.output = _linear(size, size, bias=False)
+        self.u = cavs.Parameter(np.zeros(self.shape, np.float32))
+        self.w = cavs.Parameter(np.zeros(self.shape, np.float32))
         self.norm1, self.norm2 = nn.LayerNorm(size), nn.LayerNorm(size)
-        self.inner1, self.inner2 = nn.Linear(size, inner_size), nn.Linear(inner_size, size)
+        self.inner1, self.inner2 = _linear(size, inner_size), _linear(inner_size, size)
         self.dropout = nn.Dropout(dropout)
         self.distances = sinusoids(context, size)
 

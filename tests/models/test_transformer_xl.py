@@ -18,7 +18,7 @@ WORDS, SIZE, LAYERS, HEADS, CONTEXT = 11, 8, 3, 2, 12
 
 def make(dtype: str = "float64", **options: Any) -> TransformerXL:
     cavs.manual_seed(3)
-    given = {"inner_size": 12, "context": CONTEXT, "init_std": 0.3, **options}
+    given = {"inner_size": 12, "context": CONTEXT, **options}
     function = TransformerXL(WORDS, SIZE, LAYERS, HEADS, **given)
     draw = np.random.default_rng(0)
     for name, parameter in function.named_parameters():

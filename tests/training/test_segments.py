@@ -150,8 +150,12 @@ def test_commands_train_and_evaluate_it(
     capsys.readouterr()
     assert main(["evaluate", str(tmp_path / "run" / "best.safetensors")]) == 0
     assert "test set of text: perplexity" in capsys.readouterr().out
-    assert main(["evaluate", str(tmp_path / "run" / "best.safetensors"), "--batch-size", "2"]) == 1
-    assert "expected no batch size for running text" in capsys.readouterr().err
+
+
+def test_a_batch_size_of_an_evaluation_is_refused(text: Path) -> None:
+    task, _ = make_task("transformer-xl", {"data": str(text), "length": 7})
+    with pytest.raises(InputError, match="expected no batch size for running text"):
+        task.batches("test", 2)
 
 
 def test_a_segment_has_a_word_at_least() -> None:
