@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from cavs._arrays import Array
 from cavs.core.ir import ancestors
 from cavs.core.ops._def import Rows, Typed
 from cavs.core.ops.structure import CHILD_COLUMNS
@@ -41,12 +43,12 @@ class ChildPlaces:
     def check(self, graphs: GraphBatch) -> None:
         """Raises GraphError that names a vertex with more children than there are places for."""
         for places in self._least.values():
-            counts = graphs.kept(
-                (ChildPlaces, places.edges), lambda p=places: self._count(graphs, p)
-            )  # type: ignore[misc]
-            vertex = int(counts.argmax()) if len(counts) else 0
-            if not len(counts) or counts[vertex] <= places.count:
+            count = partial(self._count, graphs, places.edges)
+            counts = graphs.kept((ChildPlaces, places.edges), count)
+            beyond = np.flatnonzero(counts > places.count)
+            if not len(beyond):
                 continue
+            vertex = int(beyond[0])
             graph = int(np.searchsorted(graphs.ptr, vertex, side="right")) - 1
             raise GraphError(
                 f"[graph] graph {graph}, vertex {vertex - int(graphs.ptr[graph])}: expected at most "
@@ -55,11 +57,11 @@ class ChildPlaces:
                 "more columns, or the vertex fewer children"
             )
 
-    def _count(self, graphs: GraphBatch, places: _Places) -> np.ndarray:
-        """The number of children of each vertex."""
-        counts = np.diff(graphs.child_ptr)
-        if not isinstance(places.edges, Typed):
-            return counts
-        parents = np.repeat(np.arange(graphs.num_vertices), counts)
-        there = rows_of(graphs, list(self._names), places.edges)
-        return np.bincount(parents[there], minlength=graphs.num_vertices)
+    def _count(self, graphs: GraphBatch, edges: Rows) -> Array:
+        """The number of children of each vertex by a list of edges."""
+        counts: Array = np.diff(graphs.child_ptr)
+        if isinstance(edges, Typed):
+            parents = np.repeat(np.arange(graphs.num_vertices), counts)
+            there = rows_of(graphs, list(self._names), edges)
+            counts = np.bincount(parents[there], minlength=graphs.num_vertices)
+        return counts

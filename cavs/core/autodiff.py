@@ -16,7 +16,7 @@ from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node, ancestors, is_read, reading_of, state_of
 from cavs.core.joins import join_of_cotangents
 from cavs.core.ops._def import Rows, Space, SpaceKind, apply
-from cavs.core.ops.elementwise import ADD
+from cavs.core.ops.elementwise import ADD, IDENTITY
 from cavs.core.ops.loss import EMBEDDING_GRAD
 from cavs.core.ops.shape import CONCAT, SLICE_GRAD
 from cavs.core.ops.structure import (
@@ -255,6 +255,8 @@ def _restrict(cotangent: Node, space: Space) -> Node | None:
     where none of the parents reads these rows."""
     if cotangent.op is STATE_COTANGENT and not is_read(cotangent.attrs["reading"], space):
         return None
+    if cotangent.op.over_graphs:  # its operands have rows of their own
+        return Node(IDENTITY, (cotangent,), {"to": space}, cotangent.shape, space)
     found = [_restrict(x, space) for x in cotangent.inputs]
     inputs = [x for x in found if x is not None]
     if len(inputs) < len(found):

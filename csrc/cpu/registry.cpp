@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/isa.h"
+#include "cpu/attention/attention.h"
 #include "cpu/isa_table.h"
 #include "cpu/kernel.h"
 #include "cpu/kernels/matmul.h"
@@ -18,6 +19,8 @@ const Registry& cpu_registry() {
     auto* const result = new Registry;
     const IsaTable& table = isa_table();
     for (int i = 0; i < table.num_kernels; ++i) (*result)[table.kernels[i].name] = table.kernels[i];
+    const KernelEntry* attention = attention_isa().kernels;
+    for (int i = 0; i < kAttentionKernels; ++i) (*result)[attention[i].name] = attention[i];
     for (const KernelEntry& entry : kMatmulKernels) (*result)[entry.name] = entry;
     for (const KernelEntry& entry : kMaskedMatmulKernels) (*result)[entry.name] = entry;
     return result;

@@ -6,6 +6,7 @@
 #include "base/thread_pool.h"
 #include "cpu/prepared.h"
 #include "cpu/turns.h"
+#include "program/attention_check.h"
 #include "program/kernels.h"
 #include "runtime/executable.h"
 
@@ -81,6 +82,11 @@ double levels_ns(const Executable& exe, const CpuProgram& prepared, size_t first
 double row_ns(const Program& program, const Instruction& instruction) {
   constexpr double kElementsPerNs = 4;
   if (product_of(instruction) != nullptr) return product_row_ns(instruction);
+  // How many children a vertex has is not known here.
+  constexpr double kChildren = 32, kFlopsPerNs = 40;
+  if (is_attention(instruction)) {
+    return kChildren * row_cost(program, instruction).flops / kFlopsPerNs;
+  }
   return elements_of_row(program, instruction) / kElementsPerNs;
 }
 

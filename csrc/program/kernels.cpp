@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "program/access.h"
+#include "program/attention_check.h"
 #include "program/instruction_check.h"
 #include "program/line_checks.h"
 
@@ -257,11 +258,14 @@ const std::vector<Kernel>& kernels() {
   const auto none = NoAttributes();
   const auto axis = AxisAttributes();
   const auto product = MatmulAttributes();
+  const auto shapes = ShapeAttributes();
   const auto masked = MaskedMatmulAttributes();
   // Never destroyed: programs point to rows, and may run while the process ends.
   static const auto* const table = new std::vector<Kernel>{
       // clang-format off
       {"argsort", kOne, kStanding, W::kRows, OrderAttributes(), nullptr, check_order},
+      {"attention", {3, true}, kBoth, W::kSums, shapes, flops_of_attention, check_attention},
+      {"attention_grad", {5, true}, kBoth, W::kSums, shapes, flops_of_attention, check_attention_grad},
       {"broadcast", kOne, kStanding, W::kRows, ShapeAttributes(), nullptr, check_broadcast},
       {"child_columns", kOne, kParent, W::kRows, none, nullptr, check_child_columns},
       {"child_columns_grad", kOne, kLists, W::kRows, none, nullptr, check_child_columns_grad},

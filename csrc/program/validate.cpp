@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "program/access.h"
+#include "program/attention_check.h"
 #include "program/declarations.h"
 #include "program/kernels.h"
 #include "program/tables.h"
@@ -232,8 +233,10 @@ class Validator {
                ErrorKind::kValue, "[program] expected '", instruction.kernel->name,
                "' to write a value or output of its own program, got '", value.name,
                "'; write another value");
-    const Space expected =
-        sums_rows(segment.kind) ? Space{SpaceKind::kNone, -1} : instruction.space;
+    const bool by_graph = is_attention(instruction);  // whose own check knows better
+    const Space expected = by_graph                  ? value.space
+                           : sums_rows(segment.kind) ? Space{SpaceKind::kNone, -1}
+                                                     : instruction.space;
     const bool scattered = instruction.kernel->writes == Writes::kScattered &&
                            !instruction.tables.empty() &&
                            instruction.tables[0].kind != TableKind::kNone;

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from cavs.core.ir import Node
+from cavs.core.ir import Name, Node
 from cavs.core.lowering.fuse import Partition, Unit, arrange, say_groups
 from cavs.core.lowering.nodes import (
     adds_all_rows,
@@ -16,6 +16,7 @@ from cavs.core.lowering.nodes import (
     sums_all_rows,
 )
 from cavs.core.lowering.phases import Phase, assign_phases, say_phases
+from cavs.core.lowering.settled import operands_first, settled_states
 from cavs.core.lowering.sinks import Lowered, Sinks
 from cavs.core.lowering.steps import Step, StepWriter
 from cavs.core.lowering.storage import Storage, place
@@ -70,6 +71,8 @@ def analyse(
     mask, a node that is zero (an id: -1) in these rows; `notes`: see :class:`Notes`.
     """
     storage = place(sinks.stripped(), forward, masks, "merge_matmuls" in switches, notes)
+    if {"hoist", "defer"}.issubset(switches):
+        storage = _settle(storage)
     apart = _leaves_apart(storage)
     of_forward = None if forward is not None else notes  # lines of F are of forward
     phases = _phases(storage, switches, apart, of_forward)
@@ -96,6 +99,26 @@ def analyse(
     return Lowering(storage, tuple(stretches))
 
 
+def _settle(storage: Storage) -> Storage:
+    """The storage with what reads states that wait for no level, and in an order in which these
+    come before it."""
+    members = set(storage.order)
+
+    def name_of(node: Node) -> Name | None:
+        if storage.forward:
+            return node.attrs["reading"] if node.op is STATE_COTANGENT else None
+        return node.attrs["name"] if node.op is GATHER else None
+
+    def reads(node: Node) -> list[Node]:
+        return [x for x in storage.reads(node) if x in members]
+
+    states = storage.sinks.states
+    names = settled_states(states, reads, name_of)
+    found = {x: states[name_of(x)] for x in storage.order if name_of(x) in names}
+    storage = replace(storage, settled=found)
+    return replace(storage, order=operands_first(storage.order, reads))
+
+
 def _phases(
     storage: Storage, switches: Collection[str], apart: Types, notes: Notes | None
 ) -> dict[Node, Phase]:
@@ -106,9 +129,12 @@ def _phases(
         return [x for x in storage.reads(node) if x not in storage.external]
 
     def is_source(node: Node) -> bool:
-        return node.op is (STATE_COTANGENT if storage.forward else GATHER)
+        source = STATE_COTANGENT if storage.forward else GATHER
+        return node.op is source and node not in storage.settled
 
-    states = {x: name for name, node in storage.sinks.states.items() for x in parts(node)}
+    settled = set(storage.settled.values())
+    waiting = {k: x for k, x in storage.sinks.states.items() if x not in settled}
+    states = {x: name for name, node in waiting.items() for x in parts(node)}
     phases = assign_phases(storage.order, inputs, is_source, states, switches, sums)
     if notes is not None:
         say_phases(notes, storage.order, inputs, is_source, states, phases)
@@ -124,7 +150,8 @@ def _units(storage: Storage, phases: Mapping[Node, Phase], apart: Types) -> dict
         unit = Unit(node, phases[node], _partition(node, apart), node.op.elementwise)
         for x in storage.reads(node):
             for source, crossed in storage.stored(x):
-                unit.add_dependency(units[source], crossed or node.op.crosses, source is x)
+                crossed = crossed or node.op.crosses or node in storage.settled
+                unit.add_dependency(units[source], crossed, source is x)
         units[node] = unit
     for terms in storage.sums.values():
         for before, term in pairwise(terms):

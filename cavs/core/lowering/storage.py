@@ -62,6 +62,8 @@ class Storage:
         users: the nodes that read each node.
         wanted: nodes that are read from outside the nodes, or as masks.
         forced: nodes that groups could read without storing them, but whose rows something needs.
+        settled: maps what reads other vertices' states, or cotangents of states, to these, where
+            they wait for no level.
         sums: maps an addition over all rows to the results that are added in its place.
         summed: maps each of these results to its addition.
         placed: maps a part of a state to the unit that writes its rows in their place.
@@ -82,6 +84,7 @@ class Storage:
     placed: Mapping[Node, Node] = field(default_factory=dict)
     beside: Mapping[Node, tuple[Node, int]] = field(default_factory=dict)
     direct: Mapping[Node, int] = field(default_factory=dict)
+    settled: Mapping[Node, Node] = field(default_factory=dict)
 
     def is_unit(self, node: Node) -> bool:
         """Whether the node stores a result of its own."""
@@ -102,6 +105,8 @@ class Storage:
                 return []
             if self.is_unit(node):
                 return [(node, crossed)]
+            if node in self.settled:
+                return [(x, True) for x, _ in self.stored(self.settled[node])]
             if node.op in (GATHER, CONSTANT, STATE_COTANGENT):
                 return []
             if node.op is JOIN:
@@ -116,8 +121,10 @@ class Storage:
         return list(dict.fromkeys([*self.sinks.states.values(), *read]))
 
     def reads(self, node: Node) -> list[Node]:
-        """The node's operands, and the mask of its rows."""
-        return [*node.inputs, *([self.masks[node]] if node in self.masks else [])]
+        """The node's operands, the mask of its rows, and the state that it reads if that waits for
+        no level."""
+        others = [found[node] for found in (self.masks, self.settled) if node in found]
+        return [*node.inputs, *others]
 
     def __str__(self) -> str:
         return "\n".join(f"{node!r} %{node.number}: {self._home(node)}" for node in self.order)
