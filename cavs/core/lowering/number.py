@@ -62,6 +62,8 @@ def number(
     numbering.count_ids(counted)
     storage = lowering.storage
     states = {name: numbering.number(node) for name, node in storage.sinks.states.items()}
+    for node in storage.joined():  # before their parts, which are views of them
+        numbering.number(node)
     for node in storage.direct:
         numbering.number(node)
     for stretch in lowering.stretches:
