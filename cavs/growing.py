@@ -15,7 +15,7 @@ from cavs.core.ir import Name
 from cavs.core.traced_vertex import InputSpec
 from cavs.device.taking import host_array
 from cavs.errors import DTypeError, GraphError, InputError, ShapeError
-from cavs.execution.growth import GrowthRules, NativeGrowth, native_reads
+from cavs.execution.growth import ANY_NUMBER, GrowthRules, NativeGrowth, native_reads
 from cavs.execution.native import NativeExecutor
 from cavs.grown_graphs import (
     Mark,
@@ -141,8 +141,8 @@ class Growing:
         }
         rules = GrowthRules(
             trace.children,
-            model._checker.children_read is None,
-            model.children_read,
+            model._checker.slots_read is None,
+            model._checker.slots_read if model._compiler.types is None else None,
             max_vertices,
         )
         executor = model._executor
@@ -158,7 +158,7 @@ class Growing:
                 None if types is None else types.numbers(),
                 () if types is None else native_reads(rules.reads, types),
                 rules.extra_children,
-                -1 if rules.children_read is None else rules.children_read,
+                rules.slots_read or ANY_NUMBER,
                 max_vertices,
             )
         self._number: Array | None = None  # of each type in the engine

@@ -10,10 +10,11 @@ import numpy as np
 
 from cavs._arguments import conversion, printed, shown
 from cavs._arrays import Array, InputForms, NativeDType, NativeSpace, first_outside, foreign_array
+from cavs.child_places import ChildPlaces
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.ops._def import EdgeList, Rows, Typed, Unique
 from cavs.core.ops.structure import PULL
-from cavs.core.trace import Trace, select_outputs
+from cavs.core.trace import SlotsRead, Trace, select_outputs
 from cavs.core.traced_vertex import InputSpec
 from cavs.core.tracing import SourceLine
 from cavs.core.type_order import TypeOrder
@@ -38,7 +39,7 @@ class InputChecker:
     """Knows the inputs that a traced function pulls, and the ids that its operations can take.
 
     Attributes:
-        children_read: how many children a vertex may have; None: any number.
+        slots_read: the children that a vertex may have; None: any number.
     """
 
     def __init__(
@@ -46,18 +47,19 @@ class InputChecker:
         trace: Trace,
         dtype: str,
         policy: str | Policy,
-        children_read: int | None,
+        slots_read: SlotsRead | None,
         device: Device = host,
         types: TypeOrder | None = None,
     ) -> None:
         """See `cavs.options.CompileOptions`; `types`: the order of the types of a function.
 
-        In a function of types `children_read` matters only as None or not: whether a child may be
+        In a function of types `slots_read` matters only as None or not: whether a child may be
         there that F does not read."""
-        self.children_read = children_read
+        self.slots_read = slots_read
         self._types = None
         if types is not None:
-            self._types = TypesOfInputs(types, trace, policy, extra=children_read is None)
+            self._types = TypesOfInputs(types, trace, policy, extra=slots_read is None)
+        self._places = ChildPlaces(trace)
         self._policy = policy
         self._specs = trace.inputs
         self.ids = frozenset(name for name, spec in trace.inputs.items() if spec.dtype == "int32")
@@ -82,15 +84,16 @@ class InputChecker:
         """The graphs as a batch whose vertices have no children that F would leave out.
 
         Raises:
-            GraphError: no graphs, or a vertex with more children than F reads.
+            GraphError: no graphs, or a vertex with more children than F reads or has places for.
         """
         found = _as_batch(graphs)
         if self._types is not None:
             self._types.check(found)
-            return found
-        read = self.children_read
-        if read is not None and found.schedule(self._policy).num_slots > read:
-            check_children(found, read)
+        elif self.slots_read is not None and (
+            found.schedule(self._policy).num_slots > sum(self.slots_read)
+        ):
+            check_children(found, *self.slots_read)
+        self._places.check(found)
         return found
 
     def learning(self, inputs: Mapping[Name, Any]) -> dict[Name, Tensor]:

@@ -61,10 +61,12 @@ class Inspectable(Compiled):
 
     @property
     def children_read(self) -> int | None:
-        """How many children a vertex may have: one more than the last slot that F gathers. None if
-        it may have any number: F gathers all children or none, was compiled with
-        ``extra_children="ignore"``, or has types, each of which reads children of its own."""
-        return None if self._compiler.types is not None else self._checker.children_read
+        """How many children a vertex may have: the number of those that F gathers from the first
+        slot on, and from the last child back. None if it may have any number: F gathers all
+        children or none, was compiled with ``extra_children="ignore"``, or has types, each of which
+        reads children of its own."""
+        read = self._checker.slots_read
+        return None if self._compiler.types is not None or read is None else sum(read)
 
     @property
     def states(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from cavs.compiled import convert, values_of
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, ancestors
 from cavs.core.structure import Structure
-from cavs.core.trace import Trace, check_grows, children_read
+from cavs.core.trace import SlotsRead, Trace, check_grows, slots_read
 from cavs.core.vertex import VertexFunction
 from cavs.device import find_device
 from cavs.errors import CavsRuntimeError, InputError
@@ -80,9 +80,9 @@ class Model(Inspectable):
         self._samples = any(
             node.op.random and not node.op.drops for node in ancestors(traced.function.roots())
         )
-        read = None if extra_children == "ignore" else children_read(traced)
+        read = None if extra_children == "ignore" else slots_read(traced)
         if traced.types and extra_children != "ignore":
-            read = 0  # each type reads children of its own
+            read = SlotsRead(0)  # each type reads children of its own
         self._stream = Stream(seed)
         place = find_device(options.device)
         for value in values_of(function, self._compiler.params):
@@ -183,16 +183,16 @@ class Model(Inspectable):
         part._options = self._options._replace(outputs=names)
         part._compiler = self._compiler.only(names)
         # Children that these outputs do not read may be there: other outputs read them.
-        part._begin(self._checker.children_read)
+        part._begin(self._checker.slots_read)
         return part
 
-    def _begin(self, children_read: int | None) -> None:
+    def _begin(self, read: SlotsRead | None) -> None:
         """Sets up what follows from the compiler and the options."""
         options, types = self._options, self._compiler.types
         if isinstance(options.policy, LearnedPolicy):
             options.policy.check(() if types is None else types.names)
         self._checker = InputChecker(
-            *(self._compiler.trace, options.dtype, self._policy, children_read),
+            *(self._compiler.trace, options.dtype, self._policy, read),
             find_device(options.device),
             types,
         )
@@ -214,7 +214,7 @@ class Model(Inspectable):
             part = Model.__new__(type(self))
             vars(part).update(vars(self))
             part._compiler = self._compiler.growing()
-            part._begin(self._checker.children_read)
+            part._begin(self._checker.slots_read)
             self._grown = part
         self._grown.training = self.training
         return self._grown
@@ -398,7 +398,7 @@ class Model(Inspectable):
             convert(value, np.dtype(wanted.dtype), find_device(wanted.device))
         if (wanted.device, wanted.dtype) != (options.device, options.dtype):
             self._options = wanted
-            self._begin(self._checker.children_read)
+            self._begin(self._checker.slots_read)
 
     def random_state(self) -> dict[str, int]:
         """Seed and step of the counter-based generator: the step counts the calls that may draw,

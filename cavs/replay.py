@@ -78,8 +78,8 @@ class Replay(ReferenceRun):
             yield from ((v, x) for x in node.inputs)
             return
         edges, slot = node.attrs["edges"], node.attrs["slot"]
-        children = self._children(v, edges)
-        read = children if slot is None else children[self._slots(v, edges) == slot]
+        whole = slot is None
+        read = self._children(v, edges) if whole else self._children_at(v, edges, slot)
         for child in read.tolist():
             yield child, self.of(child).function.scatters[node.attrs["name"]]
 

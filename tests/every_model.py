@@ -23,6 +23,7 @@ from cavs.data import (
     parse_tree,
     production_dataset,
     production_vocabulary,
+    segments_dataset,
     seq2seq_dataset,
     tag_vocabulary,
     tagger_dataset,
@@ -132,6 +133,17 @@ def _language_model(**options: Any) -> Trained:
     return Trained(model, lambda: model(batch, first=first, state=state, **inputs)["loss"].sum())
 
 
+def _segments(**options: Any) -> Trained:
+    function = models.TransformerXL(
+        len(WORDS), 4, 2, 2, context=5, dropout=0.3, attention_dropout=0.2
+    )
+    model = cavs.compile(function, **options)
+    batch, inputs = segments_dataset(SENTENCES, WORDS, 2, 3, 2, 2).batch([2, 3])
+    del inputs["goes_on"]
+    memory = np.random.default_rng(1).normal(size=(2 * 2 * 2, 4))
+    return Trained(model, lambda: model(batch, memory=memory, **inputs)["loss"].sum())
+
+
 def _images(function: Any, bound: Callable[[dict[str, Any]], Any], **options: Any) -> Trained:
     model = cavs.compile(function(PIXELS, 6), **options)
     batch = cavs.batch([cavs.InputGraph([[]] * SAMPLES)] * 4)
@@ -190,6 +202,7 @@ MODELS: dict[str, Make] = {
     "bilstm": _tagger,
     "character-tagger": _character_tagger,
     "lstm-lm": _language_model,
+    "transformer-xl": _segments,
     "vae": partial(_images, models.VAE, _weighted),
     "sbn": partial(_images, models.SigmoidBeliefNetwork, _scored),
     "sentence-vae": _sentences,

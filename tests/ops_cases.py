@@ -21,7 +21,13 @@ Shape = tuple[int, ...]
 # operations, which draw by vertex: the executors' tests try these.
 STRUCTURE = frozenset(
     {
+        "attention",
+        "attention_grad_bias",
+        "attention_grad_children",
+        "attention_grad_query",
         "by_mode",
+        "child_columns",
+        "child_columns_grad",
         "constant",
         "dropout",
         "dropout_by_id",

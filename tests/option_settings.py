@@ -31,6 +31,18 @@ MODEL_CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **dict.fromkeys(("vae", "iwae"), ("digits.npz", {**IMAGES, "latent_size": 3})),
     "sbn": ("digits.npz", IMAGES),
     "lm": ("text", {"hidden_size": 5, "length": 4, "batch_size": 4}),
+    "transformer-xl": (
+        "text",
+        {
+            "size": 4,
+            "num_layers": 1,
+            "num_heads": 1,
+            "inner_size": 5,
+            "length": 4,
+            "memory": 4,
+            "batch_size": 4,
+        },
+    ),
     "sentence-vae": ("text", LATENT),
     "tree-vae": ("", {**TREES, **LATENT}),
     "parser": ("trees", {**WORDS, "min_count": 1}),

@@ -53,6 +53,13 @@ def test_seq2seq_learns_to_write_backwards() -> None:
     assert shares[-1] > 70
 
 
+def test_causal_transformer_says_words_again() -> None:
+    arguments = ("--words", "2000", "--epochs", "3", "--size", "32")
+    shares = run("causal_transformer.py", *arguments)
+    assert len(shares) == 3
+    assert shares[-1] > 50
+
+
 @pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
 def test_torch_layer_learns() -> None:
     accuracies = run("torch_layer.py", "--trees", "600", "--epochs", "2", "--workers", "1")

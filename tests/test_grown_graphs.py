@@ -25,7 +25,7 @@ def opened(
 
 @given(st.data())
 def test_whole_graphs_have_the_children_that_were_given(data: st.DataObject) -> None:
-    grown = core.GrownGraphs(GRAPHS, None, (), False, -1, 100)
+    grown = core.GrownGraphs(GRAPHS, None, (), False, (-1, 0), 100)
     owner: list[int] = []
     expected: list[list[int]] = []
     for _ in range(data.draw(st.integers(1, 4))):
@@ -55,7 +55,7 @@ def test_whole_graphs_have_the_children_that_were_given(data: st.DataObject) -> 
 
 
 def test_a_refused_level_leaves_no_trace() -> None:
-    grown = core.GrownGraphs(2, None, (), False, 1, 3)
+    grown = core.GrownGraphs(2, None, (), False, (1, 0), 3)
     opened(grown, [[], []], [0, 1])
     for children, owners in (
         ([[2]], None),
@@ -98,11 +98,11 @@ def test_the_engine_takes_only_what_fits(
     def array(x: list[int] | None) -> np.ndarray | None:
         return None if x is None else np.array(x, np.int64)
 
-    grown = core.GrownGraphs(1, None, (), False, -1, 100)
+    grown = core.GrownGraphs(1, None, (), False, (-1, 0), 100)
     with pytest.raises(ShapeError, match=r"^\[growth\]"):
         grown.open(array(ptr), array(children), array(types), array(graphs))
     with pytest.raises(InputError, match=r"\[growth\] expected 0.*graphs, got -1"):
-        core.GrownGraphs(-1, None, (), False, -1, 100)
+        core.GrownGraphs(-1, None, (), False, (-1, 0), 100)
 
 
 def test_a_level_is_opened_before_it_is_run() -> None:
@@ -114,7 +114,7 @@ def test_a_level_is_opened_before_it_is_run() -> None:
     model = cavs.compile(One())
     executor, compiler = model._executor, model._compiler.growing()
     plain = executor.load(compiler.inference())
-    rest = (None, (), False, -1, 9, np.arange(1), 0, 0, False, [])
+    rest = (None, (), False, (-1, 0), 9, np.arange(1), 0, 0, False, [])
     with pytest.raises(InputError, match="hold_states=True"):
         core.Growth(plain, *rest)
     made = executor._make(compiler.inference(), None, True)

@@ -47,9 +47,11 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "nn": ("device", *_BASE, "_locks", "_arrays", "core.ops", "core", "tensor"),
     "optim": (*_BASE, "_native", "_arrays", "device", "core", "tensor"),
     "typed_inputs": ("errors", "_arrays", "core.ops", "core", "scheduler", "execution"),
+    "child_places": ("errors", "_arrays", "core.ops", "core", "scheduler", "execution"),
     "inputs": (
         *("device", *_BASE, "_arrays", "core.ops", "core", "scheduler", "tensor"),
         "typed_inputs",
+        "child_places",
     ),
     "call": ("device", "core.ops", "core", "scheduler", "execution"),
     "replay": ("device", "core.ops", "core", "scheduler", "execution", "tensor", "call"),

@@ -16,7 +16,7 @@ from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node, ancestors, is_read, reading_of, state_of
 from cavs.core.joins import join_of_cotangents
 from cavs.core.ops._def import Rows, Space, SpaceKind, apply
-from cavs.core.ops.elementwise import ADD
+from cavs.core.ops.elementwise import ADD, IDENTITY
 from cavs.core.ops.loss import EMBEDDING_GRAD
 from cavs.core.ops.shape import CONCAT, SLICE_GRAD
 from cavs.core.ops.structure import (
@@ -176,7 +176,7 @@ class _Reverse:
 
     def _edges(self) -> dict[Name, Node]:
         whole: dict[Name, Node] = {}
-        slots: dict[Name, dict[int, Node]] = {}
+        slots: dict[tuple[Name, bool], dict[int, Node]] = {}
         edges: dict[Name, Rows] = {}
         for node in self.order:
             if node.op is GATHER and node in self.cotangents:
@@ -185,12 +185,13 @@ class _Reverse:
                 if slot is None:
                     whole[reading] = self._total(node)
                 else:
-                    slots.setdefault(reading, {})[slot] = self._total(node)
-        for reading, by_slot in slots.items():
+                    place = slot if slot >= 0 else -1 - slot
+                    slots.setdefault((reading, slot < 0), {})[place] = self._total(node)
+        for (reading, from_last), by_slot in slots.items():
             some = next(iter(by_slot.values()))
             zero = ir.constant(0.0, some.shape)
             parts = [by_slot.get(k, zero) for k in range(max(by_slot) + 1)]
-            on_edges = apply(SLOTS_TO_EDGES, *parts, to=edges[reading])
+            on_edges = apply(SLOTS_TO_EDGES, *parts, to=edges[reading], from_last=from_last)
             whole[reading] = whole[reading] + on_edges if reading in whole else on_edges
         return whole
 
@@ -254,6 +255,8 @@ def _restrict(cotangent: Node, space: Space) -> Node | None:
     where none of the parents reads these rows."""
     if cotangent.op is STATE_COTANGENT and not is_read(cotangent.attrs["reading"], space):
         return None
+    if cotangent.op.over_graphs:  # its operands have rows of their own
+        return Node(IDENTITY, (cotangent,), {"to": space}, cotangent.shape, space)
     found = [_restrict(x, space) for x in cotangent.inputs]
     inputs = [x for x in found if x is not None]
     if len(inputs) < len(found):

@@ -48,7 +48,7 @@ _Learning = tuple[bool, ...]
 # If several threads ask for programs, one program is made at a time. Tracing, which runs code of
 # the user, and the other work of making a new compiler need no lock.
 _lock = new_lock()
-_OF_WHOLE_BATCHES = ("specialize_leaves", "unique_pulls", "remember_pulls")
+_OF_WHOLE_BATCHES = ("specialize_leaves", "fuse_attention", "unique_pulls", "remember_pulls")
 _FEW_LEAVES = {
     "specialize_leaves": "few vertices of the batch are leaves: run apart in training, they would "
     "read all weights once more"

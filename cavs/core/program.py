@@ -101,9 +101,10 @@ class Table:
 
     Attributes:
         kind: the rows that it leads from, and the rows that it leads to.
-        position: of SLOT, the number of the child. Of PARENT_ROWS, if it is not None, how many
-            first children of a parent count: its row holds a value for each, side by side, and a
-            child reads the value of its own position.
+        position: of SLOT, the number of the child, -1 for the last one. Of PARENT_ROWS, if it is
+            not None, how many first children of a parent count, or below 0 how many last ones: its
+            row holds a value for each, side by side, and a child reads the value of its own
+            position. Of PARENT, where slots go to edges, -1 if they count from the last child on.
         rows: the distinct ids, in kinds that lead to or from them.
         base: the distinct tuples, if `rows` are read by them and not by the rows that the ids are
             counted among.

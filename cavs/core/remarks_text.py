@@ -17,6 +17,7 @@ _DOES = {
     "simplify": "equal operations are done once, and what does nothing goes",
     "commute_gather": "the child multiplies its state, once, instead of each edge",
     "specialize_leaves": "vertices without children compute nothing with zeros",
+    "fuse_attention": "attention over children needs no row per edge",
     "unique_pulls": "what depends on ids alone runs once per distinct id",
     "remember_pulls": "inference keeps what depends on one id for later calls",
     "read_parents": "gradients of states are read from parents, with no row per edge",

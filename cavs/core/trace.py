@@ -26,7 +26,7 @@ class ChildRead(NamedTuple):
 
     Attributes:
         edges: the list of edges.
-        slot: the position of the child; None: all of the list.
+        slot: the position of the child, below 0 from the end of the list; None: all of it.
         states: the states that are gathered.
         types: the types that scatter all of them.
         where: line of the first gather.
@@ -227,12 +227,19 @@ def _inputs_of_types(traced: Iterable[Vertex]) -> dict[Name, InputSpec]:
     return found
 
 
-def children_read(traced: Trace) -> int | None:
-    """How many children of a vertex F reads, from the first one on; None if it takes any number,
-    because it gathers all of them or none."""
+class SlotsRead(NamedTuple):
+    """How many children of a vertex F reads: from the first one on, and from the last one back."""
+
+    first: int
+    last: int = 0
+
+
+def slots_read(traced: Trace) -> SlotsRead | None:
+    """The children of a vertex that F reads by position; None if a vertex may have any number,
+    because F gathers all of them or none."""
     nodes = ir.ancestors(traced.function.roots())
     slots = {node.attrs["slot"] for node in nodes if node.op is GATHER}
-    return None if not slots or None in slots else 1 + max(slots)
+    return None if not slots or None in slots else SlotsRead(1 + max(-1, *slots), -min(0, *slots))
 
 
 def check_grows(traced: Trace, training: bool) -> None:

@@ -236,19 +236,22 @@ class Vertex:
         """The states that the children scattered, by name and size.
 
         Without `slot`: all children, as edge values, one row per child. With it: the state of the
-        child at this position, zeros where the vertex has no such child. In a function of types,
-        `of` names the type of the children that are meant and counted; without it, all are.
+        child at this position, zeros where the vertex has no such child. Below 0 positions count
+        the children that are there, without holes, from the last one, -1, back. In a function of
+        types, `of` names the type of the children that are meant and counted; without it, all are.
         """
         first = (slot,) if isinstance(slot, str) else unnamed
         _refuse_unnamed("gather", "states by name, behind a child's position if any", first)
         slot = int(slot) if isinstance(slot, np.integer) else slot
-        if slot is not None and (type(slot) is not int or slot < 0):
+        if slot is not None and type(slot) is not int:
             raise TraceError(
-                f"[gather] expected a child position >= 0, got {shown(slot)}; count children from 0"
+                f"[gather] expected an integer as the child's position, got {shown(slot)}; count "
+                "children from 0, or by -1 from the last one back"
             )
-        if slot is not None and slot >= _MOST_POSITIONS:
+        if slot is not None and not -_MOST_POSITIONS <= slot < _MOST_POSITIONS:
+            bound = f"below {_MOST_POSITIONS}" if slot > 0 else f"of -{_MOST_POSITIONS} or more"
             raise TraceError(
-                f"[gather] expected a child position below {_MOST_POSITIONS}, got {slot}; gather "
+                f"[gather] expected a child position {bound}, got {slot}; gather "
                 "all children, without a position"
             )
         if of is not None and self._type is None and not isinstance(of, str):

@@ -55,6 +55,8 @@ from cavs.data.rows import from_rows as from_rows
 from cavs.data.samplers import Sampler as Sampler
 from cavs.data.samplers import WeightedSampler as WeightedSampler
 from cavs.data.samplers import class_weights as class_weights
+from cavs.data.segments import segment_graph as segment_graph
+from cavs.data.segments import segments_dataset as segments_dataset
 from cavs.data.sentence_pairs import SICK_LABELS as SICK_LABELS
 from cavs.data.sentence_pairs import SNLI_LABELS as SNLI_LABELS
 from cavs.data.sentence_pairs import PairCorpus as PairCorpus

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cavs._arguments import instance, integer, items
+from cavs._arrays import Array
 from cavs.data._repr import Corpus
 from cavs.data._text import WORD, PathLike, find_file, folder_within, quoted, read_lines
 from cavs.data.chains import chain_graph
@@ -134,6 +135,39 @@ def running_text_dataset(
     Raises:
         InputError: fewer than 1 stream or word in a piece; DataError: too little text.
     """
+    text = cut_text(sentences, vocabulary, streams, length)
+    graphs = [chain_graph(size) for size in text.sizes for _ in range(streams)]
+    first = np.concatenate([np.eye(1, g.num_vertices, dtype=np.float32)[0] for g in graphs])
+    return Dataset(
+        graphs,
+        vertex={"word": text.words, "label": text.labels, "first": first},
+        graph={"goes_on": text.goes_on},
+    )
+
+
+class CutText(NamedTuple):
+    """Text in `streams` parts that are read side by side, each cut into pieces.
+
+    Attributes:
+        sizes: the words of each piece of a stream.
+        words, labels: of piece 0 of each stream, of piece 1 of each, and so on; int32.
+        goes_on: of each piece, 0 for the first of a stream, else 1; float32.
+    """
+
+    sizes: list[int]
+    words: Array
+    labels: Array
+    goes_on: Array
+
+
+def cut_text(
+    sentences: Sequence[Sequence[str]], vocabulary: Vocabulary, streams: int, length: int
+) -> CutText:
+    """Text as :func:`running_text_dataset` cuts it.
+
+    Raises:
+        InputError: fewer than 1 stream or word in a piece; DataError: too little text.
+    """
     streams = integer("data", "streams", streams, 1)
     length = integer("data", "length", length, 1)
     sentences = check_sentences(sentences)
@@ -149,14 +183,9 @@ def running_text_dataset(
     labels = text[1 : streams * count + 1].reshape(streams, count)
     begins = range(0, count, length)
     pieces = [slice(begin, min(begin + length, count)) for begin in begins]
-    graphs = [chain_graph(piece.stop - piece.start) for piece in pieces for _ in range(streams)]
-    first = np.concatenate([np.eye(1, g.num_vertices, dtype=np.float32)[0] for g in graphs])
-    return Dataset(
-        graphs,
-        vertex={
-            "word": np.concatenate([words[:, piece].ravel() for piece in pieces]),
-            "label": np.concatenate([labels[:, piece].ravel() for piece in pieces]),
-            "first": first,
-        },
-        graph={"goes_on": np.repeat(np.float32(np.arange(len(pieces)) > 0), streams)},
+    return CutText(
+        [piece.stop - piece.start for piece in pieces],
+        np.concatenate([words[:, piece].ravel() for piece in pieces]),
+        np.concatenate([labels[:, piece].ravel() for piece in pieces]),
+        np.repeat(np.float32(np.arange(len(pieces)) > 0), streams),
     )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from cavs._arrays import Array
 from cavs._native import core as _core
 from cavs.core.ir import Name
-from cavs.core.trace import ChildRead
+from cavs.core.trace import ChildRead, SlotsRead
 from cavs.core.type_order import TypeOrder
 from cavs.execution.executor import RandomState, read_parameters
 from cavs.execution.native import NativeExecutor
@@ -21,15 +21,19 @@ class GrowthRules(NamedTuple):
         reads: what the function reads of children; used in a function of types.
         extra_children: whether a vertex of a function of types may have children that nothing
             reads.
-        children_read: how many children a vertex may have in a function without types; None: any
+        slots_read: the children that a vertex may have in a function without types; None: any
             number.
         max_vertices: vertices that a graph may have.
     """
 
     reads: Sequence[ChildRead]
     extra_children: bool
-    children_read: int | None
+    slots_read: SlotsRead | None
     max_vertices: int
+
+
+ANY_NUMBER = SlotsRead(-1)
+"""As the engine says that a vertex may have any number of children."""
 
 
 def native_reads(reads: Sequence[ChildRead], types: TypeOrder) -> tuple[tuple[Any, ...], ...]:
@@ -39,7 +43,7 @@ def native_reads(reads: Sequence[ChildRead], types: TypeOrder) -> tuple[tuple[An
         (
             number[read.edges.parents],
             -1 if read.edges.children is None else number[read.edges.children],
-            -1 if read.slot is None else read.slot,
+            read.slot,
             tuple(number[name] for name in read.types),
         )
         for read in reads
@@ -69,7 +73,7 @@ class NativeGrowth:
             None if self.types is None else self.types.numbers(),
             reads,
             rules.extra_children,
-            -1 if rules.children_read is None else rules.children_read,
+            rules.slots_read or ANY_NUMBER,
             rules.max_vertices,
             keys,
             random.seed,

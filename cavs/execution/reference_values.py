@@ -163,6 +163,14 @@ class ReferenceValues:
         slots: Array = np.arange(len(own)) if counted else self.child_slot[own]
         return slots
 
+    def _children_at(self, v: int, edges: Space, slot: int) -> Array:
+        """The child at the position, if there is one."""
+        children = self._children(v, edges)
+        if slot < 0:
+            return children[len(children) + slot :][:1] if len(children) >= -slot else children[:0]
+        found: Array = children[self._slots(v, edges) == slot]
+        return found
+
     def _own(self, v: int, node: Node) -> Array:
         """The rows of a value of the vertex, as the user numbers vertices, edges and graphs."""
         if node.space.kind is SpaceKind.EDGE:
@@ -245,7 +253,7 @@ class ReferenceValues:
         edges, slot = node.attrs["edges"], node.attrs["slot"]
         children, state = self._children(v, edges), self.states[node.attrs["name"]]
         if slot is not None:
-            for child in children[self._slots(v, edges) == slot].tolist():
+            for child in self._children_at(v, edges, slot).tolist():
                 return state[child][None]
             return np.zeros((1, *node.shape), self.dtype)
         if len(children) == 0:
@@ -309,11 +317,24 @@ class ReferenceValues:
 
     def _slots_to_edges(self, v: int, node: Node, given: Any) -> Array:
         slots = self._slots(v, node.space).tolist()
+        if node.attrs["from_last"]:
+            slots = [*reversed(range(len(slots)))]
         edges = np.zeros((len(slots), *node.shape), self.dtype)
         for edge, slot in enumerate(slots):
             if slot < len(node.inputs):
                 edges[edge] = self.values[v][node.inputs[slot]].reshape(node.shape)
         return edges
+
+    def _child_columns(self, v: int, node: Node, given: Any) -> Array:
+        x, count = self.values[v][node.inputs[0]], len(self._edges(v, node.space))
+        matrix = x.reshape(node.inputs[0].shape)
+        return np.moveaxis(matrix[..., matrix.shape[-1] - count :], -1, 0)
+
+    def _child_columns_grad(self, v: int, node: Node, given: Any) -> Array:
+        x = self.values[v][node.inputs[0]]
+        matrix = np.zeros((1, *node.shape), self.dtype)
+        matrix[0, ..., node.shape[-1] - len(x) :] = np.moveaxis(x, 0, -1)
+        return matrix
 
     def _identity(self, v: int, node: Node, given: Any) -> Array:
         x = self.values[v][node.inputs[0]]
@@ -388,6 +409,8 @@ _OF_GRAPH: dict[OpDef, Callable[[ReferenceValues, int, Node, Mapping[str, Any]],
     structure.REDUCE_ROWS: ReferenceValues._reduce_rows,
     structure.MAX_ROWS: ReferenceValues._max_rows,
     structure.SLOTS_TO_EDGES: ReferenceValues._slots_to_edges,
+    structure.CHILD_COLUMNS: ReferenceValues._child_columns,
+    structure.CHILD_COLUMNS_GRAD: ReferenceValues._child_columns_grad,
     CONCAT: ReferenceValues._concat,
     IDENTITY: ReferenceValues._identity,
     DROPOUT: ReferenceValues._dropout,

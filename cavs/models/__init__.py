@@ -13,8 +13,8 @@ is computed once (:func:`cavs.ops.dropout`).
 :class:`CharacterTagger` is one function of several types of vertices, and has sizes of characters
 beside those of words.
 
-:class:`LSTMLanguageModel`, :class:`VAE`, :class:`SigmoidBeliefNetwork`, :class:`SentenceVAE` and
-:class:`TreeVAE` are generative models, of text, images and trees;
+:class:`LSTMLanguageModel`, :class:`TransformerXL`, :class:`VAE`, :class:`SigmoidBeliefNetwork`,
+:class:`SentenceVAE` and :class:`TreeVAE` are generative models, of text, images and trees;
 :class:`ShiftReduceParser` decides the structure of its graphs itself, and
 :class:`Seq2Seq` writes a sentence by another one; both are made with sizes of their own.
 """
@@ -38,6 +38,7 @@ from cavs.models.seq2seq import Seq2Seq as Seq2Seq
 from cavs.models.shaped_tree_lstm import ShapedNaryTreeLSTM as ShapedNaryTreeLSTM
 from cavs.models.shaped_tree_lstm import ShapedTreeLSTM as ShapedTreeLSTM
 from cavs.models.shift_reduce import ShiftReduceParser as ShiftReduceParser
+from cavs.models.transformer_xl import TransformerXL as TransformerXL
 from cavs.models.tree_fc import TreeFC as TreeFC
 from cavs.models.tree_gru import ChildSumTreeGRU as ChildSumTreeGRU
 from cavs.models.tree_lstm import ChildSumTreeLSTM as ChildSumTreeLSTM

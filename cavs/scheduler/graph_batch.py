@@ -347,22 +347,29 @@ def _holder(policy: Policy) -> Callable[[], Any]:
         return lambda: policy
 
 
-def check_children(batch: GraphBatch, most: int) -> None:
-    """Raises GraphError, naming the first vertex with a child beyond the first `most` slots."""
+def check_children(batch: GraphBatch, first: int, last: int) -> None:
+    """Raises GraphError, naming the first vertex with a child that stands neither at one of the
+    `first` slots nor among the `last` children."""
     counts = np.diff(batch.child_ptr)
+    behind = np.maximum(counts - first, 0)
     if batch.has_holes:
+        begin, end = batch.child_ptr[:-1], batch.child_ptr[1:]
         has_children = counts > 0
-        last = batch.child_ptr[1:][has_children] - 1
-        counts[has_children] = batch.child_slot[last] + 1  # slots ascend within a list
-    beyond = np.flatnonzero(counts > most)
+        slots = batch.child_slot  # they ascend within a list
+        counts[has_children] = slots[end[has_children] - 1] + 1
+        total = np.concatenate([[0], np.cumsum(slots >= first)])
+        behind = total[end] - total[begin]
+    beyond = np.flatnonzero(behind > last)
     if not len(beyond):
         return
     vertex = int(beyond[0])
+    read = f"the first {first} and the last {last} alone"
+    read = read if last else f"no slot beyond {first - 1}"
     graph = int(np.searchsorted(batch.ptr, vertex, side="right")) - 1
     raise GraphError(
-        f"[graph] graph {graph}, vertex {vertex - int(batch.ptr[graph])}: expected at most {most} "
-        f"children, since F gathers no slot beyond {most - 1}, got {counts[vertex]}; gather more "
-        "slots or all children, or compile with extra_children='ignore'"
+        f"[graph] graph {graph}, vertex {vertex - int(batch.ptr[graph])}: expected at most "
+        f"{first + last} children, since F gathers {read}, got {counts[vertex]}; gather "
+        "more slots or all children, or compile with extra_children='ignore'"
     )
 
 

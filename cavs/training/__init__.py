@@ -29,6 +29,8 @@ from cavs.training.tasks import ImageTask as ImageTask
 from cavs.training.tasks import ParserTask as ParserTask
 from cavs.training.tasks import ReversalSource as ReversalSource
 from cavs.training.tasks import ReversalTask as ReversalTask
+from cavs.training.tasks import SegmentSource as SegmentSource
+from cavs.training.tasks import SegmentTask as SegmentTask
 from cavs.training.tasks import SentenceSource as SentenceSource
 from cavs.training.tasks import SentenceTask as SentenceTask
 from cavs.training.tasks import Task as Task

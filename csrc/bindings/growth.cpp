@@ -42,14 +42,15 @@ std::vector<int32_t> copied(const Integers& array) {
 }
 
 GrowthRules read_rules(const py::object& order, const py::object& reads, bool extra,
-                       int64_t slots_read, int64_t max_vertices) {
+                       std::pair<int64_t, int64_t> slots_read, int64_t max_vertices) {
   GrowthRules found;
   if (!order.is_none()) {
     found.order = *read_order(order);
     found.reads = read_child_reads(order, reads)->reads;
   }
   found.extra_children = extra;
-  found.slots_read = slots_read;
+  found.slots_read = slots_read.first;
+  found.last_read = slots_read.second;
   found.max_vertices = max_vertices;
   return found;
 }
@@ -76,8 +77,8 @@ py::array_t<int32_t> numbers(const std::vector<int32_t>& values, int64_t first =
 class PyGrowth {
  public:
   PyGrowth(const PyProgram& program, const py::object& order, const py::object& reads, bool extra,
-           int64_t slots_read, int64_t max_vertices, const Integers& keys, uint64_t seed,
-           uint64_t step, bool training, const py::object& params,
+           std::pair<int64_t, int64_t> slots_read, int64_t max_vertices, const Integers& keys,
+           uint64_t seed, uint64_t step, bool training, const py::object& params,
            const std::vector<int64_t>& versions)
       : outputs_(program.outputs),
         params_(read_arrays(params, "runtime", "parameter", false, program.exe->backend->device())),
@@ -176,7 +177,7 @@ void bind_growth(py::module_& m) {
       "`order`, `reads`: as for a schedule and find_unreadable_child; None without types.");
   graphs
       .def(py::init([](int64_t num_graphs, const py::object& order, const py::object& reads,
-                       bool extra, int64_t slots_read, int64_t max_vertices) {
+                       bool extra, std::pair<int64_t, int64_t> slots_read, int64_t max_vertices) {
              return GrownGraphs(num_graphs,
                                 read_rules(order, reads, extra, slots_read, max_vertices));
            }),
@@ -196,9 +197,9 @@ void bind_growth(py::module_& m) {
   bind_structure(graphs, [](const GrownGraphs& self) -> const GrownGraphs& { return self; });
   py::class_<PyGrowth> growth(m, "Growth");
   growth
-      .def(py::init<const PyProgram&, const py::object&, const py::object&, bool, int64_t, int64_t,
-                    const Integers&, uint64_t, uint64_t, bool, const py::object&,
-                    const std::vector<int64_t>&>(),
+      .def(py::init<const PyProgram&, const py::object&, const py::object&, bool,
+                    std::pair<int64_t, int64_t>, int64_t, const Integers&, uint64_t, uint64_t, bool,
+                    const py::object&, const std::vector<int64_t>&>(),
            py::arg("program"), py::arg("order"), py::arg("reads"), py::arg("extra_children"),
            py::arg("slots_read"), py::arg("max_vertices"), py::arg("graph_keys"), py::arg("seed"),
            py::arg("step"), py::arg("training"), py::arg("params"),

@@ -54,7 +54,8 @@ std::shared_ptr<const ChildReads> read_child_reads(const py::object& order,
     ChildRead read;
     read.edges.parents = read_as<int>(fields[0], "schedule", "the type of parents");
     read.edges.children = read_as<int>(fields[1], "schedule", "the type of children");
-    read.slot = read_as<int>(fields[2], "schedule", "the position of a child");
+    const py::object slot = fields[2];
+    if (!slot.is_none()) read.slot = read_as<int>(slot, "schedule", "the position of a child");
     read.types.assign(count, 0);
     for (const int type : read_as<std::vector<int>>(fields[3], "schedule", "types")) {
       CAVS_CHECK(type >= 0 && static_cast<size_t>(type) < count, ErrorKind::kValue,

@@ -1,6 +1,8 @@
 // Finds the operands, tables and memory of all calls of a sweep.
 #include "cpu/bind.h"
 
+#include "cpu/attention/attention.h"
+#include "program/attention_check.h"
 #include "runtime/executable.h"
 #include "runtime/memory_plan.h"
 #include "runtime/places.h"
@@ -105,7 +107,28 @@ class Binder {
     for (const TableSpec& table : instruction.tables) {
       bound_.tables.push_back(resolve_table(table, instruction.space, tables_));
     }
+    if (is_attention(instruction)) add_graph_tables(instruction);
     code.calls.push_back(call);
+  }
+
+  // See GraphTable.
+  void add_graph_tables(const Instruction& instruction) {
+    const int list = edges_of_attention(exe_.program, instruction);
+    const Schedule& schedule = sweep_.schedule;
+    const ChildRuns& runs = child_runs(schedule, list);
+    const auto& parents = *runs.parents;
+    const auto& children = *runs.children;
+    const Space& space =
+        exe_.program.values[static_cast<size_t>(instruction.inputs[key_of(instruction)])].space;
+    const RowCounts& counts = sweep_.counts;
+    bound_.row_facts.push_back({static_cast<int32_t>(counts.first(space)),
+                                static_cast<int32_t>(counts.last(space)),
+                                instruction.space.kind == SpaceKind::kInner ? 1 : 0});
+    bound_.tables.push_back({nullptr, parents.ptr.data(), parents.vertex.data()});
+    bound_.tables.push_back(
+        {runs.first.data(), children.ptr.data(), children.vertex.data(), runs.is_run.data()});
+    bound_.tables.push_back(
+        {bound_.row_facts.back().data(), schedule.graph_ptr.data(), schedule.graph_vertex.data()});
   }
 
   std::byte* thread_memory(int thread) const {

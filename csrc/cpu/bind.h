@@ -2,8 +2,10 @@
 // their rows.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -62,6 +64,7 @@ struct BoundSweep {
   std::vector<PatchRange> patches;    // [segment]
   std::vector<bool> splittable;       // [call] a product whose columns threads may share
   std::vector<IndexTable> tables;     // of all calls, shared by the threads
+  std::deque<std::array<int32_t, 3>> row_facts;  // that tables point to, see GraphTable
   std::vector<ThreadCode> threads;
   std::vector<ThreadProfile> profile;  // [thread]; empty where not asked for
 };

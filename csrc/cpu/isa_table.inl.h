@@ -25,6 +25,8 @@ constexpr KernelEntry kKernels[] = {
     CAVS_KERNEL(avg_pool),
     CAVS_KERNEL(avg_unpool),
     CAVS_KERNEL(broadcast),
+    CAVS_KERNEL(child_columns),
+    CAVS_KERNEL(child_columns_grad),
     CAVS_KERNEL(copy),
     CAVS_KERNEL(copy_columns),
     CAVS_KERNEL(cross_entropy),

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "cpu/attention/attention.h"
 #include "cpu/kernels/blas.h"
 #include "cpu/threads.h"
 #include "program/kernels.h"
@@ -85,6 +86,7 @@ class Preparation {
     call.state_writes = &exe_.state_writes[s][i];
     made_->num_operands += instruction.inputs.size() + instruction.outputs.size();
     made_->num_tables += instruction.tables.size();
+    if (is_attention(instruction)) made_->num_tables += kGraphTables;
     made_->calls.push_back(std::move(call));
   }
 

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/isa.h"
 #include "cpu/convolution/table.h"
+#include "cpu/attention/attention.h"
 #include "cpu/isa_table.h"
 #include "cpu/kernel.h"
 #include "cpu/kernels/matmul.h"
@@ -20,6 +21,8 @@ const Registry& cpu_registry() {
     const IsaTable& table = isa_table();
     for (int i = 0; i < table.num_kernels; ++i) (*result)[table.kernels[i].name] = table.kernels[i];
     for (const KernelEntry& entry : convolution_table().kernels) (*result)[entry.name] = entry;
+    const KernelEntry* attention = attention_isa().kernels;
+    for (int i = 0; i < kAttentionKernels; ++i) (*result)[attention[i].name] = attention[i];
     for (const KernelEntry& entry : kMatmulKernels) (*result)[entry.name] = entry;
     for (const KernelEntry& entry : kMaskedMatmulKernels) (*result)[entry.name] = entry;
     return result;

@@ -6,6 +6,7 @@
 #include "base/thread_pool.h"
 #include "cpu/prepared.h"
 #include "cpu/turns.h"
+#include "program/attention_check.h"
 #include "program/kernels.h"
 #include "runtime/executable.h"
 
@@ -81,7 +82,11 @@ double levels_ns(const Executable& exe, const CpuProgram& prepared, size_t first
 // whether a level costs one microsecond or a hundred.
 double row_ns(const Program& program, const Instruction& instruction) {
   constexpr double kElementsPerNs = 4;
+  constexpr double kChildren = 16;  // how many a vertex has is not known here
   if (product_of(instruction) != nullptr) return product_row_ns(instruction);
+  if (is_attention(instruction)) {
+    return kChildren * row_cost(program, instruction).flops / kFlopsPerNs;
+  }
   if (std::holds_alternative<ConvolutionAttributes>(instruction.attributes)) {
     return row_cost(program, instruction).flops / kFlopsPerNs;
   }

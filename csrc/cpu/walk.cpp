@@ -10,6 +10,7 @@
 #include "cpu/state_checks.h"
 #include "cpu/threads.h"
 #include "cpu/turns.h"
+#include "program/attention_check.h"
 #include "runtime/executable.h"
 
 namespace cavs {
@@ -318,9 +319,10 @@ class Walker {
     for (int i = range.call_begin; i < range.call_end; ++i) {
       if (stopped(thread)) return;
       KernelCall& call = code.calls[static_cast<size_t>(i)];
-      const Space& space = call_of(i).instruction->space;
-      call.row_begin = counts_.first(space);
-      call.row_end = counts_.last(space);
+      const Instruction& instruction = *call_of(i).instruction;
+      const bool by_graph = is_attention(instruction);
+      call.row_begin = by_graph ? 0 : counts_.first(instruction.space);
+      call.row_end = by_graph ? schedule_.num_graphs : counts_.last(instruction.space);
       call.thread = part;
       call.num_threads = parts;
       invoke(thread, i, call);
@@ -346,13 +348,19 @@ class Walker {
     event.parts = call.num_threads;
     event.start = begun_.passed();
     function(counted);
-    event.rows = call.row_end - call.row_begin - left_out;
+    event.rows = rows_of(*call_of(i).instruction, call) - left_out;
     CallProfile& profile =
         bound_.profile[static_cast<size_t>(thread)].calls[static_cast<size_t>(i)];
     profile.ns += note(thread, event);
     if (call.thread != 0) return;  // part 0 counts the rows
     ++profile.calls;
     profile.rows += event.rows;
+  }
+
+  // What a call's FLOPs are counted by: rows, or the edges of an attention.
+  int64_t rows_of(const Instruction& instruction, const KernelCall& call) const {
+    if (!is_attention(instruction)) return call.row_end - call.row_begin;
+    return counts_.edges_of(edges_of_attention(program_, instruction));
   }
 
   // Keeps an event that ends now; returns how long it took.

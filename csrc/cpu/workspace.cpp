@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "cpu/attention/attention.h"
 #include "cpu/prepared.h"
 #include "cpu/threads.h"
 
@@ -40,8 +41,10 @@ std::unique_ptr<const Workspace> plan_workspace(const Executable& exe, bool keep
     local_bytes = std::max(local_bytes, plan->chunks.back()->bytes);
   }
   plan->alignment = kThreadAlignment;
-  plan->thread_bytes =
-      align_up(prepared.scratch_bytes + local_bytes + kAlignment, kThreadAlignment);
+  // Nothing is local where a call takes all rows at once: it may have all of a thread's memory.
+  const int64_t bytes = std::max(prepared.scratch_bytes + local_bytes,
+                                 attention_bytes(exe.program, schedule));
+  plan->thread_bytes = align_up(bytes + kAlignment, kThreadAlignment);
   plan->bytes = plan->threads * plan->thread_bytes;
   return plan;
 }

@@ -76,14 +76,14 @@ std::optional<Unreadable> find_unreadable(const GraphBatch& batch,
     bool read_whole = extra, known = true;
     for (const ChildRead& read : reads) {
       if (!concerns(read, parent, child)) continue;
-      read_whole = read_whole || read.slot < 0;
+      read_whole = read_whole || read.slot == kAllSlots;
       known = known && read.types[static_cast<size_t>(child)];
     }
     plain[t] = read_whole && known;
   }
   const std::vector<char> looked_at =
       batch.has_runs() ? with_other_children(batch, types, plain) : std::vector<char>();
-  std::vector<int32_t> of_type(count);
+  std::vector<int32_t> of_type(count), left_of_type(count);
   for (int64_t v = 0; v < batch.num_vertices(); ++v) {
     const int32_t first = batch.child_ptr[v], last = batch.child_ptr[v + 1];
     const char* row = plain.data() + static_cast<size_t>(types[v]) * count;
@@ -93,16 +93,21 @@ std::optional<Unreadable> find_unreadable(const GraphBatch& batch,
                                                           batch.lists.begin() + last, is_plain);
     if (all_plain) continue;
     std::fill(of_type.begin(), of_type.end(), 0);
+    std::fill(left_of_type.begin(), left_of_type.end(), 0);
+    const auto type_of_child = [&](int32_t e) {
+      return types[batch.has_runs() ? batch.first[v] + e - first : batch.lists[e]];
+    };
+    for (int32_t e = first; e < last; ++e) ++left_of_type[type_of_child(e)];
     for (int32_t e = first; e < last; ++e) {
-      const int32_t child = types[batch.has_runs() ? batch.first[v] + e - first : batch.lists[e]];
+      const int32_t child = type_of_child(e);
       const int32_t slot = batch.slots.empty() ? e - first : batch.slots[e];
-      const int32_t slot_of_type = of_type[child]++;
+      const int32_t slot_of_type = of_type[child]++, behind_of_type = --left_of_type[child];
       bool reached = extra;
       for (size_t r = 0; r < reads.size(); ++r) {
         const ChildRead& read = reads[r];
         if (!concerns(read, types[v], child)) continue;
-        const int32_t place = read.edges.children < 0 ? slot : slot_of_type;
-        if (read.slot >= 0 && read.slot != place) continue;
+        const bool any = read.edges.children < 0;
+        if (!read.reads(any ? slot : slot_of_type, any ? last - 1 - e : behind_of_type)) continue;
         reached = true;
         if (!read.types[static_cast<size_t>(child)]) {
           return Unreadable{v, e, static_cast<int>(r)};

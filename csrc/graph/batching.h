@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -48,11 +49,19 @@ struct TypeOrder {
 // order has no such type, or where the batch has no types.
 std::vector<int32_t> types_of(const GraphBatch& batch, const TypeOrder& order);
 
+// Not one child of a list, but all.
+constexpr int kAllSlots = std::numeric_limits<int>::min();
+
 // What vertices of a type read of their children.
 struct ChildRead {
   TypeOrder::Edges edges;
-  int slot = -1;            // position in the list; -1: all of it
+  int slot = kAllSlots;     // position in the list; below 0: from its end, the last child is -1
   std::vector<char> types;  // [type] whether it scatters all that is read
+
+  // Whether it reads the child at this position, the last being 0 in the other count.
+  bool reads(int place, int place_from_last) const {
+    return slot == kAllSlots || slot == place || slot == -1 - place_from_last;
+  }
 };
 
 // A child that a function cannot read.

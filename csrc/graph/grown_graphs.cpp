@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <string>
 #include <utility>
 
 #include "base/error.h"
@@ -117,10 +118,19 @@ void GrownGraphs::check_slots(const NewVertices& vertices,
     int32_t last = vertices.ptr[v + 1];
     while (last > vertices.ptr[v] && vertices.children[last - 1] < 0) --last;
     const int64_t count = last - vertices.ptr[v];
-    CAVS_CHECK(count <= rules_.slots_read, ErrorKind::kGraph, "[unfold] graph ", graphs[v],
-               ", vertex ", num_vertices() + v, ": expected at most ", rules_.slots_read,
-               " children, since F gathers no slot beyond ", rules_.slots_read - 1, ", got ", count,
-               "; gather more slots or all children, or compile with extra_children='ignore'");
+    if (count <= rules_.slots_read) continue;
+    const auto children = vertices.children.begin() + vertices.ptr[v];
+    const int64_t beyond = std::count_if(children + rules_.slots_read, children + count,
+                                         [](int32_t child) { return child >= 0; });
+    const std::string read = rules_.last_read == 0
+                                 ? "no slot beyond " + std::to_string(rules_.slots_read - 1)
+                                 : "the first " + std::to_string(rules_.slots_read) +
+                                       " and the last " + std::to_string(rules_.last_read) +
+                                       " alone";
+    CAVS_CHECK(beyond <= rules_.last_read, ErrorKind::kGraph, "[unfold] graph ", graphs[v],
+               ", vertex ", num_vertices() + v, ": expected at most ",
+               rules_.slots_read + rules_.last_read, " children, since F gathers ", read, ", got ",
+               count, "; gather more slots or all children, or compile with extra_children='ignore'");
   }
 }
 
@@ -128,21 +138,29 @@ void GrownGraphs::check_reads(const NewVertices& vertices,
                               const std::vector<int32_t>& graphs) const {
   if (!rules_.order) return;
   const auto& names = rules_.order->names;
-  std::vector<int32_t> of_type(names.size());
+  std::vector<int32_t> of_type(names.size()), left_of_type(names.size());
   for (int64_t v = 0; v < vertices.size(); ++v) {
     std::fill(of_type.begin(), of_type.end(), 0);
+    std::fill(left_of_type.begin(), left_of_type.end(), 0);
+    int32_t left = 0;
+    for (int32_t e = vertices.ptr[v]; e < vertices.ptr[v + 1]; ++e) {
+      if (vertices.children[e] < 0) continue;
+      ++left;
+      ++left_of_type[types_[vertices.children[e]]];
+    }
     for (int32_t e = vertices.ptr[v]; e < vertices.ptr[v + 1]; ++e) {
       const int32_t child = vertices.children[e];
       if (child < 0) continue;
       const int32_t type = types_[child];
       const int32_t slot = e - vertices.ptr[v], slot_of_type = of_type[type]++;
+      const int32_t behind = --left, behind_of_type = --left_of_type[type];
       bool reached = rules_.extra_children, fits = true;
       for (const ChildRead& read : rules_.reads) {
         const bool any = read.edges.children < 0;
         if (read.edges.parents != vertices.types[v] || (!any && read.edges.children != type)) {
           continue;
         }
-        if (read.slot >= 0 && read.slot != (any ? slot : slot_of_type)) continue;
+        if (!read.reads(any ? slot : slot_of_type, any ? behind : behind_of_type)) continue;
         reached = true;
         fits = fits && read.types[static_cast<size_t>(type)];
       }

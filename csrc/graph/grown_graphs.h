@@ -27,7 +27,8 @@ struct GrowthRules {
   std::optional<TypeOrder> order;  // of a function of types
   std::vector<ChildRead> reads;    // of a function of types
   bool extra_children = false;     // whether a vertex may have children that nothing reads
-  int64_t slots_read = -1;   // without types: how many children a vertex may have; -1: any number
+  int64_t slots_read = -1;   // without types: how many first children are read; -1: any number
+  int64_t last_read = 0;     //   and how many last ones
   int64_t max_vertices = 0;  // of a graph
 };
 

@@ -123,20 +123,23 @@ struct Schedule {
   const ChildRuns& runs(int list = 0) const;
 
   // [edge row] of a list of edges: the user's edge; the vertex row of the child; the vertex row of
-  // the parent; the place among its children; the graph; the index within the edges of the graph.
+  // the parent; the place among its children, and the same counted from the last child, which is 0,
+  // without holes; the graph; the index within the edges of the graph.
   const std::vector<int32_t>& order_of_edges(int list = 0) const;
   const std::vector<int32_t>& child_of_edges(int list = 0) const;
   const std::vector<int32_t>& parent_of_edges(int list = 0) const;
   const std::vector<int32_t>& slot_of_edges(int list = 0) const;
+  const std::vector<int32_t>& last_slot_of_edges(int list = 0) const;
   const std::vector<int32_t>& graph_of_edges(int list = 0) const;
   const std::vector<int32_t>& local_of_edges(int list = 0) const;
   const OutEdges& out_edges(int list = 0) const;
 
-  // [vertex row] vertex row of the k-th child in a list of edges, or -1.
+  // [vertex row] vertex row of the k-th child in a list of edges, or -1. Below 0 the last child is
+  // -1, the one before it -2: holes do not count.
   const std::vector<int32_t>& slot(int k, int list = 0) const;
 
   // The parents by all edges of a list (slots 0), or by the edges at the first `slots` slots, with
-  // their slots.
+  // their slots, or at the last `-slots`, with slots from the last one on.
   const ParentRows& parents(int slots, int list = 0) const;
 
   // [vertex row], [edge row] of lists of edges: the place in an array that the user gives for
@@ -151,8 +154,8 @@ struct Schedule {
   };
   const GraphVertices& vertices_of_graphs(const std::vector<int>& types) const;
 
-  // [type] whether vertices of the type are children in a list of edges: at any slot (-1) or at
-  // this one.
+  // [type] whether vertices of the type are children in a list of edges: at any slot (kAllSlots) or
+  // at this one.
   const std::vector<char>& types_of_children(int list, int slot) const;
 
   // What a device keeps of the schedule, or of batches that have it, as long as the schedule lives.

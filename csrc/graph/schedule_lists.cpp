@@ -1,5 +1,6 @@
 // The lists of a schedule that are made when they are first asked for.
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <numeric>
@@ -21,6 +22,7 @@ enum class Kind : uint8_t {
   kChild,
   kParent,
   kSlot,
+  kLastSlot,
   kEdgeGraph,
   kEdgeLocal
 };
@@ -65,6 +67,11 @@ OutEdges turned_round(const Rows& children, int64_t first, int64_t last, int64_t
 Rows children_at(int k, const EdgeRows& edges, int64_t num_vertices) {
   Rows rows(static_cast<size_t>(num_vertices), -1);
   for (int64_t row = 0; row < num_vertices; ++row) {
+    if (k < 0) {
+      const int64_t edge = int64_t{edges.ptr[row + 1]} + k;
+      if (edge >= edges.ptr[row]) rows[row] = edges.child[edge];
+      continue;
+    }
     if (edges.slots.empty()) {
       const int64_t edge = int64_t{edges.ptr[row]} + k;
       if (edge < edges.ptr[row + 1]) rows[row] = edges.child[edge];
@@ -172,6 +179,17 @@ const Rows& Schedule::slot_of_edges(int list) const {
   });
 }
 
+const Rows& Schedule::last_slot_of_edges(int list) const {
+  return once(&Cache::rows, std::pair(Kind::kLastSlot, list), [&] {
+    const EdgeRows& of = edges[static_cast<size_t>(list)];
+    Rows rows = parent_of_edges(list);
+    for (size_t e = 0; e < rows.size(); ++e) {
+      rows[e] = of.ptr[rows[e] + 1] - 1 - static_cast<int32_t>(e);
+    }
+    return rows;
+  });
+}
+
 const Rows& Schedule::graph_of_edges(int list) const {
   return once(&Cache::rows, std::pair(Kind::kEdgeGraph, list), [&] {
     const Rows& graphs = graph_of_vertices();
@@ -202,8 +220,6 @@ const OutEdges& Schedule::out_edges(int list) const {
 }
 
 const Rows& Schedule::slot(int k, int list) const {
-  CAVS_CHECK(k >= 0, ErrorKind::kValue, "[schedule] expected a child slot of 0 or more, got ", k,
-             "; count children from 0");
   return once(&Cache::slots, Cache::Key(list, k), [&] {
     return has_runs() ? children_of_runs_at(k, *this, list)
                       : children_at(k, edges[static_cast<size_t>(list)], num_vertices);
@@ -211,9 +227,8 @@ const Rows& Schedule::slot(int k, int list) const {
 }
 
 const ParentRows& Schedule::parents(int slots, int list) const {
-  CAVS_CHECK(slots >= 0, ErrorKind::kValue, "[schedule] expected 0 child slots or more, got ",
-             slots, "; pass 0 for all");
   return once(&Cache::parents, Cache::Key(list, slots), [&] {
+    if (has_runs() && slots != 0) return parents_of_runs_at(slots, *this, list);
     const OutEdges& out = out_edges(list);
     const Rows& parent = parent_of_edges(list);
     ParentRows rows;
@@ -223,13 +238,14 @@ const ParentRows& Schedule::parents(int slots, int list) const {
       for (const int32_t edge : out.edge) rows.row.push_back(parent[edge]);
       return rows;
     }
-    const Rows& slot = slot_of_edges(list);
+    const Rows& slot = slots > 0 ? slot_of_edges(list) : last_slot_of_edges(list);
+    const int count = std::abs(slots);
     rows.slot.reserve(out.edge.size());
     rows.ptr.assign(out.ptr.size(), 0);
     for (int64_t row = 0; row < num_vertices; ++row) {
       for (int32_t i = out.ptr[row]; i < out.ptr[row + 1]; ++i) {
         const int32_t edge = out.edge[i];
-        if (slot[edge] >= slots) continue;
+        if (slot[edge] >= count) continue;
         rows.row.push_back(parent[edge]);
         rows.slot.push_back(slot[edge]);
       }
@@ -296,7 +312,7 @@ const std::vector<char>& Schedule::types_of_children(int list, int slot) const {
     std::vector<char> there(types.size(), 0);
     const int known = typed ? order.lists[static_cast<size_t>(list)].children : 0;
     if (known >= 0) {
-      there[static_cast<size_t>(known)] = of.num_slots > std::max(slot, 0);
+      there[static_cast<size_t>(known)] = of.num_slots > (slot > 0 ? slot : 0);
       return there;
     }
     const auto note = [&](int32_t row) {
@@ -304,7 +320,7 @@ const std::vector<char>& Schedule::types_of_children(int list, int slot) const {
         if (row >= types[t].first && row < types[t].last) there[t] = 1;
       }
     };
-    if (slot >= 0) {
+    if (slot != kAllSlots) {
       for (const int32_t row : this->slot(slot, list)) note(row);
     } else if (has_runs()) {
       for (const int32_t row : rows_in_runs(*this, list)) note(row);

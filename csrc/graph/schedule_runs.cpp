@@ -2,6 +2,7 @@
 #include "graph/schedule_runs.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "graph/child_runs.h"
@@ -120,8 +121,39 @@ Rows children_of_runs_at(int slot, const Schedule& schedule, int list) {
   const Rows& order = *possible_children(schedule, list).order;
   Rows rows(edges.first.size(), -1);
   for (size_t row = 0; row < rows.size(); ++row) {
-    if (slot < edges.ptr[row + 1] - edges.ptr[row]) rows[row] = order[edges.first[row] + slot];
+    const int32_t arity = edges.ptr[row + 1] - edges.ptr[row];
+    const int32_t place = slot < 0 ? arity + slot : slot;
+    if (place >= 0 && place < arity) rows[row] = order[edges.first[row] + place];
   }
+  return rows;
+}
+
+ParentRows parents_of_runs_at(int slots, const Schedule& schedule, int list) {
+  const auto count = static_cast<size_t>(schedule.num_vertices);
+  const int first = std::min(slots, 0), last = std::max(slots, 0);
+  std::vector<const Rows*> children;  // at each of the slots
+  for (int k = first; k < last; ++k) children.push_back(&schedule.slot(k, list));
+  ParentRows rows;
+  // Counted two places ahead, so that filling leaves ptr[r] at the first parent of r.
+  rows.ptr.assign(count + 2, 0);
+  for (const Rows* at : children) {
+    for (const int32_t child : *at) {
+      if (child >= 0) ++rows.ptr[child + 2];
+    }
+  }
+  std::partial_sum(rows.ptr.begin(), rows.ptr.end(), rows.ptr.begin());
+  rows.row.resize(static_cast<size_t>(rows.ptr.back()));
+  rows.slot.resize(rows.row.size());
+  for (size_t parent = 0; parent < count; ++parent) {
+    for (int k = first; k < last; ++k) {
+      const int32_t child = (*children[static_cast<size_t>(k - first)])[parent];
+      if (child < 0) continue;
+      const int32_t place = rows.ptr[child + 1]++;
+      rows.row[place] = static_cast<int32_t>(parent);
+      rows.slot[place] = k < 0 ? -1 - k : k;
+    }
+  }
+  rows.ptr.pop_back();
   return rows;
 }
 

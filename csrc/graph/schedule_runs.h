@@ -16,10 +16,12 @@ EdgeRows edges_of_runs(const GraphBatch& batch, const std::vector<int32_t>& type
 // See Schedule::runs.
 ChildRuns find_runs(const Schedule& schedule, int list);
 
-// Of a batch with runs: what Schedule::order_of_edges, child_of_edges and slot say.
+// Of a batch with runs: what Schedule::order_of_edges, child_of_edges, slot and, where the number
+// of slots is not 0, parents say.
 std::vector<int32_t> order_of_runs(const Schedule& schedule, int list);
 std::vector<int32_t> children_of_runs(const Schedule& schedule, int list);
 std::vector<int32_t> children_of_runs_at(int slot, const Schedule& schedule, int list);
+ParentRows parents_of_runs_at(int slots, const Schedule& schedule, int list);
 
 // The vertex rows that are children by a list of edges, ascending by user's vertex.
 std::vector<int32_t> rows_in_runs(const Schedule& schedule, int list);

@@ -1,6 +1,9 @@
 // Finds the memory that instructions reach, through views and tables.
 #include "program/access.h"
 
+#include <algorithm>
+#include <cstdlib>
+
 #include "base/error.h"
 #include "program/kernels.h"
 
@@ -55,9 +58,9 @@ Access access_of(const Program& program, const Instruction& instruction, size_t 
 
 int64_t columns_read(const Program& program, const Instruction& instruction, size_t input) {
   const TableSpec& table = instruction.tables[input];
-  const bool slots = table.kind == TableKind::kParentRows && table.argument > 1;
+  const int slots = table.kind == TableKind::kParentRows ? std::abs(table.argument) : 0;
   const int64_t size = program.values[static_cast<size_t>(instruction.inputs[input])].size;
-  return slots ? table.argument * size : size;
+  return std::max(1, slots) * size;
 }
 
 bool lists_parents(TableKind kind) {

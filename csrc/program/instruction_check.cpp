@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "program/access.h"
+#include "program/attention_check.h"
 
 namespace cavs {
 namespace {
@@ -116,7 +117,7 @@ void check_instruction(const Program& program, const Instruction& instruction) {
   check.expect(instruction.attributes.index() == kernel.attributes.index(),
                "the kernel's own attributes");
   const bool group = group_of(instruction) != nullptr;
-  const bool one_output = group || instruction.outputs.size() == 1;
+  const bool one_output = group || is_attention(instruction) || instruction.outputs.size() == 1;
   if (!one_output || !(enough || check.goes_on())) {
     const std::string count = std::to_string(kernel.inputs.least);
     check.reject(count + (kernel.inputs.more ? " or more" : "") + " inputs and " +

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "program/access.h"
+#include "program/attention_check.h"
 #include "program/convolution_checks.h"
 #include "program/instruction_check.h"
 #include "program/line_checks.h"
@@ -117,6 +118,15 @@ void check_move(const Check& c) {
   c.floats();
   c.same_sizes();
 }
+
+// The rows of one are those of the other, times a number of columns.
+void check_columns(const Check& c, int64_t size, int64_t whole) {
+  c.floats();
+  c.expect(size >= 1 && whole >= size && whole % size == 0, "matrices of whole columns");
+}
+
+void check_child_columns(const Check& c) { check_columns(c, c.out().size, c.in(0).size); }
+void check_child_columns_grad(const Check& c) { check_columns(c, c.in(0).size, c.out().size); }
 
 void check_load(const Check& c) {
   c.same_sizes();
@@ -250,15 +260,20 @@ const std::vector<Kernel>& kernels() {
   const auto none = NoAttributes();
   const auto axis = AxisAttributes();
   const auto product = MatmulAttributes();
+  const auto shapes = ShapeAttributes();
   const auto masked = MaskedMatmulAttributes();
   const auto conv = ConvolutionAttributes();
   // Never destroyed: programs point to rows, and may run while the process ends.
   static const auto* const table = new std::vector<Kernel>{
       // clang-format off
       {"argsort", kOne, kStanding, W::kRows, OrderAttributes(), nullptr, check_order},
+      {"attention", {3, true}, kBoth, W::kSums, shapes, flops_of_attention, check_attention},
+      {"attention_grad", {5, true}, kBoth, W::kSums, shapes, flops_of_attention, check_attention_grad},
       {"avg_pool", kOne, kStanding, W::kRows, PoolAttributes(), per_input<1>, check_pool},
       {"avg_unpool", kOne, kStanding, W::kRows, PoolAttributes(), per_output<1>, check_unpool},
       {"broadcast", kOne, kStanding, W::kRows, ShapeAttributes(), nullptr, check_broadcast},
+      {"child_columns", kOne, kParent, W::kRows, none, nullptr, check_child_columns},
+      {"child_columns_grad", kOne, kLists, W::kRows, none, nullptr, check_child_columns_grad},
       {"conv", kTwo, kStanding, W::kRows, conv, flops_of_convolution, check_conv},
       {"conv_input", kTwo, kStanding, W::kRows, conv, flops_of_convolution, check_conv_input},
       {"conv_weight", kTwo, kStanding, W::kRows, conv, flops_of_convolution, check_conv_weight},

@@ -78,16 +78,19 @@ struct ValueSpec {
 // With `a -> b`, each row of a names one row of b; with `CSR a -> b`, any number of rows.
 enum class TableKind : uint8_t {
   kNone,
-  kChild,          // edge -> vertex row of the child
-  kSlot,           // vertex -> vertex row of child `argument`, -1 where missing
-  kParent,         // edge -> vertex row of the parent
-  kChildren,       // CSR vertex -> its edge rows
-  kChildRows,      // CSR vertex -> vertex rows of its children
-  kParents,        // CSR vertex -> edge rows in which it is the child
-  kParentRows,     // CSR vertex -> vertex rows of its parents. With an `argument` n > 0, only
-                   // parents that have it among their first n children. Each parent's row then
-                   // holds n values side by side, and the vertex reads the one for its slot
-  kGraph,          // vertex -> graph
+  kChild,       // edge -> vertex row of the child
+  kSlot,        // vertex -> vertex row of child `argument`, -1 where missing; below 0 of the last
+                // child (-1), the one before it (-2), ...
+  kParent,      // edge -> vertex row of the parent. Of slots_to_edges with an `argument` below 0
+                // slots are counted from the last child on
+  kChildren,    // CSR vertex -> its edge rows
+  kChildRows,   // CSR vertex -> vertex rows of its children
+  kParents,     // CSR vertex -> edge rows in which it is the child
+  kParentRows,  // CSR vertex -> vertex rows of its parents. With an `argument` n > 0, only
+                // parents that have it among their first n children. Each parent's row then
+                // holds n values side by side, and the vertex reads the one for its slot. With
+                // n < 0 the last -n children, from the last one on
+  kGraph,       // vertex -> graph
   kGraphVertices,  // CSR graph -> vertex rows
   kVertexOrder,    // vertex -> user's vertex
   kEdgeOrder,      // edge -> user's edge

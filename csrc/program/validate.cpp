@@ -2,11 +2,13 @@
 #include "program/validate.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <optional>
 #include <string>
 
 #include "base/error.h"
 #include "program/access.h"
+#include "program/attention_check.h"
 #include "program/declarations.h"
 #include "program/kernels.h"
 #include "program/tables.h"
@@ -17,6 +19,11 @@ namespace cavs {
 namespace {
 
 constexpr int kMostSlots = 1 << 16;
+
+// Whether the table's argument may be below 0, for slots that are counted from the last child.
+bool counts_slots(TableKind kind) {
+  return kind == TableKind::kSlot || kind == TableKind::kParent || kind == TableKind::kParentRows;
+}
 
 class Validator {
  public:
@@ -158,9 +165,10 @@ class Validator {
     for (size_t i = 0; i < tables.size(); ++i) {
       const TableSpec& table = tables[i];
       check_members_of_table(table, instruction.kernel->name);
-      CAVS_CHECK(table.argument >= 0 && table.argument < kMostSlots, ErrorKind::kValue,
+      const int least = counts_slots(table.kind) ? 1 - kMostSlots : 0;
+      CAVS_CHECK(table.argument >= least && table.argument < kMostSlots, ErrorKind::kValue,
                  "[program] expected a table of '", instruction.kernel->name,
-                 "' with an argument of 0..", kMostSlots - 1, ", got ", table.argument,
+                 "' with an argument of ", least, "..", kMostSlots - 1, ", got ", table.argument,
                  "; correct the table");
       const bool by_unique = table.kind == TableKind::kUnique ||
                              table.kind == TableKind::kUniqueRows ||
@@ -211,7 +219,7 @@ class Validator {
   void check_parts(const Instruction& instruction, size_t i) const {
     const ValueSpec& value = program_.values[instruction.inputs[i]];
     const Root& root = roots_[instruction.inputs[i]];
-    const int64_t columns = std::max(1, instruction.tables[i].argument) * value.size;
+    const int64_t columns = std::max(1, std::abs(instruction.tables[i].argument)) * value.size;
     CAVS_CHECK(columns <= program_.values[root.value].size - root.column, ErrorKind::kValue,
                "[program] expected ", columns, " columns from '", value.name, "' on for input ", i,
                " of '", instruction.kernel->name, "', got fewer; correct the columns");
@@ -225,8 +233,10 @@ class Validator {
                ErrorKind::kValue, "[program] expected '", instruction.kernel->name,
                "' to write a value or output of its own program, got '", value.name,
                "'; write another value");
-    const Space expected =
-        sums_rows(segment.kind) ? Space{SpaceKind::kNone, -1} : instruction.space;
+    const bool by_graph = is_attention(instruction);  // whose own check knows better
+    const Space expected = by_graph                  ? value.space
+                           : sums_rows(segment.kind) ? Space{SpaceKind::kNone, -1}
+                                                     : instruction.space;
     const bool scattered = instruction.kernel->writes == Writes::kScattered &&
                            !instruction.tables.empty() &&
                            instruction.tables[0].kind != TableKind::kNone;

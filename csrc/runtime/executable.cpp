@@ -82,7 +82,7 @@ void find_child_rows(Executable& exe) {
             program.values[static_cast<size_t>(instruction.inputs[i])].space.members;
         if (members < 0) continue;
         exe.child_rows.push_back(
-            {edge_list_of(program, table.members), slot ? table.argument : -1, members});
+            {edge_list_of(program, table.members), slot ? table.argument : kAllSlots, members});
       }
     }
   }

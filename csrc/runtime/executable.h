@@ -17,9 +17,9 @@
 
 namespace cavs {
 
-// Rows that an operand must have, because a list of edges leads to them: at a slot, or at any (-1).
+// Rows that an operand must have, because a list of edges leads to them: at a slot, or at any.
 struct ChildRows {
-  int edges = 0, slot = -1, members = -1;
+  int edges = 0, slot = kAllSlots, members = -1;
 };
 
 // Rows of vertices, or of a list of edges, for which random numbers are drawn.

@@ -30,7 +30,8 @@ const std::vector<int32_t>* list_of(const Program& program, const Schedule& sche
     case List::kParent:
       return &schedule.parent_of_edges(id.edges);
     case List::kEdgeSlot:
-      return &schedule.slot_of_edges(id.edges);
+      return id.argument < 0 ? &schedule.last_slot_of_edges(id.edges)
+                             : &schedule.slot_of_edges(id.edges);
     case List::kChildPtr:
       return &schedule.edges[static_cast<size_t>(id.edges)].ptr;
     case List::kOutPtr:
@@ -82,7 +83,7 @@ IndexTable resolve_table(const TableSpec& table, const Space& space, const Table
     case TableKind::kSlot:
       return {find(List::kSlot, n)};
     case TableKind::kParent:
-      return {find(List::kParent), nullptr, find(List::kEdgeSlot)};
+      return {find(List::kParent), nullptr, find(List::kEdgeSlot, n)};
     case TableKind::kChildren:
       return {nullptr, find(List::kChildPtr)};
     case TableKind::kChildRows:

@@ -25,7 +25,7 @@ enum class List : uint8_t {
   kEdgeOrder,
   kChild,
   kParent,
-  kEdgeSlot,
+  kEdgeSlot,  // argument: below 0 as counted from the last child
   kChildPtr,
   kOutPtr,
   kOutEdge,
@@ -35,8 +35,8 @@ enum class List : uint8_t {
   kEdgePlaces,    //   the same, of edges
   kVerticesPtr,   //   the same, of vertices: CSR graph -> its vertices of these types
   kVerticesOfGraph,
-  kSlot,         // argument: of which child
-  kParentsPtr,   // argument: by how many slots
+  kSlot,         // argument: of which child; below 0 from the last one
+  kParentsPtr,   // argument: by how many slots; below 0 the last ones
   kParentsRow,   //   the same
   kParentsSlot,  //   the same
   // A device has these among the others.

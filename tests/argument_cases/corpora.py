@@ -54,6 +54,9 @@ def corpus_cases() -> Iterator[Case]:
     yield Case("language_model_dataset", data.language_model_dataset, text)
     running = {**text, "streams": 1, "length": 2}
     yield Case("running_text_dataset", data.running_text_dataset, running)
+    segments = {"memory": 1, "num_layers": 2}
+    yield Case("segments_dataset", data.segments_dataset, {**running, **segments})
+    yield Case("segment_graph", data.segment_graph, {"length": 2, **segments})
     tagged = [data.TaggedSentence(("a",), ("X",))]
     tags = data.tag_vocabulary(tagged)
     yield Case("tag_vocabulary", data.tag_vocabulary, {"sentences": tagged})

@@ -24,6 +24,8 @@ def models_cases() -> Iterator[Case]:
     yield Case("BiLSTMTagger", models.BiLSTMTagger, CLASSIFIER)
     sizes = {"vocab_size": 5, "hidden_size": 3, "num_layers": 1}
     yield Case("LSTMLanguageModel", models.LSTMLanguageModel, sizes)
+    sizes = {"vocab_size": 5, "size": 4, "num_layers": 1, "num_heads": 2}
+    yield Case("TransformerXL", models.TransformerXL, sizes)
     sizes = {"image_size": 4, "hidden_size": 3, "latent_size": 2}
     yield Case("VAE", models.VAE, sizes)
     yield Case("SigmoidBeliefNetwork", models.SigmoidBeliefNetwork, dict(list(sizes.items())[:2]))

@@ -233,7 +233,16 @@ MISUSES: dict[str, Misuse] = {
         TraceError,
         r"child position below 4096, got 4096, .*; gather all children",
     ),
-    "gather-slot": (lambda s, v: v.gather(-1, h=3), TraceError, r"child position >= 0, got -1"),
+    "gather-far-from-last": (
+        lambda s, v: v.gather(-4097, h=3),
+        TraceError,
+        r"child position of -4096 or more, got -4097, .*; gather all children",
+    ),
+    "gather-slot": (
+        lambda s, v: v.gather(1.0, h=3),
+        TraceError,
+        r"an integer as the child's position, got 1.0, .*; count children from 0, or by -1",
+    ),
     "gather-size": (
         lambda s, v: v.gather(h=(3, 0)),
         ShapeError,

@@ -69,6 +69,12 @@ void test_holes() {
   CHECK(schedule.slot(2) == Rows({-1, -1, -1, 2}));
   CHECK(schedule.parents(2).row == Rows({2, 3}) && schedule.parents(2).slot == Rows({1, 0}));
   CHECK(schedule.parents(3).row == Rows({2, 3, 3}));
+  // From the last child on, holes are not counted.
+  CHECK(schedule.slot(-1) == Rows({-1, -1, 0, 2}) && schedule.slot(-2) == Rows({-1, -1, -1, 1}));
+  CHECK(schedule.last_slot_of_edges() == Rows({0, 1, 0}));
+  CHECK(schedule.parents(-1).row == Rows({2, 3}) && schedule.parents(-1).slot == Rows({0, 0}));
+  CHECK(schedule.parents(-2).row == Rows({2, 3, 3}));
+  CHECK(schedule.parents(-2).slot == Rows({0, 1, 0}));
 }
 
 void test_schedule() {

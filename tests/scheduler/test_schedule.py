@@ -10,7 +10,7 @@ from reference_schedule import ReferenceSchedule
 from run_checks import check_runs
 from strategies import batches, run_graphs
 
-from cavs.errors import GraphError, InputError
+from cavs.errors import GraphError
 from cavs.scheduler import (
     GraphBatch,
     InputGraph,
@@ -178,9 +178,12 @@ def test_a_cycle_is_refused(policy: str) -> None:
         ReferenceSchedule(MALFORMED, policy)
 
 
-def test_a_negative_slot_is_refused() -> None:
-    with pytest.raises(InputError, match=r"0 or more, got -1"):
-        batch([InputGraph([[]])]).schedule().slot(-1)
+def test_slots_below_zero_count_from_the_last_child() -> None:
+    schedule = batch([InputGraph([[], [0], [0, -1, 1], [2, 1, 0, -1]])]).schedule()
+    assert schedule.slot(-1).tolist() == [-1, 0, 1, 0]
+    assert schedule.slot(-2).tolist() == [-1, -1, 0, 1]  # holes do not count
+    assert schedule.slot(-3).tolist() == [-1, -1, -1, 2]
+    assert schedule.slot(-9).tolist() == [-1, -1, -1, -1]
 
 
 def test_arrays_outlive_the_schedule() -> None:

@@ -268,6 +268,9 @@ def test_a_list_counts_the_children_of_its_type() -> None:
     assert [schedule.slot(k, 0)[3] for k in range(3)] == [0, 1, -1]
     assert [schedule.slot(k, 1)[3] for k in range(2)] == [2, -1]
     assert [schedule.slot(k, 2)[3] for k in range(5)] == [0, -1, 2, 1, -1]
+    assert [schedule.slot(-1 - k, 0)[3] for k in range(3)] == [1, 0, -1]
+    assert [schedule.slot(-1 - k, 1)[3] for k in range(2)] == [2, -1]
+    assert [schedule.slot(-1 - k, 2)[3] for k in range(4)] == [1, 2, 0, -1]
 
 
 def test_types_outside_of_batches_stand_in_the_users_order() -> None:
@@ -352,11 +355,6 @@ def test_another_list_of_edges_is_refused(ask: Callable[[Any, int], Any], number
     schedule = made(LATTICES, "depth", LATTICE_ORDER)
     with pytest.raises(InputError, match=rf"expected a list of edges of 0\.\..*, got {number};"):
         ask(schedule, number)
-
-
-def test_a_negative_slot_is_refused() -> None:
-    with pytest.raises(InputError, match=r"a child slot of 0 or more, got -1"):
-        made(LATTICES, "depth", LATTICE_ORDER).slot(-1, 2)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,10 @@ SMALL: dict[str, Any] = {
     "test_samples": 4,
     "test_images": 3,
     "length": 5,
+    "memory": 4,
+    "size": 4,
+    "num_heads": 2,
+    "inner_size": 5,
     "character_size": 2,
     "character_hidden_size": 3,
 }
@@ -50,7 +54,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bits = {name: rng.integers(0, 2, (12, 784)) for name in ("train", "valid", "test")}
     with (folder / "images").open("wb") as file:
         np.savez(file, **{k: np.packbits(x.astype(np.uint8), axis=1) for k, x in bits.items()})
-    for task in ("text", "sentences", "reversal"):
+    for task in ("text", "segments", "sentences", "reversal"):
         (folder / task).mkdir()
         for name in ("train", "valid", "test"):
             (folder / task / f"{name}.txt").write_text("a b c\nb a\nc b a c\n" * 6)

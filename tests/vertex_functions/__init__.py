@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import cavs
 from cavs import nn
-from vertex_functions import axes, cases, operations, parameters, pulls, structures
+from vertex_functions import attention, axes, cases, operations, parameters, pulls, structures
 from vertex_functions.base import FUNCTIONS, IDS, parameter
 from vertex_functions.drawn import OfLaterOperations, RandomFunction
 from vertex_functions.shaped import ShapedFunction
@@ -16,6 +16,7 @@ __all__ = [
     "OfLaterOperations",
     "RandomFunction",
     "ShapedFunction",
+    "attention",
     "axes",
     "cases",
     "make_function",

@@ -61,6 +61,24 @@ class NaryTreeLSTM(cavs.VertexFunction):
 
 
 @listed
+class LastChildren(cavs.VertexFunction):
+    """Children counted from the last one back: one state by the last alone, one by both ends and
+    all children, one by the last but one, of which none stands beside it."""
+
+    def __init__(self) -> None:
+        self.w, self.u = linear(3, 3), linear(3, 3, bias=False)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x = v.pull("x", 3)
+        last, before = v.gather(-1, a=3, b=3, d=3), v.gather(-2, b=3, c=3, d=3)
+        first, every = v.gather(0, b=3).b, v.gather(b=3).b
+        h = ops.tanh(self.w(x) + self.u(last.a) + last.b * before.b + first + every.sum())
+        h = h + before.c * 0.5 - last.d * before.d
+        v.scatter(a=h, b=ops.tanh(h), c=h * 2.0, d=ops.sigmoid(h))
+        v.push(h=h)
+
+
+@listed
 class Segments(cavs.VertexFunction):
     """Every reduction over the children, methods and functions, of edge and vertex values."""
 

@@ -151,6 +151,9 @@ def options(model: str) -> dict[str, Any]:
         return {**IMAGES, "data": images()}
     if model == "lm":
         return {**SMALL, "num_layers": 1, "length": 5, "data": text()}
+    if model == "transformer-xl":
+        sizes = {"size": 4, "num_layers": 1, "num_heads": 2, "inner_size": 5, "memory": 3}
+        return {**sizes, "epochs": SMALL["epochs"], "length": 5, "data": text()}
     if model == "seq2seq":
         return {**WORDS, "data": text()}
     if model == "lattice-lstm":

@@ -6,10 +6,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from cavs.core.ir import Node
+from cavs.core.ir import Name, Node
 from cavs.core.lowering.fuse import Partition, Unit, arrange, say_groups
-from cavs.core.lowering.nodes import adds_all_rows, parts, summed_rows, sums_all_rows
+from cavs.core.lowering.nodes import (
+    adds_all_rows,
+    parts,
+    runs_at_once,
+    summed_rows,
+    sums_all_rows,
+)
 from cavs.core.lowering.phases import Phase, assign_phases, say_phases
+from cavs.core.lowering.settled import operands_first, settled_states
 from cavs.core.lowering.sinks import Lowered, Sinks
 from cavs.core.lowering.steps import Step, StepWriter
 from cavs.core.lowering.storage import Storage, place
@@ -64,6 +71,8 @@ def analyse(
     mask, a node that is zero (an id: -1) in these rows; `notes`: see :class:`Notes`.
     """
     storage = place(sinks.stripped(), forward, masks, "merge_matmuls" in switches, notes)
+    if {"hoist", "defer"}.issubset(switches):
+        storage = _settle(storage)
     apart = _leaves_apart(storage)
     of_forward = None if forward is not None else notes  # lines of F are of forward
     phases = _phases(storage, switches, apart, of_forward)
@@ -90,6 +99,26 @@ def analyse(
     return Lowering(storage, tuple(stretches))
 
 
+def _settle(storage: Storage) -> Storage:
+    """The storage with what reads states that wait for no level, and in an order in which these
+    come before it."""
+    members = set(storage.order)
+
+    def name_of(node: Node) -> Name | None:
+        if storage.forward:
+            return node.attrs["reading"] if node.op is STATE_COTANGENT else None
+        return node.attrs["name"] if node.op is GATHER else None
+
+    def reads(node: Node) -> list[Node]:
+        return [x for x in storage.reads(node) if x in members]
+
+    states = storage.sinks.states
+    names = settled_states(states, reads, name_of)
+    found = {x: states[name_of(x)] for x in storage.order if name_of(x) in names}
+    storage = replace(storage, settled=found)
+    return replace(storage, order=operands_first(storage.order, reads))
+
+
 def _phases(
     storage: Storage, switches: Collection[str], apart: Types, notes: Notes | None
 ) -> dict[Node, Phase]:
@@ -100,9 +129,12 @@ def _phases(
         return [x for x in storage.reads(node) if x not in storage.external]
 
     def is_source(node: Node) -> bool:
-        return node.op is (STATE_COTANGENT if storage.forward else GATHER)
+        source = STATE_COTANGENT if storage.forward else GATHER
+        return node.op is source and node not in storage.settled
 
-    states = {x: name for name, node in storage.sinks.states.items() for x in parts(node)}
+    settled = set(storage.settled.values())
+    waiting = {k: x for k, x in storage.sinks.states.items() if x not in settled}
+    states = {x: name for name, node in waiting.items() for x in parts(node)}
     phases = assign_phases(storage.order, inputs, is_source, states, switches, sums)
     if notes is not None:
         say_phases(notes, storage.order, inputs, is_source, states, phases)
@@ -117,9 +149,9 @@ def _units(storage: Storage, phases: Mapping[Node, Phase], apart: Types) -> dict
             continue
         unit = Unit(node, phases[node], _partition(node, apart), node.op.elementwise)
         for x in storage.reads(node):
-            source, crossed = storage.stored(x)
-            if source is not None:
-                unit.add_dependency(units[source], crossed or node.op.crosses, source is x)
+            for source, crossed in storage.stored(x):
+                crossed = crossed or node.op.crosses or node in storage.settled
+                unit.add_dependency(units[source], crossed, source is x)
         units[node] = unit
     for terms in storage.sums.values():
         for before, term in pairwise(terms):
@@ -135,8 +167,7 @@ def _stores(storage: Storage, units: Mapping[Node, Unit], apart: Types) -> list[
             continue
         for part in parts(node):
             store = Unit(part, Phase.DEFER, _rows(part.space, apart), False, number)
-            source, crossed = storage.stored(part)
-            if source is not None:
+            for source, crossed in storage.stored(part):
                 store.add_dependency(units[source], crossed, direct=False)
             stores.append(store)
     return stores
@@ -152,7 +183,7 @@ def _leaves_apart(storage: Storage) -> Types:
 
 def _partition(node: Node, apart: Types) -> Partition:
     """How the work on a node is divided among threads."""
-    return "global" if sums_all_rows(node) else _rows(node.space, apart)
+    return "global" if runs_at_once(node) else _rows(node.space, apart)
 
 
 def _rows(space: Space, apart: Types) -> Space:

@@ -7,16 +7,25 @@ attributes that its row of the ops table gives.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
-from cavs.core.attributes import Attributes, MaskedMatmulAttributes, MatmulAttributes
+from cavs.core.attributes import (
+    Attributes,
+    MaskedMatmulAttributes,
+    MatmulAttributes,
+    ShapeAttributes,
+)
 from cavs.core.ir import Node
 from cavs.core.lowering.nodes import reads_through_index
 from cavs.core.lowering.operands import Operand, Reader, id_table, index_table, of_type
 from cavs.core.ops._def import OpDef, SpaceKind
+from cavs.core.ops.attention_rows import ATTENTION, ATTENTION_GRADIENTS
 from cavs.core.ops.matmul import MATMUL, MATMUL_REDUCE
 from cavs.core.ops.structure import (
+    CHILD_COLUMNS,
+    CHILD_COLUMNS_GRAD,
     CONSTANT,
     EXPAND,
     GATHER,
@@ -37,7 +46,7 @@ from cavs.core.ops.structure import (
     UNIQUE_IDS,
     UNIQUE_SUM,
 )
-from cavs.core.program import Table, TableKind
+from cavs.core.program import NO_TABLE, Table, TableKind
 
 
 class Call(NamedTuple):
@@ -98,8 +107,38 @@ def _over_siblings(reader: Reader, node: Node) -> Call:
 
 def _slots_to_edges(reader: Reader, node: Node) -> Call:
     rows = map(reader.stored, node.inputs)
-    table = Table(TableKind.PARENT, of=of_type(node.space))
+    position = -1 if node.attrs["from_last"] else None
+    table = Table(TableKind.PARENT, position, of=of_type(node.space))
     return Call(node.op.name, tuple(x._replace(table=table) for x in rows))
+
+
+def _child_columns(reader: Reader, node: Node) -> Call:
+    (x,) = map(reader.stored, node.inputs)
+    return Call(node.op.name, (x._replace(table=Table(TableKind.PARENT, of=of_type(node.space))),))
+
+
+def _attention(reader: Reader, node: Node) -> Call:
+    return Call(node.op.name, _attention_operands(reader, node), _attributes(node))
+
+
+def gradient_call(reader: Reader, nodes: Sequence[Node]) -> Call:
+    """The call that computes gradients of one attention, in the order of its outputs."""
+    told = _attributes(nodes[0])
+    assert isinstance(told, ShapeAttributes)
+    wanted = tuple(int(any(x.op is op for x in nodes)) for op in ATTENTION_GRADIENTS)
+    return Call("attention_grad", _attention_operands(reader, nodes[0]), replace(told, target=wanted))
+
+
+def _attention_operands(reader: Reader, node: Node) -> tuple[Operand, ...]:
+    """Keys and values at the rows of children, a bias at the edges to them."""
+    first = 0 if node.op is ATTENTION else 2
+    edges = of_type(node.attrs["edges"])
+    children, own = Table(TableKind.CHILD_ROWS, of=edges), Table(TableKind.CHILDREN, of=edges)
+    tables = dict.fromkeys((first + 1, first + 2), children)
+    if node.attrs["bias"]:
+        tables[len(node.inputs) - 1] = own
+    found = map(reader.stored, node.inputs)
+    return tuple(x._replace(table=tables.get(i, NO_TABLE)) for i, x in enumerate(found))
 
 
 def _num_children(reader: Reader, node: Node) -> Call:
@@ -138,6 +177,9 @@ _CALLS: dict[OpDef, Callable[[Reader, Node], Call]] = {
     GRAPH_SUM: _sum,
     GRAPH_MAX: lambda reader, x: Call("segment_max", (reader.listed(x),)),
     SLOTS_TO_EDGES: _slots_to_edges,
+    ATTENTION: _attention,
+    CHILD_COLUMNS: _child_columns,
+    CHILD_COLUMNS_GRAD: _over_children,
     MATMUL: _matmul,
     MATMUL_REDUCE: _matmul,
 }

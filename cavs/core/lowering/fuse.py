@@ -14,6 +14,7 @@ from cavs.core.ir import Node
 from cavs.core.lowering.nodes import summed_rows
 from cavs.core.lowering.phases import Phase
 from cavs.core.ops._def import Rows, Space, SpaceKind
+from cavs.core.ops.attention_rows import ATTENTION_GRADIENTS
 from cavs.core.program import SegmentKind
 from cavs.core.remarks import Notes, called, counted, of_rows
 
@@ -139,7 +140,7 @@ def _fill(
     while True:
         ready = [u for u in waiting if not u.fusable and available(u)]
         if ready:
-            groups.extend([u] for u in ready)
+            groups.extend(_by_kernel(ready))
             here.update(ready)
             waiting = [u for u in waiting if u not in here]
             continue
@@ -153,6 +154,16 @@ def _fill(
         groups.append(group)
         here.update(group)
         waiting = [u for u in waiting if u not in here]
+
+
+def _by_kernel(units: Iterable[Unit]) -> list[list[Unit]]:
+    """The units by themselves, but for the gradients of one attention: one kernel computes them."""
+    found: dict[object, list[Unit]] = {}
+    for unit in units:
+        node = unit.node
+        of_one = node.op in ATTENTION_GRADIENTS and unit.output is None
+        found.setdefault(node.inputs if of_one else unit, []).append(unit)
+    return list(found.values())
 
 
 def _grow(

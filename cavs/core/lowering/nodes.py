@@ -46,6 +46,11 @@ def sums_all_rows(node: Node) -> bool:
     return node.op.reduces is Between.ALL
 
 
+def runs_at_once(node: Node) -> bool:
+    """Whether the node is computed for all rows at once, not by those of a thread or a level."""
+    return sums_all_rows(node) or node.op.over_graphs
+
+
 def adds_all_rows(node: Node) -> bool:
     """Whether it is such a sum that others may be added to."""
     return sums_all_rows(node) and node.op is not MAX_ROWS

@@ -62,6 +62,8 @@ def number(
     numbering.count_ids(counted)
     storage = lowering.storage
     states = {name: numbering.number(node) for name, node in storage.sinks.states.items()}
+    for node in storage.joined():  # before their parts, which are views of them
+        numbering.number(node)
     for node in storage.direct:
         numbering.number(node)
     for stretch in lowering.stretches:
@@ -103,7 +105,7 @@ class _Numbering:
         # One type's state may be a part of a state of several.
         self._join_of = {
             storage.placed[x]: node
-            for node in storage.sinks.states.values()
+            for node in storage.joined()
             if node.op is JOIN
             for x in node.inputs
             if x in storage.placed

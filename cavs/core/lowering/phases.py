@@ -111,7 +111,9 @@ def _by_levels(
             phase[node] = Phase.HOIST
         elif node in kept:
             phase[node] = kept[node]
-        elif node.space.kind in _OF_LEVELS or (Phase.LEVEL in before and sums(node)):
+        elif (node.space.kind in _OF_LEVELS and not node.op.over_graphs) or (
+            Phase.LEVEL in before and sums(node)
+        ):
             phase[node] = Phase.LEVEL
         else:
             phase[node] = Phase.DEFER if Phase.LEVEL in before else Phase.HOIST
@@ -119,7 +121,7 @@ def _by_levels(
 
 
 def _reduces(node: Node) -> bool:
-    return node.op.reduces in (Between.ALL, Between.GRAPH)
+    return node.op.over_graphs or node.op.reduces in (Between.ALL, Between.GRAPH)
 
 
 def _reduced_first(

@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 from cavs.core.attributes import ColumnsAttributes, FillAttributes
 from cavs.core.ir import Node
-from cavs.core.lowering.calls import Call, kernel_call
+from cavs.core.lowering.calls import Call, gradient_call, kernel_call
 from cavs.core.lowering.fuse import Unit
 from cavs.core.lowering.group import group_call
 from cavs.core.lowering.nodes import is_line, reads_through_index, summed_rows, sums_all_rows
 from cavs.core.lowering.operands import Operand, Reader, Returned, order_table
 from cavs.core.lowering.storage import Storage
 from cavs.core.ops._def import Space, SpaceKind
+from cavs.core.ops.attention_rows import ATTENTION_GRADIENTS
 from cavs.core.ops.shape import CONCAT, SLICE
 
 
@@ -59,6 +60,8 @@ class StepWriter:
         first, node = group[0], group[0].node
         if first.output is not None:
             return [self._store(node, first.output)]
+        if node.op in ATTENTION_GRADIENTS:
+            return [self._gradients([unit.node for unit in group])]
         if first.fusable:
             return [self._fused([unit.node for unit in group])]
         if node.op is CONCAT:
@@ -74,6 +77,13 @@ class StepWriter:
             call = call._replace(inputs=(*call.inputs, result))
         driving = summed_rows(node) if sums_all_rows(node) else node.space
         return Step(call, (result,), driving, node.flops, str(node.where or ""))
+
+    def _gradients(self, nodes: Sequence[Node]) -> Step:
+        nodes = sorted(nodes, key=lambda node: ATTENTION_GRADIENTS.index(node.op))
+        call = gradient_call(self._reader, nodes)
+        outputs = tuple(map(self._reader.stored, nodes))
+        query = nodes[0].inputs[2]
+        return Step(call, outputs, query.space, 0, str(nodes[0].where or ""))
 
     def _fused(self, nodes: Sequence[Node]) -> Step:
         call, results = group_call(self._storage, self._reader, nodes)

@@ -62,6 +62,8 @@ class Storage:
         users: the nodes that read each node.
         wanted: nodes that are read from outside the nodes, or as masks.
         forced: nodes that groups could read without storing them, but whose rows something needs.
+        settled: maps what reads other vertices' states, or cotangents of states, to these, where
+            they wait for no level.
         sums: maps an addition over all rows to the results that are added in its place.
         summed: maps each of these results to its addition.
         placed: maps a part of a state to the unit that writes its rows in their place.
@@ -82,6 +84,7 @@ class Storage:
     placed: Mapping[Node, Node] = field(default_factory=dict)
     beside: Mapping[Node, tuple[Node, int]] = field(default_factory=dict)
     direct: Mapping[Node, int] = field(default_factory=dict)
+    settled: Mapping[Node, Node] = field(default_factory=dict)
 
     def is_unit(self, node: Node) -> bool:
         """Whether the node stores a result of its own."""
@@ -93,23 +96,35 @@ class Storage:
             return node in self.forced
         return True
 
-    def stored(self, node: Node) -> tuple[Node | None, bool]:
-        """The unit that `node` is read from (None: external or no memory), and whether through an
-        index that leaves the rows at hand."""
+    def stored(self, node: Node) -> list[tuple[Node, bool]]:
+        """The units that `node` is read from (none: external or no memory; several write a join),
+        and whether through an index that leaves the rows at hand."""
         crossed = False
         while True:
             if node in self.external or node.op in (PARAM, REMEMBERED):
-                return None, crossed
+                return []
             if self.is_unit(node):
-                return node, crossed
+                return [(node, crossed)]
+            if node in self.settled:
+                return [(x, True) for x, _ in self.stored(self.settled[node])]
             if node.op in (GATHER, CONSTANT, STATE_COTANGENT):
-                return None, crossed
+                return []
+            if node.op is JOIN:
+                return [found for part in node.inputs for found in self.stored(part)]
             crossed = crossed or node.op.crosses
             node = self.sums[node][-1] if node in self.sums else node.inputs[0]
 
+    def joined(self) -> list[Node]:
+        """The values whose rows are those of several units, if they are joins: states, and what
+        operations of this program read."""
+        read = [node for node in self.order if node.op is JOIN and self.users[node]]
+        return list(dict.fromkeys([*self.sinks.states.values(), *read]))
+
     def reads(self, node: Node) -> list[Node]:
-        """The node's operands, and the mask of its rows."""
-        return [*node.inputs, *([self.masks[node]] if node in self.masks else [])]
+        """The node's operands, the mask of its rows, and the state that it reads if that waits for
+        no level."""
+        others = [found[node] for found in (self.masks, self.settled) if node in found]
+        return [*node.inputs, *others]
 
     def __str__(self) -> str:
         return "\n".join(f"{node!r} %{node.number}: {self._home(node)}" for node in self.order)
@@ -213,7 +228,7 @@ def _summed_by(node: Node, users: Sequence[Node]) -> bool:
 def _placed(storage: Storage) -> dict[Node, Node]:
     """Maps a part of a state that needs no copy to the unit that writes its rows in place."""
     placed: dict[Node, Node] = {}
-    of_states = [x for node in storage.sinks.states.values() for x in parts(node)]
+    of_states = [x for node in storage.joined() for x in parts(node)]
     for part in [x for x in of_states if x.op is IDENTITY]:
         unit = without_reshapes(part.inputs[0])
         own = storage.is_unit(unit) and unit not in storage.external

@@ -4,6 +4,7 @@ import typing as _typing
 
 from cavs.core.ops._def import OPS as OPS
 from cavs.core.ops._def import OpDef as OpDef
+from cavs.core.ops.attention import attention as attention
 from cavs.core.ops.constant import constant as constant
 from cavs.core.ops.convolve import conv1d as conv1d
 from cavs.core.ops.convolve import conv2d as conv2d

@@ -318,6 +318,7 @@ class OpDef:
         is_sum: whether it adds up the rows that it reduces.
         is_index_load: whether it does nothing but find rows by an index.
         moves: whether it does nothing but move elements within a row.
+        over_graphs: whether it reads any rows of a graph and is computed for all graphs at once.
         mixes_edges: whether the result, a value per edge, depends on all edges of the vertex.
         random: whether its value depends on which row it is of.
         drops: whether it does nothing in evaluation, where it equals its first operand.
@@ -356,6 +357,7 @@ class OpDef:
     is_sum: bool = False
     is_index_load: bool = False
     moves: bool = False
+    over_graphs: bool = False
     mixes_edges: bool = False
     random: bool = False
     drops: bool = False
@@ -399,13 +401,14 @@ class OpDef:
     def reads_other_rows(self) -> bool:
         """Whether a result depends on more than its own row's operands: on random numbers or on
         other rows."""
-        return self.random or self.mixes_edges or self.reduces in _OF_EDGES_AND_GRAPHS
+        others = self.random or self.mixes_edges or self.over_graphs
+        return others or self.reduces in _OF_EDGES_AND_GRAPHS
 
     @property
     def crosses(self) -> bool:
         """Whether it reads rows that do not go with the rows of its result. Edges go with their
         vertex; the rows of a graph or of an id lie anywhere."""
-        return self.reduces in _ACROSS or self.repeats in _ACROSS
+        return self.over_graphs or self.reduces in _ACROSS or self.repeats in _ACROSS
 
     def constant(
         self, values: Sequence[float], shapes: Sequence[Shape], out: Shape

@@ -212,6 +212,24 @@ SLOTS_TO_EDGES = define(
     space=rows_given,
     repeats=Between.CHILDREN,
 )
+# Of matrices (n, p) of a vertex, one column for each child, the last one for the last child; and the
+# columns that children have as a matrix, zeros where there are fewer children than columns.
+CHILD_COLUMNS = define(
+    "child_columns",
+    arity=1,
+    infer=lambda shape, **_: shape[:-1],
+    space=rows_given,
+    repeats=Between.CHILDREN,
+    vjp=lambda dy, y, x, **_: (apply(CHILD_COLUMNS_GRAD, dy, count=x.shape[-1]),),
+)
+CHILD_COLUMNS_GRAD: OpDef = define(
+    "child_columns_grad",
+    arity=1,
+    infer=lambda shape, *, count: (*shape, count),
+    **_OF_CHILDREN,
+    without_children=0.0,
+    vjp=lambda d, _, dy, *, count: (apply(CHILD_COLUMNS, d, to=dy.space),),
+)
 # Rows of all its operands, each of which writes its own.
 JOIN = define("join", arity=-1, infer=lambda *parts, **_: parts[-1], space=rows_given)
 REDUCE_ROWS = define(

@@ -14,6 +14,7 @@ from cavs.core.ir import FunctionIR
 from cavs.core.passes.commute_gather import commute_gather as commute_gather
 from cavs.core.passes.context import Context as Context
 from cavs.core.passes.distinct_gradients import distinct_gradients as distinct_gradients
+from cavs.core.passes.fuse_attention import fuse_attention as fuse_attention
 from cavs.core.passes.read_parents import read_parents as read_parents
 from cavs.core.passes.remember_pulls import remember_pulls as remember_pulls
 from cavs.core.passes.simplify import Simplifier as Simplifier
@@ -27,6 +28,7 @@ PASSES = (
     "simplify",
     "commute_gather",
     "specialize_leaves",
+    "fuse_attention",
     "unique_pulls",
     "remember_pulls",
     "read_parents",
@@ -49,6 +51,7 @@ OF_FUNCTIONS: tuple[Pass[FunctionIR], ...] = (
     simplify,
     commute_gather,
     specialize_leaves,
+    fuse_attention,
     unique_pulls,
     simplify,
 )

@@ -5,6 +5,8 @@ child: on contiguous rows, once for a child of several parents and, with ``speci
 ``unique_pulls``, once per distinct word among leaves. Its value is a new state; the gradient
 follows, because autodiff comes later: the cotangents of edges are summed before the product.
 
+Keys and values of attentions are always worth it: with ``fuse_attention`` no edge has them then.
+
 Only a gather of all children has an edge for every row: a gather by position gives zeros where
 there is no child, and each child would be multiplied for all positions though it has one. A root's
 state has no reader, so its product is in vain: one row of a tree.
@@ -33,6 +35,7 @@ from cavs.core.ops._def import Space, SpaceKind, as_rows
 from cavs.core.ops.matmul import MATMUL
 from cavs.core.ops.structure import GATHER, JOIN
 from cavs.core.passes.context import Context
+from cavs.core.passes.fuse_attention import keys_and_values
 from cavs.core.remarks import Notes, Stake, called, of_rows, sources
 
 WORTH = 16
@@ -63,7 +66,8 @@ def commute_gather(function: FunctionIR, context: Context) -> FunctionIR:
     products = _products_of_children(order, masked, reasons)
     scatters = function.scatters
     found = _chosen(order, products, function.roots())
-    paying = [x for x in found if products[x] >= WORTH * x.size]
+    fused = keys_and_values(order) if "fuse_attention" in context.switches else ()
+    paying = [x for x in found if products[x] >= WORTH * x.size or x in fused]
     chosen = [x for x in paying if _children_of(x, scatters)]
     if reasons is not None:
         reasons.say(found, paying, chosen, products, scatters)

@@ -22,7 +22,8 @@ from cavs.core.remarks import Notes, Stake, called_state
 
 def read_parents(gradient: Gradient, context: Context) -> Gradient:
     """The gradient with cotangents of states by parents where parents have them, and for these
-    states how many positions stand side by side: 0 if all children have the same cotangent."""
+    states how many positions stand side by side: 0 if all children have the same cotangent, and
+    below 0 where they are the last ones."""
     found: dict[Name, Node] = {}
     slots: dict[Name, int] = {}
     for name, node in gradient.edges.items():
@@ -30,7 +31,9 @@ def read_parents(gradient: Gradient, context: Context) -> Gradient:
         if same is not None:
             found[name], slots[name] = same, 0
         elif node.op is SLOTS_TO_EDGES and _have_rows(node):
-            found[name], slots[name] = _side_by_side(node), len(node.inputs)
+            count = len(node.inputs)
+            found[name] = _side_by_side(node)
+            slots[name] = -count if node.attrs["from_last"] else count
         else:
             found[name] = node
         if context.notes is not None:

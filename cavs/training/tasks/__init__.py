@@ -25,6 +25,8 @@ from cavs.training.tasks.restore import load_model as load_model
 from cavs.training.tasks.restore import make_function as make_function
 from cavs.training.tasks.restore import restore_task as restore_task
 from cavs.training.tasks.restore import words_of as words_of
+from cavs.training.tasks.segments import SegmentSource as SegmentSource
+from cavs.training.tasks.segments import SegmentTask as SegmentTask
 from cavs.training.tasks.sentences import SentenceSource as SentenceSource
 from cavs.training.tasks.sentences import SentenceTask as SentenceTask
 from cavs.training.tasks.seq2seq import ReversalSource as ReversalSource

@@ -14,6 +14,7 @@ from cavs.training.tasks.expressions import ExpressionTask
 from cavs.training.tasks.images import ImageTask
 from cavs.training.tasks.lattices import LatticeTask
 from cavs.training.tasks.parser import ParserTask
+from cavs.training.tasks.segments import SegmentTask
 from cavs.training.tasks.sentences import SentenceTask
 from cavs.training.tasks.seq2seq import ReversalTask
 from cavs.training.tasks.tagging import TaggingTask
@@ -25,6 +26,7 @@ TASKS: tuple[type[Task], ...] = (
     TreeTask,
     ImageTask,
     TextTask,
+    SegmentTask,
     SentenceTask,
     ExpressionTask,
     ParserTask,

@@ -95,7 +95,7 @@ class NextWord(Objective):
                 with placed(f"[evaluate] in batch {number}"):
                     out, state = self._read(model, batch, inputs, state)
                     nats += finite_total(out["loss"], "loss")
-                words += batch.num_vertices
+                words += out["loss"].shape[0]
         mean = nats / max(words, 1)
         return {"perplexity": math.exp(min(mean, 700.0)), "nats_per_word": mean}
 

@@ -58,6 +58,39 @@ void slots_to_edges(const KernelCall& call) {
   }
 }
 
+// Edges of one vertex stand side by side, and a call has all of them.
+template <class T>
+void child_columns(const KernelCall& call) {
+  const int32_t* parent = index_of(call, 0);
+  const Operand& out = call.out[0];
+  const int64_t columns = call.in[0].size / out.size;
+  int64_t column = 0;
+  for (int64_t e = call.row_end - 1; e >= call.row_begin; --e) {
+    const bool last = e + 1 == call.row_end || parent[e + 1] != parent[e];
+    column = last ? columns - 1 : column - 1;
+    const T* x = indexed_row<T>(call.in[0], parent, e);
+    T* y = row_of<T>(out, e);
+    const bool there = x != nullptr && column >= 0;
+    for (int64_t i = 0; i < out.size; ++i) y[i] = there ? x[i * columns + column] : T(0);
+  }
+}
+
+template <class T>
+void child_columns_grad(const KernelCall& call) {
+  const IndexTable& table = *table_of(call, 0);
+  const Operand& out = call.out[0];
+  const int64_t columns = out.size / call.in[0].size;
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    T* y = row_of<T>(out, r);
+    fill_row(y, T(0), out.size);
+    const int64_t end = table.ptr[r + 1], most = end - columns;
+    for (int64_t i = table.ptr[r] > most ? table.ptr[r] : most; i < end; ++i) {
+      const T* x = segment_row<T>(call.in[0], table, i);
+      for (int64_t j = 0; j < call.in[0].size; ++j) y[j * columns + columns - (end - i)] = x[j];
+    }
+  }
+}
+
 // An id without a row gives NaN. The caller has checked the ids, and nothing outside the weight is
 // read.
 template <class T>

@@ -16,6 +16,8 @@ constexpr DeviceFunction kRowFunctions[] = {
     {"slots_to_edges_16", "moves", "Slots", "slots_to_edges<uint4>"},
     {"segment_sum", "segments", "Segments", "sum_segments"},
     {"segment_max", "segments", "Segments", "max_segments"},
+    {"child_columns", "segments", "Segments", "find_child_columns"},
+    {"child_columns_grad", "segments", "Segments", "put_child_columns"},
     {"num_children", "segments", "Segments", "count_listed"},
     {"present", "segments", "Segments", "find_present"},
     {"segment_logsumexp", "segments_log", "Segments", "logsumexp_segments"},

@@ -53,6 +53,30 @@ __device__ __forceinline__ void count_listed(const Segments& call) {
     *row_of<Real>(call.out, r) = static_cast<Real>(call.table.ptr[r + 1] - call.table.ptr[r]);
   });
 }
+// Of a matrix of the parent, the column of an edge: the last one for its last edge.
+__device__ __forceinline__ void find_child_columns(const Segments& call) {
+  const int columns = call.in.size / call.out.size;
+  const int* parent = call.table.index;
+  for_each_element(call.tiling, call.rows, [&](int e, int i) {
+    int end = e + 1;
+    while (end < call.rows.end && parent[end] == parent[e]) ++end;
+    const int column = columns - (end - e);
+    Real value = 0;
+    if (parent[e] >= 0 && column >= 0) {
+      value = row_of<const Real>(call.in, parent[e])[i * columns + column];
+    }
+    row_of<Real>(call.out, e)[i] = value;
+  });
+}
+__device__ __forceinline__ void put_child_columns(const Segments& call) {
+  const int columns = call.out.size / call.in.size;
+  for_each_element(call.tiling, call.rows, [&](int r, int element) {
+    const int i = call.table.ptr[r + 1] - (columns - element % columns);
+    const bool there = i >= call.table.ptr[r];
+    row_of<Real>(call.out, r)[element] = there ? listed(call, i, element / columns) : Real(0);
+  });
+}
+
 // 1 where there is an id, 0 where it is -1.
 __device__ __forceinline__ void find_present(const Segments& call) {
   for_each_element(call.tiling, call.rows, [&](int r, int) {

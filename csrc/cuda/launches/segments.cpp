@@ -22,6 +22,7 @@ void launch_segments(Library& library, const Stream& stream, const DeviceCall& c
 
 const std::vector<DeviceKernel>& segment_kernels() {
   static const auto* const table = new std::vector<DeviceKernel>{
+      {"child_columns", launch_segments<0>},       {"child_columns_grad", launch_segments<0>},
       {"num_children", launch_segments<0>},        {"present", launch_segments<0>},
       {"segment_log_softmax", launch_segments<2>}, {"segment_logsumexp", launch_segments<1>},
       {"segment_max", launch_segments<0>},         {"segment_softmax", launch_segments<1>},

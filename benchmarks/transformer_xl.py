@@ -1,0 +1,205 @@
+"""What a training step of Transformer-XL takes, beside PyTorch.
+
+    python benchmarks/transformer_xl.py [--layers N] [--size N] [--heads N] [--length N]
+        [--memory N] [--streams N] [--words N] [--tied] [--threads N] [--rounds N]
+
+A step is the forward pass over a segment of each stream and the memory of the segments before, the
+gradients of all parameters, Adam, and the memory of the next step. PyTorch has the same model as
+programs of it have it: keys and values of memory and segment in one product, scores of distances
+by one product and a shift, `scaled_dot_product_attention`, fused Adam. Both begin from the same
+parameters, and the losses of their first steps are compared. Calls take turns; times are medians of
+the process's own time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+import cavs
+from cavs import data
+from cavs.models import TransformerXL
+from cavs.models.transformer_xl import sinusoids
+
+LR = 1e-4
+
+
+class TorchLayer(torch.nn.Module):
+    def __init__(self, source: Any, keys: Any) -> None:
+        super().__init__()
+        self.heads = source.shape[0]
+
+        def taken(parameter: Any) -> torch.nn.Parameter:
+            return torch.nn.Parameter(torch.tensor(np.array(parameter.data)))
+
+        self.query, self.output = taken(source.query.weight), taken(source.output.weight)
+        self.keys, self.relative = taken(keys.weights.weight), taken(source.relative.weight)
+        self.u, self.w = taken(source.u), taken(source.w)
+        self.norms = torch.nn.ParameterList(
+            [taken(x) for norm in (source.norm1, source.norm2) for x in (norm.weight, norm.bias)]
+        )
+        inner = (source.inner1, source.inner2)
+        self.inner = torch.nn.ParameterList([taken(x) for y in inner for x in (y.weight, y.bias)])
+
+    def forward(self, x: Any, memory: Any, distances: Any, mask: Any) -> Any:
+        streams, words, size = x.shape
+        every = torch.cat([memory, x], 1)
+        rows, heads, head_size = every.shape[1], self.heads, size // self.heads
+        q = functional.linear(x, self.query).view(streams, words, heads, head_size)
+        k, v = (
+            functional.linear(every, self.keys)
+            .view(streams, rows, 2, heads, -1)
+            .permute(2, 0, 3, 1, 4)
+        )
+        r = (
+            functional.linear(distances, self.relative)
+            .view(rows, heads, head_size)
+            .permute(1, 2, 0)
+        )
+        of_distance = torch.matmul((q + self.w).transpose(1, 2), r)
+        shifted = functional.pad(of_distance, (1, 0)).view(streams, heads, rows + 1, words)
+        of_distance = shifted[:, :, 1:].reshape(streams, heads, words, rows)
+        bias = of_distance * head_size**-0.5 + mask
+        y = functional.scaled_dot_product_attention(
+            (q + self.u).transpose(1, 2), k, v, attn_mask=bias
+        )
+        y = functional.linear(y.transpose(1, 2).reshape(streams, words, size), self.output)
+        w1, b1, w2, b2 = self.norms
+        x = functional.layer_norm(x + y, (size,), w1, b1)
+        i1, c1, i2, c2 = self.inner
+        return functional.layer_norm(
+            x + functional.linear(functional.relu(functional.linear(x, i1, c1)), i2, c2),
+            (size,),
+            w2,
+            b2,
+        )
+
+
+class TorchModel(torch.nn.Module):
+    def __init__(self, function: TransformerXL, length: int, memory: int) -> None:
+        super().__init__()
+        functions: Any = function.functions()
+        embedding = functions["word"].embedding.weight
+        self.embedding = torch.nn.Parameter(torch.tensor(np.array(embedding.data)))
+        self.layers = torch.nn.ModuleList()
+        below = functions["word"]
+        for n in range(1, function.num_layers + 1):
+            self.layers.append(TorchLayer(functions[f"layer{n}"], below.above))
+            below = functions[f"layer{n}"]
+        self.tied = below.logits.weight is embedding
+        self.output = torch.nn.Parameter(torch.tensor(np.array(below.logits.weight.data)))
+        self.bias = torch.nn.Parameter(torch.tensor(np.array(below.logits.bias.data)))
+        rows = length + memory
+        self.register_buffer("distances", torch.tensor(sinusoids(rows, function.size)))
+        masked = torch.full((length, rows), float("-inf"))
+        self.register_buffer("mask", masked.triu(memory + 1))
+
+    def forward(self, words: Any, memories: list[Any]) -> tuple[Any, list[Any]]:
+        x = functional.embedding(words, self.embedding) * math.sqrt(self.embedding.shape[1])
+        remembered = []
+        for layer, memory in zip(self.layers, memories, strict=True):
+            remembered.append(torch.cat([memory, x.detach()], 1)[:, -memory.shape[1] :])
+            x = layer(x, memory, self.distances, self.mask)
+        return functional.linear(
+            x, self.embedding if self.tied else self.output, self.bias
+        ), remembered
+
+
+def steps_of(options: Any) -> tuple[dict[str, Callable[[], float]], int]:
+    """A step of each, which gives its loss by word, and the number of parameters."""
+    length, memory, streams = options.length, options.memory, options.streams
+    cavs.manual_seed(0)
+    function = TransformerXL(
+        options.words,
+        options.size,
+        options.layers,
+        options.heads,
+        context=length + memory,
+        tied=options.tied,
+    )
+    torch_model = TorchModel(function, length, memory)
+    draw = np.random.default_rng(0)
+    ids = draw.integers(0, options.words, (2, streams * length)).astype(np.int32)
+    rows = draw.standard_normal((streams, options.layers, memory, options.size)).astype(np.float32)
+    words, labels = (torch.tensor(x).long().view(streams, length) for x in ids)
+    memories = [torch.tensor(rows[:, n].copy()) for n in range(options.layers)]
+    learned = [
+        p for p in torch_model.parameters() if p is not torch_model.output or not torch_model.tied
+    ]
+    torch_optimizer = torch.optim.Adam(learned, lr=LR, fused=True)
+
+    def torch_step() -> float:
+        torch_optimizer.zero_grad()
+        logits, memories[:] = torch_model(words, memories)
+        loss = functional.cross_entropy(logits.view(-1, options.words), labels.view(-1))
+        loss.backward()
+        torch_optimizer.step()
+        return float(loss)
+
+    model = cavs.compile(function, outputs=["loss", "memory"])
+    graphs = cavs.batch([data.segment_graph(length, memory, options.layers)] * streams)
+    optimizer = cavs.optim.Adam(model.parameters(), lr=LR)
+    remembered = rows.reshape(-1, options.size)
+
+    def cavs_step() -> float:
+        nonlocal remembered
+        out = model(graphs, word=ids[0], label=ids[1], memory=remembered)
+        loss = out["loss"].sum() * (1.0 / (streams * length))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        remembered = function.next_memory(remembered, out["memory"], streams, memory)
+        return float(loss.item())
+
+    count = sum(p.data.size for p in model.parameters())
+    return {"PyTorch": torch_step, "cavs": cavs_step}, count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    for name, default in (
+        ("layers", 4),
+        ("size", 128),
+        ("heads", 4),
+        ("length", 64),
+        ("memory", 64),
+        ("streams", 20),
+        ("words", 10_000),
+        ("threads", 1),
+        ("rounds", 15),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=default, metavar="N")
+    parser.add_argument("--tied", action="store_true", help="logits by the embedding")
+    options = parser.parse_args()
+    cavs.set_num_threads(options.threads)
+    torch.set_num_threads(options.threads)
+    calls, count = steps_of(options)
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    losses = {name: call() for name, call in calls.items()}  # the first compiles
+    if not math.isclose(*losses.values(), rel_tol=1e-4):
+        raise SystemExit(f"expected one loss of both, got {losses}")
+    for _ in range(options.rounds):
+        for name, call in calls.items():
+            begin = time.process_time()
+            call()
+            times[name].append(time.process_time() - begin)
+    medians = {name: 1e3 * float(np.median(taken)) for name, taken in times.items()}
+    print(
+        f"Transformer-XL, {options.layers} layers of {options.size}, {options.heads} heads, "
+        f"{options.streams} segments of {options.length} words, memory {options.memory}, "
+        f"{options.words} words, {count:,} parameters, {options.threads} thread(s)"
+    )
+    for name, taken in medians.items():
+        print(f"{name:8} {taken:9.2f} ms")
+    print(f"PyTorch / cavs {medians['PyTorch'] / medians['cavs']:.2f}")
+
+
+if __name__ == "__main__":
+    main()

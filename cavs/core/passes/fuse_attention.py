@@ -1,0 +1,343 @@
+"""fuse_attention: softmax over children and the sum weighted by it become attention, which needs no
+rows for edges.
+
+What is found is ``(score.softmax() * v).sum()`` where ``score`` is ``ops.sum(q * k, -1)``, with or
+without ``keepdims``, times a number, plus a bias or scores by the child's place: what
+:func:`cavs.ops.attention` is made of, and what the documentation shows. Keys and values are states,
+or parts of states: the pass ``commute_gather`` has brought products of them to the child. Attention
+is computed for all vertices at once, before or after the levels; so it is left as it was where a
+level needs it that it waits for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import NamedTuple
+
+from cavs.core import ir
+from cavs.core.ir import FunctionIR, Name, Node, ancestors, rebuild, without_reshapes
+from cavs.core.lowering.settled import settled_states
+from cavs.core.ops._def import Space, SpaceKind, apply, size_of
+from cavs.core.ops.attention_rows import ATTENTION
+from cavs.core.ops.elementwise import ADD, MUL
+from cavs.core.ops.random import DROPOUT
+from cavs.core.ops.reduce import ROW_SUM
+from cavs.core.ops.shape import BROADCAST, RESHAPE, SLICE, reshape, slice_last
+from cavs.core.ops.structure import (
+    CHILD_COLUMNS,
+    GATHER,
+    SEGMENT_SOFTMAX,
+    SEGMENT_SUM,
+    SPREAD,
+)
+from cavs.core.passes.context import Context
+from cavs.core.remarks import Notes, called, counted
+
+
+class _Refused(Exception):
+    """Why an attention stays as it is."""
+
+
+class _Found(NamedTuple):
+    """An attention.
+
+    Attributes:
+        q: queries of vertices, of `heads` rows.
+        k, v: keys and values of edges, in the end of the children themselves.
+        scale: of the products of queries and keys.
+        position, bias: what is added to scores, if anything.
+        edges: the rows of the edges.
+    """
+
+    heads: int
+    q: Node
+    k: Node
+    v: Node
+    scale: float
+    position: Node | None
+    bias: Node | None
+    edges: Space
+
+
+def fuse_attention(function: FunctionIR, context: Context) -> FunctionIR:
+    """F with attention over children in the place of operations on edges; states that nobody
+    gathers any more go."""
+    found: dict[Node, _Found] = {}
+    reasons: dict[Node, str] = {}
+    for node in ancestors(function.roots()):
+        try:
+            attention = _match(node)
+            if attention is not None:
+                found[node] = _by_children(attention, function.scatters)
+        except _Refused as why:
+            reasons[node] = str(why)
+    for node in _among_levels(function, found):
+        reasons[node] = "it waits for levels, and levels wait for it"
+    if context.notes is not None:
+        _say(context.notes, found, reasons)
+    return _Replaced(function, found).function if found else function
+
+
+def _say(notes: Notes, found: Collection[Node], reasons: Mapping[Node, str]) -> None:
+    """Says what went, and why the others stay: at stake are the operations on edges before each."""
+    for node, reason in reasons.items():
+        notes.refuse("fuse_attention", node, reason, _on_edges(node))
+    if found:
+        spared = [x for node in found for x in _on_edges(node)]
+        words = f"{counted(len(found), 'attention')} without rows for edges"
+        notes.did("fuse_attention", words, spared)
+
+
+def _on_edges(node: Node) -> list[Node]:
+    return [x for x in ancestors([node]) if x.space.kind is SpaceKind.EDGE and x.flops]
+
+
+# What is found
+
+
+def keys_and_values(order: Iterable[Node]) -> set[Node]:
+    """The edge values that are keys and values of attentions, without what moves elements."""
+    found: set[Node] = set()
+    for node in order:
+        with suppress(_Refused):
+            attention = _match(node)
+            if attention is not None:
+                found.update(map(_moved, (attention.k, attention.v)))
+    return found
+
+
+def _moved(node: Node) -> Node:
+    while node.op.moves:
+        node = node.inputs[0]
+    return node
+
+
+def _match(node: Node) -> _Found | None:
+    """The attention that a sum over children is; None if it is none.
+
+    Raises _Refused where it is one that stays.
+    """
+    if node.op is not SEGMENT_SUM or node.inputs[0].op is not MUL:
+        return None
+    for i, value in enumerate(node.inputs[0].inputs):
+        weights = _unrepeated(node.inputs[0].inputs[1 - i])
+        if weights.op is SEGMENT_SOFTMAX:
+            return _of_weights(node, weights, value)
+        if weights.op is DROPOUT and _unrepeated(weights.inputs[0]).op is SEGMENT_SOFTMAX:
+            raise _Refused("its weights are dropped out, each by its edge")
+    return None
+
+
+def _of_weights(node: Node, weights: Node, value: Node) -> _Found:
+    scale, products, added = _terms(weights.inputs[0])
+    pair = () if products is None else products.inputs[0].inputs
+    queries = [_repeated(x) for x in pair]
+    if products is None or products.inputs[0].op is not MUL or queries.count(None) != 1:
+        raise _Refused("its scores are no products of queries and keys, ops.sum(q * k, -1)")
+    number = queries.index(None)
+    q, key, heads = queries[1 - number], pair[number], products.size
+    assert q is not None
+    sizes = {size_of(x.shape[:-1]) for x in (q, key, value)}
+    if sizes != {heads} or weights.size != heads or node.shape != value.shape:
+        raise _Refused("queries, keys and values have other shapes than (heads, size)")
+    if q.space != node.space:
+        raise _Refused("its query has no row for each vertex")
+    position = bias = None
+    for term in map(_unrepeated, added):
+        if term.op is CHILD_COLUMNS and position is None:
+            position = term.inputs[0]
+        elif term.space.kind is SpaceKind.EDGE and bias is None and term.size in (1, heads):
+            bias = term
+        else:
+            raise _Refused("its scores are a sum of more than products, a bias and places' scores")
+    return _Found(heads, q, key, value, scale, position, bias, key.space)
+
+
+def _by_children(found: _Found, scatters: Mapping[Name, Node]) -> _Found:
+    """The attention with keys and values of the children. Raises _Refused where they have none."""
+    k, v = (_of_child(x, scatters) for x in (found.k, found.v))
+    if k.space != v.space:
+        raise _Refused("keys and values are states of different vertices")
+    return found._replace(k=k, v=v)
+
+
+def _unrepeated(node: Node) -> Node:
+    """The value below what only repeats or reshapes it."""
+    while node.op in (RESHAPE, BROADCAST):
+        node = node.inputs[0]
+    return node
+
+
+def _terms(score: Node) -> tuple[float, Node | None, list[Node]]:
+    """The factor of a sum over features, the sum, and what is added to it; no sum if the score is
+    none of these."""
+    score = without_reshapes(score)
+    if score.op is ADD:
+        for i, x in enumerate(score.inputs):
+            scale, products, added = _terms(x)
+            if products is not None:
+                return scale, products, [*added, score.inputs[1 - i]]
+    elif score.op is MUL:
+        for i, x in enumerate(score.inputs):
+            factor = ir.constant_value(_unrepeated(score.inputs[1 - i]))
+            scale, products, added = _terms(x)
+            if factor is not None and products is not None and not added:
+                return factor * scale, products, []
+    elif score.op is ROW_SUM:
+        return 1.0, score, []
+    return 1.0, None, []
+
+
+def _repeated(node: Node) -> Node | None:
+    """The value of the vertex that an edge value repeats; None if it repeats none."""
+    if node.op is SPREAD:
+        return node.inputs[0]
+    if node.op in (RESHAPE, SLICE):
+        below = _repeated(node.inputs[0])
+        return None if below is None else _on(node, below)
+    return None
+
+
+def _of_child(node: Node, scatters: Mapping[Name, Node]) -> Node:
+    """The state, or part of it, that an edge value is, as a value of the child.
+
+    Raises _Refused where it is anything else.
+    """
+    if node.op is GATHER:
+        return scatters[node.attrs["name"]]
+    if node.op in (RESHAPE, SLICE):
+        return _on(node, _of_child(node.inputs[0], scatters))
+    raise _Refused(f"{called(node)} is computed on edges: compute it by the child, and gather it")
+
+
+def _on(node: Node, x: Node) -> Node:
+    """An operation on a row as the same of another row."""
+    return Node(node.op, (x,), node.attrs, node.shape, x.space, node.dtype, node.where)
+
+
+# What it becomes
+
+
+def _operands(found: _Found) -> list[Node]:
+    added = (found.position, found.bias)
+    return [found.q, found.k, found.v, *(x for x in added if x is not None)]
+
+
+class _Reads:
+    """What values depend on where the attentions of `found` read states themselves."""
+
+    def __init__(self, found: Mapping[Node, _Found]) -> None:
+        self._found = found
+
+    def of(self, node: Node) -> Sequence[Node]:
+        """The values that a value is computed from."""
+        attention = self._found.get(node)
+        return node.inputs if attention is None else _operands(attention)
+
+    def order(self, roots: Iterable[Node]) -> tuple[list[Node], Node | None]:
+        """All that `roots` depend on, operands first; and an attention that depends on itself, if
+        there is one, with an order of no use then."""
+        order: list[Node] = []
+        state: dict[Node, bool] = {}
+        stack = list(reversed(list(roots)))
+        path: list[Node] = []
+        while stack:
+            node = stack[-1]
+            if node in state:
+                stack.pop()
+                if not state[node]:
+                    state[node] = True
+                    order.append(node)
+                    path.pop()
+                continue
+            state[node] = False
+            path.append(node)
+            for x in reversed(self.of(node)):
+                if state.get(x) is False:
+                    round_ = path[path.index(x) :]
+                    return order, next(y for y in round_ if y in self._found)
+                if x not in state:
+                    stack.append(x)
+        return order, None
+
+
+def _among_levels(function: FunctionIR, found: dict[Node, _Found]) -> list[Node]:
+    """Takes attentions out of `found` that wait for levels which wait for them."""
+    taken: list[Node] = []
+    while found:
+        reads = _Reads(found)
+        states, late = _still_gathered(function, reads)
+        if late is None:
+            order, late = reads.order([*_results(function), *states.values()])
+        if late is None:
+            settled = settled_states(states, reads.of, _gathered)
+            waits: set[Node] = set()
+            for node in order:
+                own = node.op is GATHER and node.attrs["name"] not in settled
+                if own or any(x in waits for x in reads.of(node)):
+                    waits.add(node)
+            needed, _ = reads.order(x for name, x in states.items() if name not in settled)
+            late = next((x for x in needed if x in found and x in waits), None)
+        if late is None:
+            break
+        del found[late]
+        taken.append(late)
+    return taken
+
+
+def _gathered(node: Node) -> Name | None:
+    return node.attrs["name"] if node.op is GATHER else None
+
+
+def _results(function: FunctionIR) -> list[Node]:
+    return [*function.pushes.values(), *function.updates.values()]
+
+
+def _still_gathered(
+    function: FunctionIR, reads: _Reads
+) -> tuple[dict[Name, Node], Node | None]:
+    """The states that somebody gathers, and an attention that depends on itself, if there is one."""
+    states: dict[Name, Node] = {}
+    while True:
+        order, late = reads.order([*_results(function), *states.values()])
+        names = {x.attrs["name"] for x in order if x.op is GATHER}
+        if late is not None or names <= set(states):
+            return {k: x for k, x in function.scatters.items() if k in states}, late
+        states = {k: x for k, x in function.scatters.items() if k in names}
+
+
+class _Replaced:
+    """F with the attentions of `found`."""
+
+    def __init__(self, function: FunctionIR, found: Mapping[Node, _Found]) -> None:
+        reads = _Reads(found)
+        states, _ = _still_gathered(function, reads)
+        order, _ = reads.order([*_results(function), *states.values()])
+        new: dict[Node, Node] = {}
+        for node in order:
+            operands = [new[x] for x in reads.of(node)]
+            attention = found.get(node)
+            if attention is None:
+                new[node] = rebuild(node, operands)
+            else:
+                new[node] = _attention(node, attention, operands)
+        self.function = replace(function, scatters=states).map(new)
+
+
+def _attention(node: Node, found: _Found, operands: Sequence[Node]) -> Node:
+    q, k, v, *added = operands
+    if found.scale != 1.0:
+        q = apply(MUL, q, found.scale)
+    attrs = {
+        "heads": found.heads,
+        "edges": found.edges,
+        "to": node.space,
+        "position": found.position is not None,
+        "bias": found.bias is not None,
+    }
+    shape = (v.size + found.heads,)
+    row = Node(ATTENTION, (q, k, v, *added), attrs, shape, node.space, where=node.where)
+    means: Node = reshape(slice_last(row, 0, v.size), node.shape)
+    return means

@@ -1,0 +1,48 @@
+// Finds the kernels of attention for the instruction set at hand, and the memory that they need.
+#include "cpu/attention/attention.h"
+
+#include <algorithm>
+
+#include "base/isa.h"
+
+namespace cavs {
+namespace {
+
+int64_t largest(const std::vector<int32_t>& ptr) {
+  int32_t most = 0;
+  for (size_t g = 0; g + 1 < ptr.size(); ++g) most = std::max(most, ptr[g + 1] - ptr[g]);
+  return most;
+}
+
+}  // namespace
+
+const AttentionIsa& attention_isa() {
+#if defined(__x86_64__)
+  switch (current_isa()) {
+    case Isa::kAvx512:
+      return attention_avx512();
+    case Isa::kAvx2:
+      return attention_avx2();
+    default:
+      break;
+  }
+#endif
+  return attention_generic();
+}
+
+int64_t attention_bytes(const Program& program, const Schedule& schedule) {
+  int64_t bytes = 0;
+  for (const Segment& segment : program.segments) {
+    for (const Instruction& instruction : segment.instructions) {
+      if (!is_attention(instruction)) continue;
+      const int list = edges_of_attention(program, instruction);
+      const ChildRuns& runs = child_runs(schedule, list);
+      bytes = std::max(bytes, attention_isa().bytes({program.dtype, sizes_of_attention(instruction),
+                                        largest(runs.parents->ptr), largest(runs.children->ptr),
+                                        schedule.edges[static_cast<size_t>(list)].max_arity}));
+    }
+  }
+  return bytes;
+}
+
+}  // namespace cavs

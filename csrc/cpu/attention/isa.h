@@ -1,0 +1,42 @@
+// The kernels of attention over children that each instruction set's object file offers, and what
+// they are given beside operands. It offers nothing inline.
+#pragma once
+
+#include "base/dtype.h"
+#include "cpu/isa_table.h"
+#include "program/attention_sizes.h"
+
+namespace cavs {
+
+// The tables of such a call behind those of its operands. Its rows are the graphs.
+enum GraphTable {
+  kParentTable,  // CSR: graph -> the vertices that may have queries, in the user's order
+  kChildTable,   // CSR: graph -> the vertices among which children are counted; `index`: [vertex
+                 // row] the place of its first child there; `part`: [graph] whether it is a run
+  kAllTable,     // CSR: graph -> all of its vertices; `index`: first and last row of keys, and
+                 // whether queries are those of inner vertices alone
+  kGraphTables,
+};
+
+// The sizes of a kernel, and of the largest graph: vertices with queries, vertices among which
+// children are counted, and the most children of a vertex.
+struct AttentionWork {
+  DType dtype;
+  AttentionSizes sizes;
+  int64_t parents, children, arity;
+};
+
+constexpr int kAttentionKernels = 2;
+
+struct AttentionIsa {
+  const KernelEntry* kernels;               // [kAttentionKernels]
+  int64_t (*bytes)(const AttentionWork&);  // of memory that a thread needs
+};
+
+const AttentionIsa& attention_generic();
+#if defined(__x86_64__)
+const AttentionIsa& attention_avx2();
+const AttentionIsa& attention_avx512();
+#endif
+
+}  // namespace cavs

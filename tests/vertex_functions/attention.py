@@ -1,0 +1,78 @@
+"""Functions of attention over children."""
+
+from __future__ import annotations
+
+import cavs
+from cavs import ops
+from vertex_functions.base import linear, listed, parameter
+
+
+@listed
+class AttentionLayers(cavs.VertexFunction):
+    """Two layers: keys and values of the second depend on the first, and on no level."""
+
+    def __init__(self) -> None:
+        self.q, self.k, self.v = (linear(4, 8, bias=False) for _ in range(3))
+        self.q2, self.kv = linear(4, 6), linear(4, 10)
+        self.out = linear(8, 4)
+        self.places = parameter(2, 40)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x = v.pull("x", 4)
+        kids = v.gather(x=4, kv=(2, 5))
+        q, k, w = (layer(z).reshape(2, 4) for layer, z in self._pairs(x, kids.x))
+        first = ops.attention(q, k, w, position=self.places, bias=v.pull_edge("bias"))
+        y = ops.tanh(x + self.out(first.reshape(8)))
+        second = ops.attention(
+            self.q2(y).reshape(2, 3),
+            kids.kv[:, :3],
+            kids.kv[:, 3:],
+            scale=0.7,
+            position=v.pull("places", (2, 40)),
+        )
+        v.scatter(x=x, kv=self.kv(y).reshape(2, 5))
+        v.push(y=y, z=second)
+
+    def _pairs(self, x: cavs.Symbol, of_children: cavs.Symbol) -> object:
+        return (self.q, x), (self.k, of_children), (self.v, of_children)
+
+
+@listed
+class AttentionOverStates(cavs.VertexFunction):
+    """What it gives is the state that it reads: it runs level by level, on edges."""
+
+    def __init__(self) -> None:
+        self.q, self.k = linear(4, 4), linear(4, 4)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x, h = v.pull("x", 4), v.gather(h=4).h
+        q, k = self.q(x).reshape(2, 2), self.k(h).reshape(2, 2)
+        mean = ops.attention(q, k, h.reshape(2, 2), bias=v.pull_edge("bias", 2))
+        h = ops.tanh(x + mean.reshape(4))
+        v.scatter(h=h)
+        v.push(h=h)
+
+
+@listed
+class AttentionAboveLevels(cavs.VertexFunction):
+    """Keys are states of levels; the attention comes after them. By hand, with one head."""
+
+    def __init__(self) -> None:
+        self.w = linear(4, 4)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x, kids = v.pull("x", 4), v.gather(h=4, g=4)
+        h = ops.tanh(x + self.w(kids.h.sum()))
+        score = ops.sum(h * kids.g, axis=-1, keepdims=True) * 0.5
+        v.scatter(h=h, g=h * 2.0)
+        v.push(y=(score.softmax() * kids.h).sum() + h)
+
+
+@listed
+class AttentionDropped(cavs.VertexFunction):
+    """Weights of edges are dropped."""
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x, kids = v.pull("x", (2, 3)), v.gather(k=(2, 3))
+        v.scatter(k=x * 0.5)
+        v.push(y=ops.attention(x, kids.k, kids.k, dropout=0.3))
