@@ -17,6 +17,8 @@ from typed_runs import outputs_and_gradients
 import cavs
 from cavs import ops
 from cavs.errors import GraphError
+from cavs.execution.native import NativeExecutor
+from cavs.execution.profile._waits import find_waits
 
 POLICIES = ("depth", "agenda", "bound", "serial")
 
@@ -85,10 +87,13 @@ def test_functions_of_types(seed: int, policy: Any) -> None:
     case = draw_case(seed)
     runs, lists = both(run_graphs(seed, case))
     options: dict[str, Any] = {"policy": policy, "dtype": "float64"}
-    _, found, slopes = outputs_and_gradients(case, runs, seed, **options)
+    model, found, slopes = outputs_and_gradients(case, runs, seed, **options)
     _, expected, steeps = outputs_and_gradients(case, lists, seed, **options)
     assert_equal(found, expected)
     assert_equal(slopes, steeps)
+    executor = model._executor
+    assert isinstance(executor, NativeExecutor)
+    assert find_waits(executor, runs) == find_waits(executor, lists)
 
 
 @pytest.mark.parametrize("extra", ["error", "ignore"])
