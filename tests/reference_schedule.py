@@ -72,6 +72,7 @@ class ReferenceSchedule(Schedule):
         edge_ranges = [range(batch.child_ptr[v], batch.child_ptr[v + 1]) for v in vertices]
         arities = [len(edges) for edges in edge_ranges]
         self.num_graphs = len(batch.ptr) - 1
+        self.has_runs = batch.has_runs
         self.num_vertices = len(vertices)
         self.num_edges = len(batch.children)
         self.num_levels = self.num_batches = self.num_steps = len(tasks)

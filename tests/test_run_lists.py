@@ -17,6 +17,8 @@ from typed_runs import outputs_and_gradients
 import cavs
 from cavs import ops
 from cavs.errors import GraphError
+from cavs.execution.native import NativeExecutor
+from cavs.execution.profile._waits import find_waits
 
 POLICIES = ("depth", "agenda", "bound", "serial")
 
@@ -85,10 +87,13 @@ def test_functions_of_types(seed: int, policy: Any) -> None:
     case = draw_case(seed)
     runs, lists = both(run_graphs(seed, case))
     options: dict[str, Any] = {"policy": policy, "dtype": "float64"}
-    _, found, slopes = outputs_and_gradients(case, runs, seed, **options)
+    model, found, slopes = outputs_and_gradients(case, runs, seed, **options)
     _, expected, steeps = outputs_and_gradients(case, lists, seed, **options)
     assert_equal(found, expected)
     assert_equal(slopes, steeps)
+    executor = model._executor
+    assert isinstance(executor, NativeExecutor)
+    assert find_waits(executor, runs) == find_waits(executor, lists)
 
 
 @pytest.mark.parametrize("extra", ["error", "ignore"])
@@ -150,6 +155,65 @@ def test_attention_in_a_layer_is_that_of_numpy(window: int | None) -> None:
                 score = np.exp(keys[begin:i] @ queries[i])
                 expected = rows[i] + score / score.sum() @ rows[begin:i]
             np.testing.assert_allclose(y[graphs.ptr[graph] + i], expected, rtol=1e-12, atol=1e-12)
+
+
+class Row(cavs.VertexFunction):
+    """What a vertex of the layer below gives to those that read it."""
+
+    def __init__(self, size: int) -> None:
+        self.key = cavs.nn.Linear(size, size)
+        self.size = size
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x = v.pull("row", self.size)
+        v.scatter(key=self.key(x), value=x)
+
+
+class Reader(cavs.VertexFunction):
+    """Attends to the rows up to its own."""
+
+    def __init__(self, size: int) -> None:
+        self.query = cavs.nn.Linear(size, size)
+        self.size = size
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x = v.pull("x", self.size)
+        below = v.gather(of="row", key=self.size, value=self.size)
+        score = ops.sum(self.query(x) * below.key, axis=-1, keepdims=True)
+        v.push(y=x + (score.softmax() * below.value).sum())
+
+
+def test_readers_of_a_layer_may_see_their_own_row() -> None:
+    size, length = 4, 5
+    cavs.nn.init.manual_seed(0)
+    function = cavs.TypedFunction({"row": Row(size), "reader": Reader(size)})
+    model = cavs.compile(function, dtype="float64")
+    first, count = [0] * 2 * length, [0] * length + list(range(1, length + 1))
+    types = ["row"] * length + ["reader"] * length
+    graphs = cavs.batch([cavs.InputGraph.windows(first, count, types)] * 2)
+    x = np.random.default_rng(0).normal(size=(2 * length, size))
+    y = model(graphs, row=x, x=x)["y"].numpy()
+    own = {name: p.numpy() for name, p in model.named_parameters()}
+    keys = x @ own["row.key.weight"].T + own["row.key.bias"]
+    queries = x @ own["reader.query.weight"].T + own["reader.query.bias"]
+    for graph in (slice(0, length), slice(length, None)):
+        score = np.exp(np.tril(queries[graph] @ keys[graph].T)) * np.tril(np.ones((length, length)))
+        expected = x[graph] + score / score.sum(1, keepdims=True) @ x[graph]
+        np.testing.assert_allclose(y[graph], expected, rtol=1e-12, atol=1e-12)
+    assert model._compiler.types is not None
+    assert graphs.schedule("bound", model._compiler.types.numbers()).num_batches == 0
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["ChildSumTreeLSTM", "Attends"])
+def test_a_gpu_reads_runs(name: str) -> None:
+    function = Attends(3) if name == "Attends" else vertex_functions.make_function(name)
+    model = cavs.compile(function, device="cuda", extra_children="ignore")
+    runs, lists = both(run_graphs(3))
+    inputs = model_runs.draw_inputs(model, lists)
+    found, expected = (model_runs.run(model, graphs, inputs) for graphs in (runs, lists))
+    for kind in ("outputs", "params", "inputs", "buffers"):
+        assert_equal(getattr(found, kind), getattr(expected, kind))
 
 
 def test_too_many_children_are_named_without_edges() -> None:

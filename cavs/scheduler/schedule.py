@@ -46,6 +46,7 @@ class Schedule(Protocol):
     num_steps: int  # of batches that do not wait for each other
     batches: list[tuple[int, int, int]]  # (type, first row, last row + 1), in order
     type_rows: list[tuple[int, int, int]]  # (first row, first inner row, last row + 1) by type
+    has_runs: bool  # whether the batch holds child lists as runs
     has_few_leaves: bool  # fewer than 32, and an eighth of the vertices at most; without types
     max_arity: int  # the greatest number of children of a vertex
     num_slots: int  # 1 + the greatest slot of a child: max_arity, or more where lists have holes
@@ -76,7 +77,8 @@ class Schedule(Protocol):
         """The runs of children in a list of edges, linear in the vertices: `first` [vertex row],
         the place of the first child (-1: the children are no run), `order` [place], vertex rows of
         what can be a child in the user's order, `graph_ptr` [graph + 1], the first place of each
-        graph, `whole` [graph], whether all vertices of the graph have runs."""
+        graph, `whole` [graph], whether all vertices of the graph have runs, `ptr`, that of
+        `edge_rows`."""
 
     def missing_ids(self, ids: IntArray, known: Any, rows: Any) -> IntArray | None:
         """Those of the ids of some rows, a native ``IdRows``, for which `known` is false."""

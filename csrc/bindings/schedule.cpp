@@ -240,10 +240,11 @@ void bind_schedule(py::module_& m) {
       "runs",
       [](const py::object& self, int list) {
         const auto& schedule = self.cast<const Schedule&>();
-        edges_of(schedule, list);
+        const EdgeRows& edges = edges_of(schedule, list);
         const ChildRuns& runs = schedule.runs(list);
         py::dict found;
         found["first"] = view(runs.first, self);
+        found["ptr"] = view(edges.ptr, self);
         if (runs.order == nullptr) return found;
         found["order"] = view(*runs.order, self);
         found["graph_ptr"] = view(*runs.graph_ptr, self);

@@ -119,12 +119,22 @@ GraphBatch causal_chain(int64_t length, int64_t window, int64_t memory) {
   check_total(length, "vertices");
   check_total(memory, "vertices");
   check_total(length + memory, "vertices");
-  std::vector<int64_t> first(static_cast<size_t>(length + memory), 0), count(first.size(), 0);
-  for (int64_t v = memory; v < length + memory; ++v) {
-    count[v] = window < 0 ? v : std::min(window, v);
-    first[v] = v - count[v];
+  const int64_t size = length + memory, most = window < 0 ? size : std::min(window, size);
+  // Before anything is made: vertices up to `most` see all before them, the others `most`.
+  const int64_t full = std::max(memory, most);
+  check_total((full - memory) * (full + memory - 1) / 2 + (size - full) * most, "edges");
+  GraphBatch batch;
+  std::vector<int32_t> first(static_cast<size_t>(size), 0);
+  batch.child_ptr.assign(first.size() + 1, 0);
+  for (int64_t v = memory; v < size; ++v) {
+    const auto count = static_cast<int32_t>(std::min(most, v));
+    if (count > 0) first[v] = static_cast<int32_t>(v) - count;
+    batch.child_ptr[v + 1] = batch.child_ptr[v] + count;
   }
-  return make_run_batch({0, length + memory}, first, count);
+  batch.ptr.push_back(static_cast<int32_t>(size));
+  batch.edge_ptr.push_back(batch.child_ptr.back());
+  set_runs(std::move(first), &batch);
+  return batch;
 }
 
 bool same_graphs(const GraphBatch& a, const GraphBatch& b) {

@@ -120,6 +120,13 @@ def test_graphs_without_types_have_one_colour_and_no_legend() -> None:
     assert [box.label for box in picture.boxes.values()] == ["2", "1", "0"]  # in reading order
 
 
+def test_runs_are_drawn_as_their_lists() -> None:
+    chain = cavs.InputGraph.chain(3, window=2, memory=1)
+    lists = cavs.InputGraph(chain.children)
+    assert cavs.draw(chain).dot() == cavs.draw(lists).dot()
+    assert lines(cavs.draw(chain)) == {("1", "0"), ("2", "0"), ("2", "1"), ("3", "1"), ("3", "2")}
+
+
 def test_rows_are_the_batches_of_the_model(model: cavs.Model) -> None:
     picture = cavs.draw(BATCH, model=model)
     schedule = BATCH.schedule("agenda", model._compiler.types.numbers())  # type: ignore[union-attr]

@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 def draw_graph(rng: random.Random) -> cavs.InputGraph:
     """A DAG, tree, chain, star, single vertex or nothing; vertices numbered in any order."""
     kinds = ["dag", "dag", "dag", "tree", "chain", "star", "single", "empty", "parallel", "holes"]
-    kind = rng.choice(kinds)
+    kind = rng.choice([*kinds, "runs"])
     count = rng.randrange(1, 11)
     if kind == "empty":
         return cavs.InputGraph([])
@@ -25,6 +25,10 @@ def draw_graph(rng: random.Random) -> cavs.InputGraph:
         return cavs.InputGraph([[]])
     if kind == "chain":
         return cavs.InputGraph.from_parents([*range(1, count), -1])
+    if kind == "runs":
+        window, memory = rng.choice([None, 1, 2, 4]), rng.randrange(count)
+        graph = cavs.InputGraph.chain(count - memory, window=window, memory=memory)
+        return graph if rng.random() < 0.5 else graph.reverse()
     if kind == "star":
         return cavs.InputGraph([*[[] for _ in range(count)], list(range(count))])
     order = rng.sample(range(count), count)

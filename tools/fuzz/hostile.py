@@ -166,6 +166,32 @@ def _from_csr(rng: random.Random) -> str:
     return "from_csr"
 
 
+def _windows(rng: random.Random) -> str:
+    count = rng.randrange(7)
+    ends = [rng.randrange(v + 1) for v in range(count)]
+    first = [rng.randrange(end + 1) for end in ends]
+    lengths = [end - begin for begin, end in zip(first, ends, strict=True)]
+    if count and rng.random() < 0.4:
+        rng.choice([first, lengths])[rng.randrange(count)] = _number(rng, count)
+    if rng.random() < 0.05:
+        lengths = lengths[1:]
+    graph = cavs.InputGraph.windows(_numbers(rng, first), _numbers(rng, lengths))
+    lists = cavs.InputGraph(graph.children)
+    expect(graph == lists and hash(graph) == hash(lists), "a graph with runs equal to its lists")
+    _check_graph(graph)
+    expect(cavs.batch([graph]).has_runs == (count > 0), "a batch that holds runs")
+    return "windows"
+
+
+def _chain(rng: random.Random) -> str:
+    numbers = [rng.choice([0, 1, 2, 3, 5, _number(rng, 5)]) for _ in range(3)]
+    length, window, memory = (
+        n if n.__class__ is not int or n < 40 or n > 2**31 else 7 for n in numbers
+    )
+    _check_graph(cavs.InputGraph.chain(length, window=window, memory=memory))
+    return "chain"
+
+
 def _batch_from_csr(rng: random.Random) -> str:
     sizes = [rng.randrange(4) for _ in range(rng.randrange(4))]
     arities = [rng.randrange(3) for _ in range(sum(sizes))]
@@ -304,7 +330,8 @@ def _outcome(model: cavs.Model, batch: Any, inputs: dict[str, Any]) -> Any:
 
 
 _TRIALS = (
-    *(_lists, _from_parents, _from_edges, _from_csr, _batch_from_csr, _batches, _readouts),
+    *(_lists, _from_parents, _from_edges, _from_csr, _windows, _chain, _batch_from_csr),
+    *(_batches, _readouts),
     *(_parents_text, _changed_after, _calls, _calls),
 )
 

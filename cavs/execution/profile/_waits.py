@@ -12,7 +12,11 @@ from cavs.core.program import Program, SegmentKind
 from cavs.core.remarks import Remark, counted
 from cavs.core.remarks_text import BATCHING
 from cavs.execution.native import NativeExecutor
-from cavs.scheduler import GraphBatch
+from cavs.scheduler import GraphBatch, Schedule
+
+_Latest = tuple[Array, Array]
+"""Of each batch of a schedule: the last batch that has children of its vertices, or -1, and how
+many these are."""
 
 _FEW = 8
 """A batch of fewer vertices, on average, is called small: its weights are read for few rows."""
@@ -47,15 +51,9 @@ def find_waits(executor: NativeExecutor, graphs: GraphBatch) -> list[Wait]:
     number = np.full(schedule.num_vertices, -1)
     for i, (_, first, last) in enumerate(schedule.batches):
         number[first:last] = i
-    lists = 1 if order is None else len(order.lists)
-    children, parents = _edges(schedule, range(lists))
-    inside = (number[children] >= 0) & (number[parents] >= 0)
-    children, of_batch = children[inside], number[parents[inside]]
-    last_of = np.full(schedule.num_batches, -1)
-    np.maximum.at(last_of, of_batch, number[children])
-    latest = number[children] == last_of[of_batch]
-    pairs = np.unique(np.stack([of_batch[latest], children[latest]]), axis=1)[0]
-    counts = np.bincount(pairs, minlength=schedule.num_batches)
+    lists = range(1 if order is None else len(order.lists))
+    latest = _latest_of_runs if schedule.has_runs else _latest_of_lists
+    last_of, counts = latest(schedule, lists, number)
     steps = np.searchsorted(schedule.step_ptr, np.arange(schedule.num_batches), "right") - 1
     found = []
     for i, (kind, first, last) in enumerate(schedule.batches):
@@ -66,11 +64,38 @@ def find_waits(executor: NativeExecutor, graphs: GraphBatch) -> list[Wait]:
     return found
 
 
-def _edges(schedule: object, lists: Iterable[int]) -> tuple[Array, Array]:
-    rows = [schedule.edge_rows(i) for i in lists]  # type: ignore[attr-defined]
+def _latest_of_lists(schedule: Schedule, lists: Iterable[int], number: Array) -> _Latest:
+    rows = [schedule.edge_rows(i) for i in lists]
     none = np.zeros(0, np.int32)
     children = np.concatenate([none, *(x["child"] for x in rows)])
-    return children, np.concatenate([none, *(x["parent"] for x in rows)])
+    parents = np.concatenate([none, *(x["parent"] for x in rows)])
+    inside = (number[children] >= 0) & (number[parents] >= 0)
+    children, of_batch = children[inside], number[parents[inside]]
+    last_of = np.full(schedule.num_batches, -1)
+    np.maximum.at(last_of, of_batch, number[children])
+    latest = number[children] == last_of[of_batch]
+    pairs = np.unique(np.stack([of_batch[latest], children[latest]]), axis=1)[0]
+    return last_of, np.bincount(pairs, minlength=schedule.num_batches)
+
+
+def _latest_of_runs(schedule: Schedule, lists: Iterable[int], number: Array) -> _Latest:
+    """The same, batch by batch, without a step for each edge."""
+    runs = [schedule.runs(i) for i in lists]
+    last_of = np.full(schedule.num_batches, -1)
+    counts = np.zeros(schedule.num_batches, np.int64)
+    for batch, (_, begin, end) in enumerate(schedule.batches):
+        is_child = np.zeros(schedule.num_vertices, bool)
+        for x in runs:
+            first, length = x["first"][begin:end], np.diff(x["ptr"][begin : end + 1])
+            change = np.zeros(len(x["order"]) + 1, np.int64)
+            np.add.at(change, first, 1)
+            np.add.at(change, first + length, -1)
+            is_child[x["order"][np.cumsum(change[:-1]) > 0]] = True
+        of_children = number[is_child]
+        last_of[batch] = of_children.max(initial=-1)
+        if last_of[batch] >= 0:
+            counts[batch] = np.count_nonzero(of_children == last_of[batch])
+    return last_of, counts
 
 
 def remarks_of_waits(waits: Sequence[Wait], flops: Mapping[str, int]) -> list[Remark]:
