@@ -141,7 +141,7 @@ def steps_of(options: Any) -> tuple[dict[str, Callable[[], float]], int]:
         loss = functional.cross_entropy(logits.view(-1, options.words), labels.view(-1))
         loss.backward()
         torch_optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     model = cavs.compile(function, outputs=["loss", "memory"])
     graphs = cavs.batch([data.segment_graph(length, memory, options.layers)] * streams)

@@ -17,6 +17,7 @@ from cavs.core.passes import PASSES
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = [
+    "attention.md",
     "concepts.md",
     "convolution.md",
     "derivatives.md",

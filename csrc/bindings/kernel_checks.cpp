@@ -2,12 +2,14 @@
 #include "bindings/kernel_checks.h"
 
 #include <algorithm>
+#include <string>
 
 #include "base/error.h"
 #include "bindings/array.h"
 #include "bindings/attributes.h"
 #include "memory/dynamic_tensor.h"
 #include "program/access.h"
+#include "program/attention_check.h"
 
 namespace py = pybind11;
 
@@ -44,6 +46,9 @@ class CallChecker {
     expect(call_.tables.size() <= std::max<size_t>(1, call_.inputs.size()),
            "at most one table for each input", static_cast<int64_t>(call_.tables.size()));
     describe();
+    CAVS_CHECK(!is_attention(instruction_), ErrorKind::kValue,
+               "[kernels] expected a kernel of rows and tables, got '", call_.kernel->name,
+               "', which goes over graphs; run a program that has it");
     check_instruction(program_, instruction_);
     const bool reduces = sums_rows(instruction_);
     for (size_t i = 0; i < call_.inputs.size(); ++i) check_input(i);
@@ -142,7 +147,7 @@ class CallChecker {
     } else if (!is_softmax()) {
       check_index(table, rows);
     }
-    if (!is_slots()) return;
+    if (std::string(call_.kernel->name) != "slots_to_edges") return;
     expect(table.list.size >= end_, "a position for each row", table.list.size);
     for (int64_t r = begin_; r < end_; ++r) {
       expect(table.list.data[r] >= 0, "positions of 0 or more", table.list.data[r]);

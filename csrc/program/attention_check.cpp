@@ -53,8 +53,8 @@ void check_output(const Check& c, size_t i, const Space& space, int64_t size) {
 }  // namespace
 
 bool is_attention(const Instruction& instruction) {
-  return instruction.kernel->check == check_attention ||
-         instruction.kernel->check == check_attention_grad;
+  const Kernel& kernel = *instruction.kernel;
+  return kernel.check == check_attention || kernel.check == check_attention_grad;
 }
 
 AttentionSizes sizes_of_attention(const Instruction& instruction) {

@@ -137,6 +137,22 @@ def test_slots_to_edges(dtype, layout, rng):
     check(dtype, out, [x[0][0], x[1][0], np.zeros(6), x[0][2], x[1][3]])
 
 
+def test_columns_of_children(dtype, layout, rng):
+    """The last edge of a vertex has the last column."""
+    x = layout(draw(rng, dtype, 4, 2 * 3))
+    parent, ptr = np.array([0, 0, 2, 3, 3, 3]), np.array([0, 2, 2, 3, 6])
+    out, back = new(dtype, layout, 6, 2), new(dtype, layout, 4, 6)
+    kc.call("child_columns", dtype, [x], [out], tables=[{"index": parent}])
+    columns = [1, 2, 2, 0, 1, 2]
+    matrices = x.reshape(4, 2, 3)
+    check(dtype, out, [matrices[p, :, c] for p, c in zip(parent, columns, strict=True)])
+    kc.call("child_columns_grad", dtype, [out], [back], tables=[{"ptr": ptr}])
+    expected = np.zeros((4, 2, 3), x.dtype)
+    for edge, (p, c) in enumerate(zip(parent, columns, strict=True)):
+        expected[p, :, c] = out[edge]
+    check(dtype, back, expected.reshape(4, 6))
+
+
 @pytest.mark.parametrize("length", [1, 3, 8, 13, 100])
 @pytest.mark.parametrize("outer", [1, 4])
 def test_rows_reduced_and_normalised(dtype, layout, outer, length, rng):

@@ -138,7 +138,14 @@ class SegmentTask(Task):
             "P",
             "model",
         ),
-        Option("attention_dropout", Number(0, 1), 0.1, "of the weights of attention", "P", "model"),
+        Option(
+            "attention_dropout",
+            Number(0, 1),
+            0.0,
+            "of the weights of attention, which then takes a row for each pair of words",
+            "P",
+            "model",
+        ),
         Option(
             "untied",
             Flag(),

@@ -76,31 +76,38 @@ class Head {
   // Children in whole panels.
   int64_t columns() const { return round_up(num_keys(), kPanelColumns<T>); }
 
-  // `count` rows, which have the numbers `list`: in place, or brought together in `room`.
-  HeadRows<T> gather(const Operand& from, const int32_t* list, int64_t rows, int64_t column,
-                     int64_t given, int64_t width, Room<T>* room) const {
+  // `rows` rows, which have the numbers `list`: in place, or brought together in `room`. Zeros stand
+  // for those that are not `there`.
+  template <class There>
+  HeadRows<T> gather(const Operand& from, const int32_t* list, int64_t rows, int64_t given,
+                     int64_t width, Room<T>* room, const There& there) const {
     T* target = room->take(rows * width);
-    bool together = given == width && from.ld > 0;
-    for (int64_t i = 1; together && i < rows; ++i) together = list[i] == list[i - 1] + 1;
-    if (together && rows > 0) return {row_of<T>(from, list[0]) + column, from.ld};
+    const int64_t column = head * given;
+    bool together = given == width && rows > 0 && there(list[0]);
+    for (int64_t i = 1; together && i < rows; ++i) {
+      together = list[i] == list[i - 1] + 1 && there(list[i]);
+    }
+    if (together) return {row_of<T>(from, list[0]) + column, from.ld};
     for (int64_t i = 0; i < rows; ++i) {
-      if (i + kRowsAhead < rows) {
-        prefetch_row(row_of<T>(from, list[i + kRowsAhead]) + column, given);
-      }
-      copy_row(target + i * width, row_of<T>(from, list[i]) + column, given);
-      for (int64_t l = given; l < width; ++l) target[i * width + l] = 0;
+      const int64_t kept = there(list[i]) ? given : 0;
+      copy_row(target + i * width, row_of<T>(from, list[i]) + column, kept);
+      for (int64_t l = kept; l < width; ++l) target[i * width + l] = 0;
     }
     return {target, width};
   }
-  HeadRows<T> queries(Room<T>* room) const {
-    return gather(it.q, parent, count, head * it.size, it.size, size, room);
+  // Of the vertices. Those without children have no query, or one that is of no use, and may be NaN.
+  HeadRows<T> of_vertices(const Operand& from, int64_t given, int64_t width, Room<T>* room) const {
+    return gather(from, parent, count, given, width, room,
+                  [this](int64_t row) { return it.count(row) > 0; });
   }
-  HeadRows<T> of_keys(Room<T>* room) const {
-    return gather(it.k, child + keys.begin, num_keys(), head * it.size, it.size, size, room);
+  // Of all children.
+  HeadRows<T> of_children(const Operand& from, int64_t given, int64_t width, Room<T>* room) const {
+    return gather(from, child + keys.begin, num_keys(), given, width, room,
+                  [](int64_t) { return true; });
   }
-  HeadRows<T> of_values(Room<T>* room) const {
-    return gather(it.v, child + keys.begin, num_keys(), head * it.values, it.values, values, room);
-  }
+  HeadRows<T> queries(Room<T>* room) const { return of_vertices(it.q, it.size, size, room); }
+  HeadRows<T> of_keys(Room<T>* room) const { return of_children(it.k, it.size, size, room); }
+  HeadRows<T> of_values(Room<T>* room) const { return of_children(it.v, it.values, values, room); }
 
   // To the scores of vertex i with the `n` children from place `begin` on adds what scores add, and
   // sets what is not in its list to -infinity; n is a multiple of the vector. Returns the largest.
@@ -209,8 +216,7 @@ class Backward {
         room_(given.scratch),
         q_(head_.queries(&room_)),
         k_(head_.of_keys(&room_)),
-        d_out_(head_.gather(*given.d_out, head_.parent, head_.count, number * given.values,
-                            given.values, values_, &room_)),
+        d_out_(head_.of_vertices(*given.d_out, given.values, values_, &room_)),
         s_(room_.take(kQueries * kKeys)),
         ds_(room_.take(kQueries * kKeys)),
         dq_(room_.take(kQueries * size_)),

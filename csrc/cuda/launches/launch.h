@@ -24,6 +24,7 @@ struct DeviceCall {
   const Table* tables = nullptr;  // [instruction->inputs], or one for a kernel without inputs
   const Random* random = nullptr;
   Rows rows;
+  Rows keys;            // of an attention: the rows of what it reads of children
   Address scratch = 0;  // of scratch_bytes(...) bytes, aligned to 256; in stream order
 };
 

@@ -19,6 +19,7 @@ const std::vector<DeviceKernel>& pool_kernels();
 const std::vector<DeviceKernel>& shape_kernels();
 const std::vector<DeviceKernel>& convolution_kernels();
 const std::vector<DeviceKernel>& random_kernels();
+const std::vector<DeviceKernel>& attention_kernels();
 // Writes the seed and the step that the launches of these kernels read.
 void note_random_state(Library& library, const Stream& stream, Address to,
                        const RandomState& state);

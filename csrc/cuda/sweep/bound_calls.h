@@ -8,6 +8,7 @@
 #include "cuda/code/group_source.h"
 #include "cuda/code/kernel_cache.h"
 #include "cuda/launches/launch.h"
+#include "program/attention_check.h"
 #include "runtime/states.h"
 
 namespace cavs::cuda {
@@ -30,6 +31,14 @@ struct BoundCall {
   DeviceCall call;
 };
 
+// Tables that a kernel has beside those of its operands, behind them. The gradient by keys and values
+// of children goes over the edges in which they are children.
+inline std::vector<TableSpec> own_tables(const Instruction& instruction) {
+  if (!is_attention(instruction)) return {};
+  const int members = instruction.tables[key_of(instruction)].members;
+  return {{TableKind::kParents, 0, members}, {TableKind::kParent, 0, members}};
+}
+
 // Calls with the operands, tables and random numbers that they point to.
 struct BoundCalls {
   // Binds calls that know their program and instruction. `operand_of` and `table_of` give the
@@ -42,7 +51,7 @@ struct BoundCalls {
     for (const BoundCall& it : calls) {
       const Instruction& instruction = *it.call.instruction;
       operand_count += instruction.inputs.size() + instruction.outputs.size();
-      table_count += instruction.tables.size();
+      table_count += instruction.tables.size() + own_tables(instruction).size();
     }
     operands.reserve(operand_count);  // calls point into them
     tables.reserve(table_count);
@@ -56,6 +65,9 @@ struct BoundCalls {
         for (const int id : *ids) operands.push_back(operand_of(id));
       }
       for (const TableSpec& table : instruction.tables) {
+        tables.push_back(table_of(table, instruction.space));
+      }
+      for (const TableSpec& table : own_tables(instruction)) {
         tables.push_back(table_of(table, instruction.space));
       }
     }

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "cuda/sweep/bound_calls.h"
 #include "program/access.h"
 #include "runtime/executable.h"
 #include "runtime/memory_plan.h"
@@ -88,6 +89,9 @@ std::set<ListId> lists_read(const Program& program) {
         if (!lists_parents(table.kind)) continue;
         const int edges = edge_list_of(program, table.members);
         lists.insert({List::kUniqueParents, table.argument, edges});
+      }
+      for (const TableSpec& table : own_tables(instruction)) {
+        resolve_table(table, instruction.space, {program, asked, uniques, parents});
       }
       add_random(instruction.attributes, &lists);
     }

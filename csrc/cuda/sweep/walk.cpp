@@ -272,6 +272,12 @@ class Walker {
     DeviceCall call = bound.call;
     call.rows = {static_cast<int>(begin), static_cast<int>(end)};
     call.scratch = scratch_;
+    if (is_attention(*call.instruction)) {
+      const int key = call.instruction->inputs[key_of(*call.instruction)];
+      const Space& space = program_.values[static_cast<size_t>(key)].space;
+      call.keys = {static_cast<int>(sweep_.counts.first(space)),
+                   static_cast<int>(sweep_.counts.last(space))};
+    }
     times_.time(static_cast<int>(i), level_, end - begin, [&] {
       if (bound.group != nullptr) {
         launch_group(bound.group->printed, bound.group->kernel, *stream_, call);
