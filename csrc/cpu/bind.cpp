@@ -104,29 +104,40 @@ class Binder {
     for (const auto* list : {&instruction.inputs, &instruction.outputs}) {
       for (const int id : *list) add_operand(s, id);
     }
-    for (const TableSpec& table : instruction.tables) {
-      bound_.tables.push_back(resolve_table(table, instruction.space, tables_));
+    if (is_attention(instruction)) {
+      add_tables_of_attention(instruction);
+    } else {
+      for (const TableSpec& table : instruction.tables) add_table(instruction, table);
     }
-    if (is_attention(instruction)) add_graph_tables(instruction);
     code.calls.push_back(call);
   }
 
-  // See GraphTable.
-  void add_graph_tables(const Instruction& instruction) {
+  void add_table(const Instruction& instruction, const TableSpec& table) {
+    bound_.tables.push_back(resolve_table(table, instruction.space, tables_));
+  }
+
+  // Runs of children are not written out as lists. See GraphTable.
+  void add_tables_of_attention(const Instruction& instruction) {
     const int list = edges_of_attention(exe_.program, instruction);
     const Schedule& schedule = sweep_.schedule;
-    const ChildRuns& runs = child_runs(schedule, list);
-    const auto& parents = *runs.parents;
-    const auto& children = *runs.children;
+    const AttentionPlaces& places = attention_places(schedule, list);
+    for (const TableSpec& table : instruction.tables) {
+      if (table.kind == TableKind::kChildRows && places.all_runs) {
+        const EdgeRows& edges = schedule.edges[static_cast<size_t>(list)];
+        bound_.tables.push_back({nullptr, edges.ptr.data()});
+      } else {
+        add_table(instruction, table);
+      }
+    }
     const Space& space =
         exe_.program.values[static_cast<size_t>(instruction.inputs[key_of(instruction)])].space;
     const RowCounts& counts = sweep_.counts;
     bound_.row_facts.push_back({static_cast<int32_t>(counts.first(space)),
                                 static_cast<int32_t>(counts.last(space)),
                                 instruction.space.kind == SpaceKind::kInner ? 1 : 0});
-    bound_.tables.push_back({nullptr, parents.ptr.data(), parents.vertex.data()});
-    bound_.tables.push_back(
-        {runs.first.data(), children.ptr.data(), children.vertex.data(), runs.is_run.data()});
+    bound_.tables.push_back({nullptr, places.parents->ptr.data(), places.parents->vertex.data()});
+    bound_.tables.push_back({places.first.data(), places.child_ptr->data(), places.child->data(),
+                             places.is_run.data()});
     bound_.tables.push_back(
         {bound_.row_facts.back().data(), schedule.graph_ptr.data(), schedule.graph_vertex.data()});
   }

@@ -3,8 +3,8 @@
 
 #include "base/error.h"
 #include "base/isa.h"
-#include "cpu/convolution/table.h"
 #include "cpu/attention/attention.h"
+#include "cpu/convolution/table.h"
 #include "cpu/isa_table.h"
 #include "cpu/kernel.h"
 #include "cpu/kernels/matmul.h"

@@ -122,15 +122,15 @@ void GrownGraphs::check_slots(const NewVertices& vertices,
     const auto children = vertices.children.begin() + vertices.ptr[v];
     const int64_t beyond = std::count_if(children + rules_.slots_read, children + count,
                                          [](int32_t child) { return child >= 0; });
-    const std::string read = rules_.last_read == 0
-                                 ? "no slot beyond " + std::to_string(rules_.slots_read - 1)
-                                 : "the first " + std::to_string(rules_.slots_read) +
-                                       " and the last " + std::to_string(rules_.last_read) +
-                                       " alone";
+    const std::string read =
+        rules_.last_read == 0 ? "no slot beyond " + std::to_string(rules_.slots_read - 1)
+                              : "the first " + std::to_string(rules_.slots_read) +
+                                    " and the last " + std::to_string(rules_.last_read) + " alone";
     CAVS_CHECK(beyond <= rules_.last_read, ErrorKind::kGraph, "[unfold] graph ", graphs[v],
                ", vertex ", num_vertices() + v, ": expected at most ",
                rules_.slots_read + rules_.last_read, " children, since F gathers ", read, ", got ",
-               count, "; gather more slots or all children, or compile with extra_children='ignore'");
+               count,
+               "; gather more slots or all children, or compile with extra_children='ignore'");
   }
 }
 

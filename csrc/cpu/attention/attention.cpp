@@ -36,9 +36,10 @@ int64_t attention_bytes(const Program& program, const Schedule& schedule) {
     for (const Instruction& instruction : segment.instructions) {
       if (!is_attention(instruction)) continue;
       const int list = edges_of_attention(program, instruction);
-      const ChildRuns& runs = child_runs(schedule, list);
-      bytes = std::max(bytes, attention_isa().bytes({program.dtype, sizes_of_attention(instruction),
-                                        largest(runs.parents->ptr), largest(runs.children->ptr),
+      const AttentionPlaces& places = attention_places(schedule, list);
+      bytes = std::max(
+          bytes, attention_isa().bytes({program.dtype, sizes_of_attention(instruction),
+                                        largest(places.parents->ptr), largest(*places.child_ptr),
                                         schedule.edges[static_cast<size_t>(list)].max_arity}));
     }
   }

@@ -10,19 +10,19 @@
 
 namespace cavs {
 
-// Where the children of a list of edges stand in the user's order: among the vertices of the type of
-// children, or among all where these are of any type. A graph is a run where the children of each
-// vertex follow each other, none that nobody has stands between those that somebody has, and lists
-// are long enough for that to matter.
-struct ChildRuns {
+// Where vertices and their children by a list of edges stand in the user's order, see
+// Schedule::runs. A graph is a run where the children of each vertex follow each other, none that
+// nobody has stands between those that somebody has, and lists are long enough for that to matter.
+struct AttentionPlaces {
   const Schedule::GraphVertices* parents = nullptr;
-  const Schedule::GraphVertices* children = nullptr;
+  const std::vector<int32_t>*child_ptr = nullptr, *child = nullptr;  // [graph + 1], [place]
   std::vector<int32_t> first;   // [vertex row] place of the first child, in its graph; 0 of none
   std::vector<int32_t> is_run;  // [graph]
+  bool all_runs = true;         // then nobody needs the lists of children
 };
 
-// Made when it is first asked for, and kept with the schedule.
-const ChildRuns& child_runs(const Schedule& schedule, int list);
+// Made when they are first asked for, and kept with the schedule.
+const AttentionPlaces& attention_places(const Schedule& schedule, int list);
 
 // That of the instruction set at hand.
 const AttentionIsa& attention_isa();

@@ -13,9 +13,9 @@ const DeviceKernel* find_device_kernel(const std::string& name) {
   // Never destroyed: native calls may go on while the process ends.
   static const auto* const table = [] {
     auto* const made = new std::map<std::string_view, const DeviceKernel*>;
-    for (const auto kind : {move_kernels, segment_kernels, along_kernels, line_kernels,
-                            pool_kernels, shape_kernels, convolution_kernels, attention_kernels,
-                            random_kernels, product_kernels}) {
+    for (const auto kind :
+         {move_kernels, segment_kernels, along_kernels, line_kernels, pool_kernels, shape_kernels,
+          convolution_kernels, attention_kernels, random_kernels, product_kernels}) {
       for (const DeviceKernel& kernel : kind()) made->emplace(kernel.name, &kernel);
     }
     return made;
