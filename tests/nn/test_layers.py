@@ -119,7 +119,8 @@ def test_norms_over_any_axes_and_over_groups_are_torchs(name: str) -> None:
         calls.append(layer)
     for call in calls:
         x = Tensor(data, requires_grad=True)
-        layer.zero_grad()
+        for p in layer.parameters():
+            p.zero_grad()
         y = call(x)
         np.testing.assert_allclose(y.data, expected.detach().numpy(), 1e-10, 1e-12)
         y.backward(seed)

@@ -21,9 +21,9 @@ from cavs.training import Checkpoint, save_checkpoint
 
 FUZZ = Path(__file__).resolve().parents[2] / "tools" / "fuzz"
 MODULES = (
-    *("checkpoints", "datafiles", "differential", "drawing", "functions", "graphs", "hostile"),
-    *("kills", "modelfiles", "mutations", "operations", "oracle", "runs", "tape", "tensorfiles"),
-    "workers",
+    *("checkpoints", "datafiles", "differential", "drawing", "drawing_newer", "functions"),
+    *("graphs", "hostile", "kills", "modelfiles", "mutations", "newer", "operations", "oracle"),
+    *("runs", "table", "tape", "tensorfiles", "workers"),
 )
 
 
@@ -45,10 +45,20 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
 
 
-def test_a_slice_of_fixed_seeds() -> None:
-    done = run("differential", "--seed", "20000", "--count", "250")
+@pytest.mark.parametrize("kind", ["differential", "operations"])
+def test_a_slice_of_fixed_seeds(kind: str) -> None:
+    done = run(kind, "--seed", "20000", "--count", "250")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "seeds 20000..20249, 250 trials" in done.stdout
+
+
+def test_each_newer_operation_is_drawn(fuzz: dict[str, Any]) -> None:
+    """And the operations that were there before are drawn from their own lists alone."""
+    newer = {*fuzz["newer"].UNARY, *fuzz["newer"].OTHER}
+    draw, older = fuzz["drawing_newer"].draw_newer_function, fuzz["drawing"].draw_function
+    drawn = {step.op for seed in range(120) for step in draw(seed).steps}
+    assert newer <= drawn
+    assert not newer & {step.op for seed in range(120) for step in older(seed).steps}
 
 
 @pytest.mark.parametrize("kind", ["graphs", "programs", "models"])
@@ -153,23 +163,30 @@ def test_a_seed_gives_the_same_function_again(fuzz: dict[str, Any]) -> None:
     assert str(draw(7)) != str(draw(8))
 
 
-@pytest.mark.parametrize("op", ["tanh", "linear", "embedding", "children_sum", "mul"])
-def test_a_wrong_value_is_found(fuzz: dict[str, Any], op: str) -> None:
+@pytest.mark.parametrize(
+    ("op", "check"),
+    [
+        *[(op, "check") for op in ("tanh", "linear", "embedding", "children_sum", "mul")],
+        *[(op, "check_newer") for op in ("max_pool", "avg_pool", "cumsum", "permute", "gelu")],
+    ],
+)
+def test_a_wrong_value_is_found(fuzz: dict[str, Any], op: str, check: str) -> None:
     """Were cavs to differ from the meaning of an operation by 2 %, some of 60 seeds would tell."""
-    tables = fuzz["operations"]
+    tables = fuzz["table"]
     right = tables.OPERATIONS[op]
 
     def wrong(*operands: Any, **attrs: Any) -> Any:
         return fuzz["tape"].mul(right.mean(*operands, **attrs), fuzz["tape"].constant(1.02))
 
     tables.OPERATIONS[op] = right._replace(mean=wrong)
-    found = [fault for seed in range(60) if (fault := fuzz["differential"].check(seed))]
+    trial = getattr(fuzz["differential"], check)
+    found = [fault for seed in range(60) if (fault := trial(seed))]
     assert found
     assert all("Difference" in fault for fault in found)
 
 
 def test_a_wrong_gradient_is_found(fuzz: dict[str, Any]) -> None:
-    tables, tape = fuzz["operations"], fuzz["tape"]
+    tables, tape = fuzz["table"], fuzz["tape"]
     tables.OPERATIONS["tanh"] = tables.OPERATIONS["tanh"]._replace(
         mean=lambda x: tape.unary(x, np.tanh(x.data), 1.02 - np.tanh(x.data) ** 2)
     )

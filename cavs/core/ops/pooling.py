@@ -137,7 +137,7 @@ def _reference_max_pool_grad(
 ) -> Any:
     masks, count = _maxima(np, y, x, size, stride, pad)
     zero = np.zeros((), x.dtype)
-    share, other = dy / count, np.where(count == 0, np.full((), math.nan, x.dtype), zero)
+    share, other = dy / count, np.where(np.isnan(y), y, zero)
     shape = (*share.shape[: -len(size)], *x.shape[-len(size) :])
     whole = _around(np, shape, pad, 0.0, x.dtype)
     for tap, mask in zip(_taps(size, stride, share.shape), masks, strict=True):
