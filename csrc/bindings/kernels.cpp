@@ -267,7 +267,7 @@ void elementwise(const std::string& name, const std::vector<py::object>& values,
   const KernelFunction function = find_kernel(out.dtype(), "fused");
   const Unlocked unlocked;
   const DenormalScope scope(out.dtype());
-  thread_local const Scratch scratch;  // a new one for each call would cost more than a short call
+  thread_local const Scratch scratch(kScratchBytes);  // a new one would cost more than a short call
   const int64_t item = item_size(out.dtype());
   constexpr int64_t kMost = int64_t{1} << 26;  // elements of a row of a group
   for (int64_t begin = 0; begin < out.size(); begin += kMost) {

@@ -2,6 +2,7 @@
 // visit(name, field) for each attribute that a written program names.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

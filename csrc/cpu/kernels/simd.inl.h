@@ -242,7 +242,9 @@ template <class V, class B>
 CAVS_INLINE V sine_of_turns(V r, B turns);
 
 // The sine of x plus `quarter` quarter turns in the lanes of the mask, which are far, else `near`.
-CAVS_INLINE VecF sine_where_far(Simd<float>::Mask far, VecF x, VecF near, int quarter) {
+// V is VecF: a template, so that a file without sines does not ask for sine_of_turns.
+template <class V>
+CAVS_INLINE V sine_where_far(Simd<float>::Mask far, V x, V near, int quarter) {
   if (!any_lane(far)) return near;
   if constexpr (kRoundsOnce) {
     alignas(64) float angles[kLanes<float>], rest[kLanes<float>];
@@ -251,7 +253,7 @@ CAVS_INLINE VecF sine_where_far(Simd<float>::Mask far, VecF x, VecF near, int qu
     far_turns(angles, rest, turns);
     WordsF count;
     __builtin_memcpy(&count, turns, sizeof(count));
-    const VecF sine = sine_of_turns(load_vector(rest), count + static_cast<uint32_t>(quarter));
+    const V sine = sine_of_turns(load_vector(rest), count + static_cast<uint32_t>(quarter));
     return select(far, select(x - x == 0.0f, sine, splat(not_a_number())), near);
   } else {
     for (int i = 0; i < kLanes<float>; ++i) {
