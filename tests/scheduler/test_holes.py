@@ -85,7 +85,7 @@ def test_the_number_of_slots_is_checked_holes_counted() -> None:
     graphs = batch([InputGraph([[]]), InputGraph([[], [-1, -1, 0]])])
     check_children(graphs, 3, 0)
     with pytest.raises(GraphError, match=r"graph 1, vertex 1: expected at most 2 .* got 3"):
-        check_children(graphs, 2)
+        check_children(graphs, 2, 0)
     assert (graphs.schedule().max_arity, graphs.schedule().num_slots) == (1, 3)
 
 
