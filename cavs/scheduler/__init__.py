@@ -7,8 +7,8 @@ from cavs.scheduler.graph_batch import check_children as check_children
 from cavs.scheduler.graph_batch import rows_by_graph as rows_by_graph
 from cavs.scheduler.graph_batch import unbatch as unbatch
 from cavs.scheduler.input_graph import InputGraph as InputGraph
-from cavs.scheduler.input_graph import Types as Types
 from cavs.scheduler.learned_policy import LearnedPolicy as LearnedPolicy
 from cavs.scheduler.schedule import Policy as Policy
 from cavs.scheduler.schedule import Schedule as Schedule
 from cavs.scheduler.schedule import check_policy as check_policy
+from cavs.scheduler.structure import Types as Types

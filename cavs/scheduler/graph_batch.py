@@ -12,8 +12,9 @@ from cavs._arguments import choice, instance, items
 from cavs._native import core
 from cavs.errors import DTypeError, GraphError, InputError, ShapeError
 from cavs.scheduler.conversions import as_array
-from cavs.scheduler.input_graph import InputGraph, Ints, Structure, Types
+from cavs.scheduler.input_graph import InputGraph
 from cavs.scheduler.schedule import IntArray, Policy, Schedule, check_policy, make_schedule
+from cavs.scheduler.structure import Ints, Structure, Types
 from cavs.scheduler.type_rows import OneOrMore, is_of, types_there
 
 _T = TypeVar("_T")
