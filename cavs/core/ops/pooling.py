@@ -152,7 +152,7 @@ def _reference_max_pool_tangent(
     whole, zero = _padded(np, d, pad, 0.0), np.zeros((), x.dtype)
     taps = _taps(size, stride, y.shape)
     found = sum(np.where(mask, whole[tap], zero) for tap, mask in zip(taps, masks, strict=True))
-    return found / count
+    return np.where(np.isnan(y), y, found / np.maximum(count, 1))
 
 
 def _count(np: Any, shape: Shape, attrs: Mapping[str, Any], dtype: Any) -> Any:
@@ -203,7 +203,8 @@ MAX_POOL_GRAD: OpDef = define(
     attributes=lambda shapes, out, attrs: _attributes(out, shapes[0], attrs),
     reference=_reference_max_pool_grad,
 )
-# The adjoint: the mean of the first operand over the maxima of each window of x.
+# The adjoint: the mean of the first operand over the maxima of each window of x, 0 where there is
+# none.
 MAX_POOL_TANGENT: OpDef = define(
     "max_pool_tangent",
     arity=3,

@@ -351,6 +351,12 @@ def _normalised(x: Any, axis: Axis, eps: float) -> Any:
     return centred * rsqrt(variance + eps)
 
 
+def _shape(weight: Any) -> Shape:
+    """Of a value of F, a tensor, an array or a list."""
+    shape = getattr(weight, "shape", None)
+    return np.shape(weight) if shape is None else tuple(shape)
+
+
 def _in_shape(weight: Any, shape: Shape) -> Any:
     if hasattr(type(weight), "__cavs_apply__"):
         return reshape(weight, shape)
@@ -375,10 +381,10 @@ def layer_norm(x: Applies[R], weight: Any, bias: Any, eps: float = 1e-5, axis: A
     axes = axes_of("layer_norm", axis, len(shape))
     sizes = tuple(shape[i] for i in axes)
     for name, value in (("weight", weight), ("bias", bias)):
-        if np.shape(value) != sizes:
+        if _shape(value) != sizes:
             raise ShapeError(
                 f"[layer_norm] expected a {name} of shape {sizes}, as axes {axes} of x have, got "
-                f"{np.shape(value)}; pass one of that shape"
+                f"{_shape(value)}; pass one of that shape"
             )
     if axes == tuple(range(len(shape) - len(axes), len(shape))):  # as one axis, the last
         flat = (size_of(sizes),)
@@ -416,9 +422,9 @@ def group_norm(
             f"shape {shape[at:]}; choose a divisor of {channels}"
         )
     for name, value in (("weight", weight), ("bias", bias)):
-        if np.shape(value) != (channels,):
+        if _shape(value) != (channels,):
             raise ShapeError(
-                f"[group_norm] expected a {name} of shape {(channels,)}, got {np.shape(value)}; "
+                f"[group_norm] expected a {name} of shape {(channels,)}, got {_shape(value)}; "
                 "pass one number for each channel"
             )
     rows, positions = shape[:at], size_of(shape[at + 1 :])

@@ -86,7 +86,7 @@ void max_pool_grad(const KernelCall& call) {
   });
 }
 
-// The adjoint of that: the mean of d at the maxima of each window.
+// The adjoint of that: the mean of d at the maxima of each window; 0 where none is.
 template <class T>
 void max_pool_tangent(const KernelCall& call) {
   const auto& it = attributes_of<PoolAttributes>(call);
@@ -109,7 +109,7 @@ void max_pool_tangent(const KernelCall& call) {
           count += select(is_top, one, zero);
           sum += select(is_top, load_vector(d + offset), zero);
         }
-        store_vector(out + at, sum / count);
+        store_vector(out + at, select(top == top, sum / maximum_(count, one), top));
       }
     });
     planes.store_windows(out, call.out[0], r);

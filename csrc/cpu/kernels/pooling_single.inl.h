@@ -94,7 +94,8 @@ void max_pool_tangent_single(const KernelCall& call, const PoolAttributes& it) {
     for_each_segment(it, image, top, left, [&](int64_t at, int64_t n) {
       for (int64_t i = at; i < at + n; ++i) sum += x[i] == y ? d[i] : T(0);
     });
-    row_of<T>(call.out[0], r)[w] = sum / count_maxima(it, x, y, image, top, left);
+    const T count = larger(count_maxima(it, x, y, image, top, left), T(1));
+    row_of<T>(call.out[0], r)[w] = y == y ? sum / count : y;
   });
 }
 

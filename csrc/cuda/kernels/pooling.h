@@ -125,7 +125,7 @@ __device__ __forceinline__ void max_pool_tangent(const Pools& call) {
     for_each_element_of(call, window.y, window.x,
                         [&](int at) { sum += x[at] == y ? d[at] : Real(0); });
     const int count = count_maxima(call, r, window.image, window.y, window.x, y);
-    row_of<Real>(call.out, r)[place] = sum / static_cast<Real>(count);
+    row_of<Real>(call.out, r)[place] = y != y ? y : sum / static_cast<Real>(count > 1 ? count : 1);
   });
 }
 
