@@ -91,7 +91,7 @@ class CpuBackend final : public Backend {
       const bool packed = inference ? is_used(use, counts)
                                     : worth_packing(use, exe.program, counts, schedule, chunks);
       if (!packed) continue;
-      bytes += packed_weight_bytes(exe.program.dtype, use.k, use.n);
+      bytes += bytes_of_panels(exe.program.dtype, use);
     }
     return bytes;
   }

@@ -53,7 +53,7 @@ class Binder {
                                     bound_.workspace.chunks)) {
         continue;
       }
-      const int64_t bytes = packed_weight_bytes(exe_.program.dtype, use.k, use.n);
+      const int64_t bytes = bytes_of_panels(exe_.program.dtype, use);
       packed.panels = prepared_.packed->take(w, bytes);
       packed.weight = array.data;
       packed.fresh = true;
@@ -80,7 +80,7 @@ class Binder {
       const size_t first = code.operands.size();
       bind_call(s, call);
       if (call.weight < 0) continue;
-      bound_.splittable[static_cast<size_t>(i)] = true;
+      bound_.splittable[static_cast<size_t>(i)] = product_of(*call.instruction) != nullptr;
       const auto& panels = bound_.weights[static_cast<size_t>(call.weight)].panels;
       if (!panels) continue;
       code.operands[first + static_cast<size_t>(call.weight_operand)].packed = panels->data();

@@ -35,8 +35,8 @@ double split_ns(const Executable& exe, const CpuProgram& prepared, size_t segmen
   double total = 0;
   for (int i = range.call_begin; i < range.call_end; ++i) {
     const PreparedCall& call = prepared.calls[static_cast<size_t>(i)];
-    if (call.weight < 0) continue;
     const Instruction& product = *call.instruction;
+    if (call.weight < 0 || product_of(product) == nullptr) continue;
     int64_t count = end - begin;
     if (call.edges >= 0) {
       const auto& ptr = schedule.edges[static_cast<size_t>(call.edges)].ptr;

@@ -79,8 +79,8 @@ class Walker {
       const WeightUse& use = prepared_.weights.uses[w];
       share(count_, [&](int thread, int part) {
         const int64_t start = bound_.profile.empty() ? 0 : begun_.passed();
-        pack_weight(program_.dtype, use.transposed, use.k, use.n, packed.weight,
-                    packed.panels->data(), part, count_);
+        void* const scratch = bound_.threads[static_cast<size_t>(thread)].calls[0].scratch;
+        pack_use(program_.dtype, use, packed.weight, packed.panels->data(), scratch, part, count_);
         if (bound_.profile.empty()) return;
         ProfileEvent event;
         event.start = start;

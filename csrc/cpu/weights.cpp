@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cpu/convolution/table.h"
 #include "program/kernels.h"
 
 namespace cavs {
@@ -32,9 +33,29 @@ bool has_rows(const Program& program, int id) {
   return program.values[id].space.kind != SpaceKind::kNone;
 }
 
+// The parameter that a value is all of, or -1.
+int whole_parameter(const Program& program, int id) {
+  const ValueSpec* value = &program.values[static_cast<size_t>(id)];
+  while (value->role == Role::kView) {
+    const ValueSpec& base = program.values[static_cast<size_t>(value->base)];
+    if (base.size != value->size) return -1;
+    id = value->base;
+    value = &base;
+  }
+  return value->role == Role::kParam ? id : -1;
+}
+
+bool has_panels(const Program& program, const Instruction& instruction) {
+  if (!std::holds_alternative<ConvolutionAttributes>(instruction.attributes)) return false;
+  return kind_of_convolution(instruction.kernel) != ConvolutionKind::kWeight &&
+         has_rows(program, instruction.inputs[0]) &&
+         whole_parameter(program, instruction.inputs[1]) >= 0;
+}
+
 }  // namespace
 
 int weight_operand(const Program& program, const Instruction& instruction) {
+  if (has_panels(program, instruction)) return 1;
   const MatmulAttributes* product = product_of(instruction);
   if (product == nullptr || sums_rows(instruction) || product->k < kShortestSum) return -1;
   const int a = instruction.inputs[0], b = instruction.inputs[1];
@@ -52,6 +73,16 @@ WeightUses find_weights(const Program& program) {
       const int operand = weight_operand(program, instruction);
       found.of.back().push_back(-1);
       if (operand < 0) continue;
+      const int segment_number = static_cast<int>(found.of.size()) - 1;
+      if (product_of(instruction) == nullptr) {
+        WeightUse use;
+        use.value = whole_parameter(program, instruction.inputs[1]);
+        use.convolution = &instruction;
+        use.products.push_back({segment_number, instruction.space});
+        found.of.back().back() = static_cast<int>(found.uses.size());
+        found.uses.push_back(std::move(use));
+        continue;
+      }
       // With the weight first, C = op(A) b is the row C^T = b^T op(A)^T.
       const MatmulAttributes& product = *product_of(instruction);
       WeightUse use;
@@ -60,16 +91,34 @@ WeightUses find_weights(const Program& program) {
       use.k = product.k;
       use.n = operand == 1 ? product.n : product.m;
       const auto same = [&](const WeightUse& other) {
-        return other.value == use.value && other.transposed == use.transposed && other.k == use.k &&
-               other.n == use.n;
+        return other.convolution == nullptr && other.value == use.value &&
+               other.transposed == use.transposed && other.k == use.k && other.n == use.n;
       };
       auto known = std::find_if(found.uses.begin(), found.uses.end(), same);
       if (known == found.uses.end()) known = found.uses.insert(known, use);
-      known->products.push_back({static_cast<int>(found.of.size()) - 1, instruction.space});
+      known->products.push_back({segment_number, instruction.space});
       found.of.back().back() = static_cast<int>(known - found.uses.begin());
     }
   }
   return found;
+}
+
+int64_t bytes_of_panels(DType dtype, const WeightUse& use) {
+  if (use.convolution == nullptr) return packed_weight_bytes(dtype, use.k, use.n);
+  const auto& attributes = std::get<ConvolutionAttributes>(use.convolution->attributes);
+  const ConvolutionKind kind = kind_of_convolution(use.convolution->kernel);
+  return std::max<int64_t>(1, convolution_functions(dtype).bytes(attributes, kind).panels);
+}
+
+void pack_use(DType dtype, const WeightUse& use, const void* weight, void* packed, void* scratch,
+              int thread, int num_threads) {
+  if (use.convolution == nullptr) {
+    return pack_weight(dtype, use.transposed, use.k, use.n, weight, packed, thread, num_threads);
+  }
+  if (thread > 0) return;
+  convolution_functions(dtype).pack(std::get<ConvolutionAttributes>(use.convolution->attributes),
+                                    kind_of_convolution(use.convolution->kernel), weight, packed,
+                                    scratch);
 }
 
 bool is_used(const WeightUse& use, const RowCounts& counts) {
@@ -81,6 +130,10 @@ bool is_used(const WeightUse& use, const RowCounts& counts) {
 bool worth_packing(const WeightUse& use, const Program& program, const RowCounts& counts,
                    const Schedule& schedule, const std::vector<const ChunkPlan*>& chunks) {
   double excess = 0;
+  // A call of a convolution without panels makes some of its own.
+  const auto excess_of = [&](int64_t rows_of_call) {
+    return use.convolution != nullptr ? 0.6 : excess_of_call(use, rows_of_call);
+  };
   for (const WeightUse::Product& product : use.products) {
     const int64_t rows = counts.used(product.space);
     if (rows == 0) continue;
@@ -89,7 +142,7 @@ bool worth_packing(const WeightUse& use, const Program& program, const RowCounts
     const int64_t chunk = chunks[segment]->rows;
     const int64_t calls =
         std::max((rows + chunk - 1) / chunk, levels ? std::min(rows, schedule.num_batches()) : 1);
-    excess += static_cast<double>(calls) * excess_of_call(use, rows / calls);
+    excess += static_cast<double>(calls) * excess_of(rows / calls);
   }
   return excess >= 1;
 }

@@ -14,11 +14,13 @@
 
 namespace cavs {
 
-// A parameter as the second factor (k, n) of row by row products.
+// A parameter as the second factor (k, n) of row by row products, or as the weight of a
+// convolution.
 struct WeightUse {
   int value = -1;
   bool transposed = false;  // it stands as (n, k)
   int64_t k = 0, n = 0;
+  const Instruction* convolution = nullptr;  // the only one that reads these panels
   struct Product {
     int segment = 0;
     Space space;
@@ -35,6 +37,12 @@ struct WeightUses {
 int weight_operand(const Program& program, const Instruction& instruction);
 
 WeightUses find_weights(const Program& program);
+
+// The bytes of its panels. pack_use makes part `thread` of `num_threads` of them, with the scratch
+// of a thread.
+int64_t bytes_of_panels(DType dtype, const WeightUse& use);
+void pack_use(DType dtype, const WeightUse& use, const void* weight, void* packed, void* scratch,
+              int thread, int num_threads);
 
 // Whether the weight is multiplied with so many rows, in so many calls, that packing it saves time.
 // `chunks`: by segment. Products without panels give the same bits (PackedProduct), so only time

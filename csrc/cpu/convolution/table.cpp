@@ -28,16 +28,24 @@ TapList used_taps(const ConvolutionAttributes& convolution) {
   return {convolution.taps.data(), convolution.num_taps()};
 }
 
+const ConvolutionFunctions& convolution_functions(DType dtype) {
+  const ConvolutionTable& table = convolution_table();
+  return dtype == DType::kFloat32 ? table.single : table.twice;
+}
+
+ConvolutionKind kind_of_convolution(KernelId kernel) {
+  const std::string name = kernel->name;
+  return name == "conv"         ? ConvolutionKind::kForward
+         : name == "conv_input" ? ConvolutionKind::kInput
+                                : ConvolutionKind::kWeight;
+}
+
 int64_t scratch_bytes(DType dtype, KernelId kernel, const Attributes& attributes) {
   const auto* convolution = std::get_if<ConvolutionAttributes>(&attributes);
   if (convolution == nullptr) return kScratchBytes;
-  const std::string name = kernel->name;
-  const ConvolutionKind kind = name == "conv"         ? ConvolutionKind::kForward
-                               : name == "conv_input" ? ConvolutionKind::kInput
-                                                      : ConvolutionKind::kWeight;
-  const ConvolutionTable& table = convolution_table();
-  const auto needed = dtype == DType::kFloat32 ? table.single_bytes : table.twice_bytes;
-  return std::max(needed(*convolution, kind), kScratchBytes);
+  const ConvolutionBytes needed =
+      convolution_functions(dtype).bytes(*convolution, kind_of_convolution(kernel));
+  return std::max(needed.scratch, kScratchBytes);
 }
 
 }  // namespace cavs

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "base/dtype.h"
 #include "cpu/isa_table.h"
 #include "program/attributes.h"
 
@@ -18,11 +19,22 @@ TapList used_taps(const ConvolutionAttributes& convolution);
 
 enum class ConvolutionKind : uint8_t { kForward, kInput, kWeight };
 
+struct ConvolutionBytes {
+  int64_t scratch = 0;  // that a call needs
+  int64_t panels = 0;   // of its weight
+};
+
+// For elements of one type.
+struct ConvolutionFunctions {
+  ConvolutionBytes (*bytes)(const ConvolutionAttributes&, ConvolutionKind);
+  // Brings a weight into panels; needs the scratch of a call.
+  void (*pack)(const ConvolutionAttributes&, ConvolutionKind, const void* weight, void* panels,
+               void* scratch);
+};
+
 struct ConvolutionTable {
   KernelEntry kernels[4];
-  // The scratch that a call needs, for each element type.
-  int64_t (*single_bytes)(const ConvolutionAttributes&, ConvolutionKind);
-  int64_t (*twice_bytes)(const ConvolutionAttributes&, ConvolutionKind);
+  ConvolutionFunctions single, twice;
 };
 
 const ConvolutionTable& convolutions_generic();
@@ -31,7 +43,10 @@ const ConvolutionTable& convolutions_avx2();
 const ConvolutionTable& convolutions_avx512();
 #endif
 
-// The table of current_isa().
+// The table of current_isa(), and its functions.
 const ConvolutionTable& convolution_table();
+const ConvolutionFunctions& convolution_functions(DType dtype);
+
+ConvolutionKind kind_of_convolution(KernelId kernel);
 
 }  // namespace cavs

@@ -19,10 +19,25 @@ struct Stencil {
   int64_t rows = 0, k = 0;
   int64_t height = 0, width = 0, image_width = 0;  // of the outputs; a line of the image
   int32_t* offsets = nullptr;
-  T* weight = nullptr;
+  const T* weight = nullptr;
   bool by_pixels = false;
   int64_t channel = 0, line = 0, pixel = 1;  // how far apart outputs stand
 };
+
+// Copies a short line in pieces, of which the last may overlap the one before.
+template <class T>
+CAVS_INLINE void store_line(T* target, const T* line, int64_t n) {
+  int64_t i = 0;
+  if (n >= 8) {
+    for (; i + 8 <= n; i += 8) __builtin_memcpy(target + i, line + i, 8 * sizeof(T));
+    if (i < n) __builtin_memcpy(target + n - 8, line + n - 8, 8 * sizeof(T));
+  } else if (n >= 4) {
+    __builtin_memcpy(target, line, 4 * sizeof(T));
+    __builtin_memcpy(target + n - 4, line + n - 4, 4 * sizeof(T));
+  } else {
+    for (; i < n; ++i) target[i] = line[i];
+  }
+}
 
 // So many places as a vector has lanes, in one line: where they stand in the image, where they go,
 // and how many of them there are, if a line is shorter.
@@ -46,14 +61,17 @@ void place_tile(const Stencil<T>& s, const T* a, const T* image, const Slot* slo
   for (int i = 0; i < Rows; ++i) {
     for (int j = 0; j < Vectors; ++j) {
       T* target = y + i * s.channel + slots[j].target;
-      if (s.pixel != 1) {
-        alignas(64) T lanes[kLanes<T>];
-        store_vector<T>(lanes, found[i][j]);
-        for (int64_t v = 0; v < slots[j].lanes; ++v) target[v * s.pixel] = lanes[v];
-      } else if (slots[j].lanes == kLanes<T>) {
+      if (s.pixel == 1 && slots[j].lanes == kLanes<T>) {
         store_vector<T>(target, found[i][j]);
+        continue;
+      }
+      alignas(64) T lanes[kLanes<T> + 8];
+      store_vector<T>(lanes, found[i][j]);
+      if (s.pixel == 1) {
+        store_line(target, lanes, slots[j].lanes);
       } else {
-        store_lanes<T>(target, found[i][j], slots[j].lanes);
+        const int64_t count = least(slots[j].lanes, kLanes<T>);
+        for (int64_t v = 0; v < count; ++v) target[v * s.pixel] = lanes[v];
       }
     }
   }
@@ -175,16 +193,16 @@ void store_columns(const Stencil<T>& s, const T* sums, int64_t lines, int64_t pi
       transpose_4x4(sums + i * width + j, width, turned + j * length + i, length);
     }
   }
+  // Whole lines stand together where they do so in the result.
+  const int64_t run = s.pixel == 1 && s.line == pixels ? lines * pixels : pixels;
   for (int64_t c = 0; c < columns; ++c) {
+    T* target = y + c * s.channel;
     const T* from = turned + c * length;
-    for (int64_t u = 0; u < lines; ++u, from += pixels) {
-      T* target = y + c * s.channel + u * s.line;
+    for (int64_t i = 0; i < lines * pixels; i += run, target += s.line) {
       if (s.pixel == 1) {
-        int64_t i = 0;
-        for (; i + 4 <= pixels; i += 4) __builtin_memcpy(target + i, from + i, 4 * sizeof(T));
-        for (; i < pixels; ++i) target[i] = from[i];
+        store_line(target, from + i, run);
       } else {
-        for (int64_t i = 0; i < pixels; ++i) target[i * s.pixel] = from[i];
+        for (int64_t v = 0; v < run; ++v) target[v * s.pixel] = from[i + v];
       }
     }
   }
