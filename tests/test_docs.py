@@ -21,6 +21,7 @@ PAGES = [
     "concepts.md",
     "derivatives.md",
     "explain.md",
+    "generative.md",
     "gpu.md",
     "growth.md",
     "rows.md",
