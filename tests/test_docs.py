@@ -22,6 +22,7 @@ PAGES = [
     "convolution.md",
     "derivatives.md",
     "explain.md",
+    "generative.md",
     "gpu.md",
     "growth.md",
     "rows.md",

@@ -23,18 +23,18 @@ from cavs.training import (
 )
 
 SENTENCES = [["a", "b", "c"], ["b"], ["c", "c", "a", "b"]]
-SIZES: dict[str, Any] = {"size": 12, "num_layers": 2, "num_heads": 2, "inner_size": 16}
+SIZES: dict[str, Any] = {"size": 16, "num_layers": 2, "num_heads": 2, "inner_size": 16}
 
 
 @pytest.fixture
 def text(tmp_path: Path) -> Path:
-    """Sentences of a little grammar: the last word is the first one again."""
+    """Sentences of a little grammar: the last word is the first one."""
     rng = np.random.default_rng(0)
     folder = tmp_path / "text"
     folder.mkdir()
     for name, count in (("train", 400), ("valid", 40), ("test", 40)):
         animals = rng.choice(["cat", "dog", "bird", "fish"], count)
-        lines = [f"the {x} sees itself as a {x}" for x in animals]
+        lines = [f"{x} is {x}" for x in animals]
         (folder / f"{name}.txt").write_text("\n".join(lines) + "\n")
     return folder
 
@@ -46,8 +46,8 @@ def start(directory: Path, data: Path, **changes: Any) -> TrainingRun:
         "epochs": 12,
         "batch_size": 6,
         "optimizer": "adam",
-        "lr": 0.01,
-        "embedding_lr": 0.01,
+        "lr": 0.005,
+        "embedding_lr": 0.005,
         "weight_decay": 0.0,
         "clip_norm": 8.0,
     }
@@ -71,9 +71,9 @@ def test_it_learns(tmp_path: Path, text: Path) -> None:
     run = start(tmp_path / "run", text)
     assert run.fit()
     assert run.test is not None
-    # Of eight words one leaves a choice of four: 4 ** (1 / 8) = 1.19 is the best there is, and of
-    # a model that does not see the first word 1.41.
-    assert 1.15 < run.test["perplexity"] < 1.35
+    # Of four words one leaves a choice of four: 4 ** (1 / 4) = 1.41 is the best there is, and of
+    # a model that does not look at the first word 2.
+    assert 1.4 < run.test["perplexity"] < 1.8
     assert run.test["perplexity"] == pytest.approx(math.exp(run.test["nats_per_word"]))
 
 
@@ -87,7 +87,7 @@ def test_the_test_text_is_read_as_a_whole(tmp_path: Path, text: Path) -> None:
     words = task.words.encode([w for s in task.split("test") for w in [*s, "<eos>"]])
     function: Any = run.model.function
     model = cavs.compile(function).eval()
-    memory, nats = np.zeros((0, 12), np.float32), 0.0
+    memory, nats = np.zeros((0, 16), np.float32), 0.0
     for begin in range(0, len(words) - 1, 7):
         here, labels = words[begin : begin + 7], words[begin + 1 : begin + 8]
         rows = min(begin, 9)
@@ -107,7 +107,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, text: Path) -
     assert not parts.fit(should_stop=lambda: next(left, False))
     path = tmp_path / "parts" / "last.safetensors"
     checkpoint = load_checkpoint(path)
-    assert checkpoint.objective["memory"].shape == (6 * 2 * 9, 12)
+    assert checkpoint.objective["memory"].shape == (6 * 2 * 9, 16)
     resumed = TrainingRun.resume(path, checkpoint, parts.trainer.config, path.parent)
     assert resumed.fit()
     assert resumed.test == whole.test
@@ -133,7 +133,7 @@ def test_a_memory_of_another_run_is_refused(tmp_path: Path, text: Path) -> None:
         with pytest.raises(
             CheckpointError, match=rf"up to 9 rows for each of 12 lists, got {rows}"
         ):
-            objective.restore({"memory": np.zeros((rows, 12), np.float32)})
+            objective.restore({"memory": np.zeros((rows, 16), np.float32)})
     with pytest.raises(CheckpointError, match="'memory'"):
         objective.restore({"memory": np.zeros((12, 5), np.float32)})
 
