@@ -42,8 +42,8 @@ std::unique_ptr<const Workspace> plan_workspace(const Executable& exe, bool keep
   }
   plan->alignment = kThreadAlignment;
   // Nothing is local where a call takes all rows at once: it may have all of a thread's memory.
-  const int64_t bytes = std::max(kScratchBytes + local_bytes,
-                                 attention_bytes(exe.program, schedule));
+  const int64_t bytes =
+      std::max(kScratchBytes + local_bytes, attention_bytes(exe.program, schedule));
   plan->thread_bytes = align_up(bytes + kAlignment, kThreadAlignment);
   plan->bytes = plan->threads * plan->thread_bytes;
   return plan;

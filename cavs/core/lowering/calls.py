@@ -125,7 +125,9 @@ def gradient_call(reader: Reader, nodes: Sequence[Node]) -> Call:
     told = _attributes(nodes[0])
     assert isinstance(told, ShapeAttributes)
     wanted = tuple(int(any(x.op is op for x in nodes)) for op in ATTENTION_GRADIENTS)
-    return Call("attention_grad", _attention_operands(reader, nodes[0]), replace(told, target=wanted))
+    return Call(
+        "attention_grad", _attention_operands(reader, nodes[0]), replace(told, target=wanted)
+    )
 
 
 def _attention_operands(reader: Reader, node: Node) -> tuple[Operand, ...]:

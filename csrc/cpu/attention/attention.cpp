@@ -37,7 +37,8 @@ int64_t attention_bytes(const Program& program, const Schedule& schedule) {
       if (!is_attention(instruction)) continue;
       const int list = edges_of_attention(program, instruction);
       const ChildRuns& runs = child_runs(schedule, list);
-      bytes = std::max(bytes, attention_isa().bytes({program.dtype, sizes_of_attention(instruction),
+      bytes = std::max(
+          bytes, attention_isa().bytes({program.dtype, sizes_of_attention(instruction),
                                         largest(runs.parents->ptr), largest(runs.children->ptr),
                                         schedule.edges[static_cast<size_t>(list)].max_arity}));
     }

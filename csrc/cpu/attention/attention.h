@@ -10,10 +10,10 @@
 
 namespace cavs {
 
-// Where the children of a list of edges stand in the user's order: among the vertices of the type of
-// children, or among all where these are of any type. A graph is a run where the children of each
-// vertex follow each other, none that nobody has stands between those that somebody has, and lists
-// are long enough for that to matter.
+// Where the children of a list of edges stand in the user's order: among the vertices of the type
+// of children, or among all where these are of any type. A graph is a run where the children of
+// each vertex follow each other, none that nobody has stands between those that somebody has, and
+// lists are long enough for that to matter.
 struct ChildRuns {
   const Schedule::GraphVertices* parents = nullptr;
   const Schedule::GraphVertices* children = nullptr;

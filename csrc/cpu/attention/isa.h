@@ -29,7 +29,7 @@ struct AttentionWork {
 constexpr int kAttentionKernels = 2;
 
 struct AttentionIsa {
-  const KernelEntry* kernels;               // [kAttentionKernels]
+  const KernelEntry* kernels;              // [kAttentionKernels]
   int64_t (*bytes)(const AttentionWork&);  // of memory that a thread needs
 };
 

@@ -1,6 +1,6 @@
 // Attention of vertices whose children follow each other, as in a causal window: products of tiles
-// of vertices and children, softmax row by row. Rows stand by level, or by type; so those of a graph
-// are brought together first, a head at a time, where they do not stand together.
+// of vertices and children, softmax row by row. Rows stand by level, or by type; so those of a
+// graph are brought together first, a head at a time, where they do not stand together.
 #pragma once
 
 #include "cpu/attention/lists.inl.h"
@@ -76,8 +76,8 @@ class Head {
   // Children in whole panels.
   int64_t columns() const { return round_up(num_keys(), kPanelColumns<T>); }
 
-  // `rows` rows, which have the numbers `list`: in place, or brought together in `room`. Zeros stand
-  // for those that are not `there`.
+  // `rows` rows, which have the numbers `list`: in place, or brought together in `room`. Zeros
+  // stand for those that are not `there`.
   template <class There>
   HeadRows<T> gather(const Operand& from, const int32_t* list, int64_t rows, int64_t given,
                      int64_t width, Room<T>* room, const There& there) const {
@@ -95,7 +95,8 @@ class Head {
     }
     return {target, width};
   }
-  // Of the vertices. Those without children have no query, or one that is of no use, and may be NaN.
+  // Of the vertices. Those without children have no query, or one that is of no use, and may be
+  // NaN.
   HeadRows<T> of_vertices(const Operand& from, int64_t given, int64_t width, Room<T>* room) const {
     return gather(from, parent, count, given, width, room,
                   [this](int64_t row) { return it.count(row) > 0; });
@@ -362,7 +363,7 @@ int64_t memory_of(const AttentionWork& work) {
     count += kTileRows * (columns + values);
   }
   constexpr int64_t blocks = 16;
-  return (greatest(count, work.arity) + blocks * kUnit<T>) * static_cast<int64_t>(sizeof(T));
+  return (greatest(count, work.arity) + blocks * kUnit<T>)*static_cast<int64_t>(sizeof(T));
 }
 
 }  // namespace

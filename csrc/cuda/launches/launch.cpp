@@ -14,8 +14,7 @@ const DeviceKernel* find_device_kernel(const std::string& name) {
   static const auto* const table = [] {
     auto* const made = new std::map<std::string_view, const DeviceKernel*>;
     for (const auto kind : {move_kernels, segment_kernels, along_kernels, line_kernels,
-                            shape_kernels, random_kernels, attention_kernels,
-                            product_kernels}) {
+                            shape_kernels, random_kernels, attention_kernels, product_kernels}) {
       for (const DeviceKernel& kernel : kind()) made->emplace(kernel.name, &kernel);
     }
     return made;
