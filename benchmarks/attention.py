@@ -104,7 +104,7 @@ def report(name: str, calls: Calls, options: argparse.Namespace) -> None:
 
 def chains(options: argparse.Namespace) -> None:
     import torch
-    import torch.nn.functional as F
+    from torch.nn import functional
 
     sizes = [(32, 64, 8, 64), (8, 256, 8, 64), (2, 1024, 8, 64), (20, 64, 4, 32)]
     print("causal texts")
@@ -121,7 +121,7 @@ def chains(options: argparse.Namespace) -> None:
         dt = torch.tensor(d.reshape(batch, length, heads, size)).transpose(1, 2)
 
         def torch_both(t: Any = t, dt: Any = dt) -> list[Any]:
-            y = F.scaled_dot_product_attention(*t, is_causal=True)
+            y = functional.scaled_dot_product_attention(*t, is_causal=True)
             return [y, *torch.autograd.grad(y, t, dt)]
 
         x = {"q": q, "k": k, "v": v}
@@ -139,7 +139,7 @@ def chains(options: argparse.Namespace) -> None:
 
 def positions(options: argparse.Namespace) -> None:
     import torch
-    import torch.nn.functional as F
+    from torch.nn import functional
 
     print("segments with memory and relative positions")
     sizes = [(20, 64, 64, 4, 32), (4, 128, 128, 8, 64)]
@@ -161,9 +161,9 @@ def positions(options: argparse.Namespace) -> None:
             t: Any = (tq, tk, tv, tp), dt: Any = dt, outside: Any = outside, keys: int = keys
         ) -> list[Any]:
             rows = t[3].shape[2]
-            padded = F.pad(t[3], (0, rows)).flatten(2)[..., : rows * keys]
+            padded = functional.pad(t[3], (0, rows)).flatten(2)[..., : rows * keys]
             laid = padded.view(*t[3].shape[:2], rows, keys).masked_fill(outside, float("-inf"))
-            y = F.scaled_dot_product_attention(*t[:3], attn_mask=laid)
+            y = functional.scaled_dot_product_attention(*t[:3], attn_mask=laid)
             return [y, *torch.autograd.grad(y, t, dt)]
 
         x = {"q": q, "k": k, "v": v, "position": scores}
@@ -190,7 +190,7 @@ class Lists(cavs.VertexFunction):
 
 def lists(options: argparse.Namespace) -> None:
     import torch
-    import torch.nn.functional as F
+    from torch.nn import functional
 
     print("lists of children that stand anywhere")
     for graphs, n, most, heads, size in [(4 if options.quick else 32, 64, 16, 4, 32)]:
@@ -219,7 +219,9 @@ def lists(options: argparse.Namespace) -> None:
                 a.index_select(0, rows).view(-1, mask.shape[-1], *a.shape[1:]).transpose(1, 2)
                 for a in t[1:]
             )
-            y = F.scaled_dot_product_attention(t[0][:, :, None], tk, tv, attn_mask=mask | ~some[..., None])
+            y = functional.scaled_dot_product_attention(
+                t[0][:, :, None], tk, tv, attn_mask=mask | ~some[..., None]
+            )
             y = y[:, :, 0] * some
             return [y, *torch.autograd.grad(y, t, dt)]
 

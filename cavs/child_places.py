@@ -22,7 +22,7 @@ class _Places(NamedTuple):
     """How many children a vertex may have by a list of edges, and the line that says so."""
 
     edges: Rows
-    count: int
+    most: int
     where: SourceLine | None
 
 
@@ -37,7 +37,7 @@ class ChildPlaces:
             if node.op is CHILD_COLUMNS:
                 found = _Places(node.attrs["to"], node.inputs[0].shape[-1], node.where)
                 known = self._least.setdefault(found.edges, found)
-                if found.count < known.count:
+                if found.most < known.most:
                     self._least[found.edges] = found
 
     def check(self, graphs: GraphBatch) -> None:
@@ -45,14 +45,14 @@ class ChildPlaces:
         for places in self._least.values():
             count = partial(self._count, graphs, places.edges)
             counts = graphs.kept((ChildPlaces, places.edges), count)
-            beyond = np.flatnonzero(counts > places.count)
+            beyond = np.flatnonzero(counts > places.most)
             if not len(beyond):
                 continue
             vertex = int(beyond[0])
             graph = int(np.searchsorted(graphs.ptr, vertex, side="right")) - 1
             raise GraphError(
-                f"[graph] graph {graph}, vertex {vertex - int(graphs.ptr[graph])}: expected at most "
-                f"{places.count} children, as many as `position` of ops.attention has columns"
+                f"[graph] graph {graph}, vertex {vertex - int(graphs.ptr[graph])}: expected at "
+                f"most {places.most} children, as many as `position` of ops.attention has columns"
                 f"{f' at {places.where}' if places.where else ''}, got {counts[vertex]}; give it "
                 "more columns, or the vertex fewer children"
             )

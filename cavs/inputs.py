@@ -89,12 +89,15 @@ class InputChecker:
         found = _as_batch(graphs)
         if self._types is not None:
             self._types.check(found)
-        elif self.slots_read is not None and (
-            found.schedule(self._policy).num_slots > sum(self.slots_read)
-        ):
-            check_children(found, *self.slots_read)
+        else:
+            self._check_children(found)
         self._places.check(found)
         return found
+
+    def _check_children(self, graphs: GraphBatch) -> None:
+        read = self.slots_read
+        if read is not None and graphs.schedule(self._policy).num_slots > sum(read):
+            check_children(graphs, *read)
 
     def learning(self, inputs: Mapping[Name, Any]) -> dict[Name, Tensor]:
         """The inputs that want gradients."""

@@ -60,10 +60,10 @@ struct BoundSweep {
   const Sweep& sweep;
   const CpuProgram& prepared;
   const CpuWorkspace& workspace;
-  std::vector<PackedWeight> weights;  // [use]
-  std::vector<PatchRange> patches;    // [segment]
-  std::vector<bool> splittable;       // [call] a product whose columns threads may share
-  std::vector<IndexTable> tables;     // of all calls, shared by the threads
+  std::vector<PackedWeight> weights;             // [use]
+  std::vector<PatchRange> patches;               // [segment]
+  std::vector<bool> splittable;                  // [call] a product whose columns threads may share
+  std::vector<IndexTable> tables;                // of all calls, shared by the threads
   std::deque<std::array<int32_t, 3>> row_facts;  // that tables point to, see GraphTable
   std::vector<ThreadCode> threads;
   std::vector<ThreadProfile> profile;  // [thread]; empty where not asked for

@@ -26,17 +26,16 @@ void check_operands(const Check& c, size_t first) {
   c.expect(c.in(q).size == it.heads * it.size && c.in(k).size == it.heads * it.size &&
                c.in(v).size == it.heads * it.values,
            "queries and keys of heads * size, values of heads * values");
-  c.expect(is_vertex_rows(c.instruction.space.kind) && c.has_rows(q) &&
-               c.table(q) == TableKind::kNone,
-           "queries of vertices");
-  c.expect(c.has_rows(k) && c.in(k).space == c.in(v).space &&
-               c.table(k) == TableKind::kChildRows && c.table(v) == TableKind::kChildRows &&
-               tables[k].members == tables[v].members,
+  c.expect(
+      is_vertex_rows(c.instruction.space.kind) && c.has_rows(q) && c.table(q) == TableKind::kNone,
+      "queries of vertices");
+  c.expect(c.has_rows(k) && c.in(k).space == c.in(v).space && c.table(k) == TableKind::kChildRows &&
+               c.table(v) == TableKind::kChildRows && tables[k].members == tables[v].members,
            "keys and values of children");
   if (it.positions > 0) {
-    c.expect(c.in(position).size == it.heads * it.positions &&
-                 c.table(position) == TableKind::kNone,
-             "position scores of heads * positions");
+    c.expect(
+        c.in(position).size == it.heads * it.positions && c.table(position) == TableKind::kNone,
+        "position scores of heads * positions");
   }
   if (it.biases > 0) {
     c.expect(c.in(bias).size == it.biases && c.has_rows(bias) &&

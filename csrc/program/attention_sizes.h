@@ -8,9 +8,9 @@ namespace cavs {
 // By the order of the sizes in their attributes: those of `source`, then those of `target`.
 struct AttentionSizes {
   int64_t heads;
-  int64_t size, values;  // of a head: of queries and keys, and of values
-  int64_t positions;     // columns of position scores of a head; 0 without
-  int64_t biases;        // numbers of an edge: 0, one for all heads, or one for each
+  int64_t size, values;        // of a head: of queries and keys, and of values
+  int64_t positions;           // columns of position scores of a head; 0 without
+  int64_t biases;              // numbers of an edge: 0, one for all heads, or one for each
   bool query, children, bias;  // which gradients are wanted
 
   // Never out of line: objects of instruction sets offer nothing inline to others.

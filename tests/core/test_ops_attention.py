@@ -51,10 +51,7 @@ def segment(length: int, memory: int) -> cavs.InputGraph:
 def dag(size: int, most: int, seed: int) -> cavs.InputGraph:
     rng = np.random.default_rng(seed)
     return cavs.InputGraph(
-        [
-            rng.integers(0, i, rng.integers(0, most + 1)).tolist() if i else []
-            for i in range(size)
-        ]
+        [rng.integers(0, i, rng.integers(0, most + 1)).tolist() if i else [] for i in range(size)]
     )
 
 
@@ -142,7 +139,9 @@ def test_values_and_gradients(graphs: str, sizes: tuple[int, int, int], bias: An
     expected = {"y": numpy_attention(batch, x, places), **torch_attention(batch, x, places, d)}
     compare(run(fused, batch, x, d), expected, 1e-12)
     compare(run(cavs.compile(function, dtype="float32"), batch, x, d), expected, 3e-5)
-    compare(run(cavs.compile(function, dtype="float64", passes=ON_EDGES), batch, x, d), expected, 1e-12)
+    compare(
+        run(cavs.compile(function, dtype="float64", passes=ON_EDGES), batch, x, d), expected, 1e-12
+    )
     assert "attention_grad" in kernels(fused)
 
 
@@ -239,10 +238,12 @@ def test_second_derivatives() -> None:
         step = 1e-5
         ends = [weighed({**x, name: x[name] + s * step * direction}) for s in (1, -1)]
         expected = (ends[0] - ends[1]) / (2 * step)
-        assert float((second.numpy() * direction).sum()) == pytest.approx(expected, rel=1e-6, abs=1e-8)
+        assert float((second.numpy() * direction).sum()) == pytest.approx(
+            expected, rel=1e-6, abs=1e-8
+        )
 
 
-# --- Errors -----------------------------------------------------------------------------------------
+# --- Errors ---------------------------------------------------------------------------------------
 
 
 def refused(make: Any) -> str:

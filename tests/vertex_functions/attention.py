@@ -47,7 +47,8 @@ class AttentionOverStates(cavs.VertexFunction):
     def forward(self, v: cavs.Vertex) -> None:
         x, h = v.pull("x", 4), v.gather(h=4).h
         q, k = self.q(x).reshape(2, 2), self.k(h).reshape(2, 2)
-        mean = ops.attention(q, k, h.reshape(2, 2), bias=v.pull_edge("bias", 2))
+        places = v.pull("places", (2, 40))
+        mean = ops.attention(q, k, h.reshape(2, 2), bias=v.pull_edge("bias", 2), position=places)
         h = ops.tanh(x + mean.reshape(4))
         v.scatter(h=h)
         v.push(h=h)

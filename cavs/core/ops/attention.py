@@ -38,9 +38,9 @@ def attention(
         scale: by default s ** -0.5.
         bias: what is added to the scores of a child, per child, of shape () or (heads,).
         position: what is added to the scores by the child's place, per vertex, a parameter or an
-            array, of shape (heads, places): the last child gets the last column, the one before it the last
-            but one. With ``places = n`` a vertex may have up to n children. Relative positions as in
-            Transformer-XL (Dai et al. 2019, section 3.3) are such scores.
+            array, of shape (heads, places): the last child gets the last column, the one before it
+            the last but one. With ``places = n`` a vertex may have up to n children. Relative
+            positions as in Transformer-XL (Dai et al. 2019, section 3.3) are such scores.
         dropout: the probability with which a weight is zeroed while training; the others are scaled
             by 1 / (1 - p).
 

@@ -1,5 +1,5 @@
-"""Attention over children without rows for edges: a pass puts these operations in the place of those
-that :func:`cavs.ops.attention` is made of.
+"""Attention over children without rows for edges: a pass puts these operations in the place of
+those that :func:`cavs.ops.attention` is made of.
 
 Keys and values are read at the rows of the children themselves. The result has the means of all
 heads and, behind them, for each head the logarithm of its sum of exponentials, from which the
@@ -60,9 +60,9 @@ def _vjp(dy: Any, y: Any, q: Any, k: Any, v: Any, *rest: Any, **attrs: Any) -> t
 
 
 def attributes_of(shapes: Sequence[Shape], attrs: Mapping[str, Any]) -> ShapeAttributes:
-    """What the kernel is told; `shapes`: of q, k, v and what is added to scores. The sizes are those
-    of heads, of a head of keys and one of values, how many columns of position scores and how many
-    numbers of an edge a head has; behind them, which gradients are wanted."""
+    """What the kernel is told; `shapes`: of q, k, v and what is added to scores. The sizes are how
+    many heads there are, how long one of keys is and one of values, how many columns of position
+    scores a head has, and how many numbers an edge; behind them, which gradients are wanted."""
     heads, sizes = attrs["heads"], [size_of(shape) for shape in shapes]
     positions = sizes[3] // heads if attrs["position"] else 0
     biases = sizes[-1] if attrs["bias"] else 0

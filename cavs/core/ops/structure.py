@@ -212,8 +212,8 @@ SLOTS_TO_EDGES = define(
     space=rows_given,
     repeats=Between.CHILDREN,
 )
-# Of matrices (n, p) of a vertex, one column for each child, the last one for the last child; and the
-# columns that children have as a matrix, zeros where there are fewer children than columns.
+# Of a matrix of a vertex one column for each child, the last one for the last child; and the
+# columns of the children as a matrix, zeros where there are fewer children than columns.
 CHILD_COLUMNS = define(
     "child_columns",
     arity=1,

@@ -36,7 +36,7 @@ from cavs.core.passes.context import Context
 from cavs.core.remarks import Notes, called, counted
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """Why an attention stays as it is."""
 
 
@@ -71,7 +71,7 @@ def fuse_attention(function: FunctionIR, context: Context) -> FunctionIR:
             attention = _match(node)
             if attention is not None:
                 found[node] = _by_children(attention, function.scatters)
-        except _Refused as why:
+        except _RefusedError as why:
             reasons[node] = str(why)
     for node in _among_levels(function, found):
         reasons[node] = "it waits for levels, and levels wait for it"
@@ -101,7 +101,7 @@ def keys_and_values(order: Iterable[Node]) -> set[Node]:
     """The edge values that are keys and values of attentions, without what moves elements."""
     found: set[Node] = set()
     for node in order:
-        with suppress(_Refused):
+        with suppress(_RefusedError):
             attention = _match(node)
             if attention is not None:
                 found.update(map(_moved, (attention.k, attention.v)))
@@ -117,7 +117,7 @@ def _moved(node: Node) -> Node:
 def _match(node: Node) -> _Found | None:
     """The attention that a sum over children is; None if it is none.
 
-    Raises _Refused where it is one that stays.
+    Raises _RefusedError where it is one that stays.
     """
     if node.op is not SEGMENT_SUM or node.inputs[0].op is not MUL:
         return None
@@ -126,7 +126,7 @@ def _match(node: Node) -> _Found | None:
         if weights.op is SEGMENT_SOFTMAX:
             return _of_weights(node, weights, value)
         if weights.op is DROPOUT and _unrepeated(weights.inputs[0]).op is SEGMENT_SOFTMAX:
-            raise _Refused("its weights are dropped out, each by its edge")
+            raise _RefusedError("its weights are dropped out, each by its edge")
     return None
 
 
@@ -135,15 +135,15 @@ def _of_weights(node: Node, weights: Node, value: Node) -> _Found:
     pair = () if products is None else products.inputs[0].inputs
     queries = [_repeated(x) for x in pair]
     if products is None or products.inputs[0].op is not MUL or queries.count(None) != 1:
-        raise _Refused("its scores are no products of queries and keys, ops.sum(q * k, -1)")
+        raise _RefusedError("its scores are no products of queries and keys, ops.sum(q * k, -1)")
     number = queries.index(None)
     q, key, heads = queries[1 - number], pair[number], products.size
     assert q is not None
     sizes = {size_of(x.shape[:-1]) for x in (q, key, value)}
     if sizes != {heads} or weights.size != heads or node.shape != value.shape:
-        raise _Refused("queries, keys and values have other shapes than (heads, size)")
+        raise _RefusedError("queries, keys and values have other shapes than (heads, size)")
     if q.space != node.space:
-        raise _Refused("its query has no row for each vertex")
+        raise _RefusedError("its query has no row for each vertex")
     position = bias = None
     for term in map(_unrepeated, added):
         if term.op is CHILD_COLUMNS and position is None:
@@ -151,15 +151,17 @@ def _of_weights(node: Node, weights: Node, value: Node) -> _Found:
         elif term.space.kind is SpaceKind.EDGE and bias is None and term.size in (1, heads):
             bias = term
         else:
-            raise _Refused("its scores are a sum of more than products, a bias and places' scores")
+            raise _RefusedError(
+                "its scores are a sum of more than products, a bias and places' scores"
+            )
     return _Found(heads, q, key, value, scale, position, bias, key.space)
 
 
 def _by_children(found: _Found, scatters: Mapping[Name, Node]) -> _Found:
-    """The attention with keys and values of the children. Raises _Refused where they have none."""
+    """The attention with keys and values of the children. Raises _RefusedError where they have none."""
     k, v = (_of_child(x, scatters) for x in (found.k, found.v))
     if k.space != v.space:
-        raise _Refused("keys and values are states of different vertices")
+        raise _RefusedError("keys and values are states of different vertices")
     return found._replace(k=k, v=v)
 
 
@@ -203,13 +205,15 @@ def _repeated(node: Node) -> Node | None:
 def _of_child(node: Node, scatters: Mapping[Name, Node]) -> Node:
     """The state, or part of it, that an edge value is, as a value of the child.
 
-    Raises _Refused where it is anything else.
+    Raises _RefusedError where it is anything else.
     """
     if node.op is GATHER:
         return scatters[node.attrs["name"]]
     if node.op in (RESHAPE, SLICE):
         return _on(node, _of_child(node.inputs[0], scatters))
-    raise _Refused(f"{called(node)} is computed on edges: compute it by the child, and gather it")
+    raise _RefusedError(
+        f"{called(node)} is computed on edges: compute it by the child, and gather it"
+    )
 
 
 def _on(node: Node, x: Node) -> Node:
@@ -296,7 +300,7 @@ def _results(function: FunctionIR) -> list[Node]:
 
 
 def _still_gathered(function: FunctionIR, reads: _Reads) -> tuple[dict[Name, Node], Node | None]:
-    """The states that somebody gathers, and an attention that depends on itself, if there is one."""
+    """The states that somebody gathers, and an attention that depends on itself, if one does."""
     states: dict[Name, Node] = {}
     while True:
         order, late = reads.order([*_results(function), *states.values()])

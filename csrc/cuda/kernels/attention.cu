@@ -101,8 +101,8 @@ extern "C" __global__ void __launch_bounds__(256)
     attention_by_query(const __grid_constant__ AttentionCall it) {
   for_each_part(it, it.heads, [&](int row, int head) {
     Real* d_query = head_of(it.d_query, row, head, it.size);
-    Real* d_places = head_of(it.d_query, row, it.heads, it.size) +
-                     static_cast<long long>(head) * it.positions;
+    Real* d_places =
+        head_of(it.d_query, row, it.heads, it.size) + static_cast<long long>(head) * it.positions;
     clear(d_query, it.size);
     clear(d_places, it.positions);
     for (int edge = it.child_ptr[row]; edge < it.child_ptr[row + 1]; ++edge) {
@@ -117,8 +117,8 @@ extern "C" __global__ void __launch_bounds__(256)
     attention_by_children(const __grid_constant__ AttentionCall it) {
   for_each_part(it, it.heads, [&](int row, int head) {
     Real* d_key = head_of(it.d_children, row, head, it.size);
-    Real* d_value = head_of(it.d_children, row, it.heads, it.size) +
-                    static_cast<long long>(head) * it.values;
+    Real* d_value =
+        head_of(it.d_children, row, it.heads, it.size) + static_cast<long long>(head) * it.values;
     clear(d_key, it.size);
     clear(d_value, it.values);
     for (int i = it.out_ptr[row]; i < it.out_ptr[row + 1]; ++i) {

@@ -31,8 +31,8 @@ struct BoundCall {
   DeviceCall call;
 };
 
-// Tables that a kernel has beside those of its operands, behind them. The gradient by keys and values
-// of children goes over the edges in which they are children.
+// Tables that a kernel has beside those of its operands, behind them. The gradient by keys and
+// values of children goes over the edges in which they are children.
 inline std::vector<TableSpec> own_tables(const Instruction& instruction) {
   if (!is_attention(instruction)) return {};
   const int members = instruction.tables[key_of(instruction)].members;
