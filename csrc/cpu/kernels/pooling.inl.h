@@ -13,10 +13,7 @@
 namespace cavs {
 namespace {
 
-// How many vectors of windows are computed side by side.
-constexpr int kPoolVectors = 4;
-
-// Calls body(first window, taps' offsets) for the windows of a block, so many at a time.
+// Calls body(first window) for the windows of a block, kPoolVectors vectors at a time.
 template <class T, class Body>
 CAVS_INLINE void for_each_step(const PoolPlanes<T>& planes, Body body) {
   for (int64_t f = 0; f < planes.windows; f += kPoolVectors * kLanes<T>) body(f);

@@ -6,6 +6,9 @@
 namespace cavs {
 namespace {
 
+// How many vectors of windows are computed side by side.
+constexpr int kPoolVectors = 4;
+
 // By how many elements the sum of a window is divided, which begins in this line and column.
 CAVS_INLINE int64_t elements_of(const PoolAttributes& it, int64_t top, int64_t left) {
   if (it.padded) return it.size_y * it.size_x;
@@ -253,7 +256,7 @@ class PoolPlanes {
     }
   }
 
-  static constexpr int64_t kStep = 4 * kLanes<T>;
+  static constexpr int64_t kStep = kPoolVectors * kLanes<T>;
 
   const KernelCall& call_;
   const PoolAttributes& it_;

@@ -1,5 +1,5 @@
-// Kernels that pool the images of a row, a thread for each element of the result. In the order of
-// the CPU, so its bits.
+// Kernels that pool the images of a row, a thread for each element of the result. Sums go over
+// windows, and over elements, in ascending order.
 #pragma once
 
 #include "cuda/kernels/crew.h"
