@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from cavs._arguments import boolean, integer, shown
+from cavs._arguments import boolean, integer, is_among, shown
 from cavs.core import ops
 from cavs.core.ops._def import shape_of
 from cavs.core.ops.convolve import Padding, Settings, Sizes, sizes
@@ -173,7 +173,7 @@ class MaskedConv2d(Conv2d):
     ) -> None:
         """Raises ShapeError for a kernel of even size, which has no centre, or for one that ``A``
         leaves no tap of; InputError for another kind."""
-        if kind not in ("A", "B"):
+        if not is_among(kind, ("A", "B")):
             raise InputError(
                 f"[{self._component}] expected kind 'A' or 'B', got {shown(kind)}; pass one of them"
             )

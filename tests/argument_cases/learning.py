@@ -26,6 +26,13 @@ def layer_cases() -> Iterator[Case]:
     yield Case("GroupNorm", nn.GroupNorm, group)
     yield Case("Dropout", nn.Dropout, {"p": 0.5, "by": "vertex"})
     x = cavs.tensor(np.ones((2, 3), np.float32))
+    over = {"kernel_size": 3, "stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True}
+    channels = {"in_channels": 2, "out_channels": 4, "dtype": "float32"}
+    yield Case("Conv1d", nn.Conv1d, {**channels, **over})
+    yield Case("Conv2d", nn.Conv2d, {**channels, **over})
+    yield Case("ConvTranspose2d", nn.ConvTranspose2d, {**channels, **over, "output_padding": 0})
+    masked = {**channels, "kernel_size": 3, "kind": "A", "padding": "same"}
+    yield Case("MaskedConv2d", nn.MaskedConv2d, masked)
     yield Case("Linear()", nn.Linear(3, 2).__call__, {"x": x})
     yield Case("Embedding()", nn.Embedding(3, 2).__call__, {"ids": np.int32([0, 1])})
     yield Case("LayerNorm()", nn.LayerNorm(3).__call__, {"x": x})

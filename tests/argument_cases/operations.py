@@ -25,6 +25,18 @@ OF_EDGES = """
 """
 
 
+def _convolutions(square: Any) -> Iterator[Case]:
+    """Of the square (4, 4) as a sequence of four channels, and as an image of one."""
+    over = {"stride": 1, "padding": 2, "dilation": 1, "groups": 1}
+    filters = ops.stack([square, square], axis=1)  # (4, 2, 4)
+    line = {"x": square[:2], "weight": filters, "bias": None, **over}
+    yield Case("ops.conv1d", ops.conv1d, {**line, "mask": [True] * 4})
+    image = {"x": square[None], "weight": filters[:, None, :, :], "bias": None, **over}
+    yield Case("ops.conv2d", ops.conv2d, {**image, "mask": [[True] * 4] * 2})
+    up = {"x": square, "weight": filters, "bias": None, **over, "output_padding": 0}
+    yield Case("ops.conv_transpose1d", ops.conv_transpose1d, up)
+
+
 def ops_cases(x: Any, square: Any, ids: Any, own: str) -> Iterator[Case]:
     """The operations on values of one world: x (4,), or (rows, 4), square (4, 4), ids."""
     for name in UNARY.split():
@@ -52,6 +64,7 @@ def ops_cases(x: Any, square: Any, ids: Any, own: str) -> Iterator[Case]:
     yield Case("ops.slice_last", ops.slice_last, {"x": x, "start": 1, "stop": 3})
     yield Case("ops.matmul", ops.matmul, {"a": x, "b": square})
     yield Case("ops.linear", ops.linear, {"x": x, "weight": square, "bias": x})
+    yield from _convolutions(square)
     pool = {"x": x, "size": 2, "stride": 1, "padding": ((1, 0),)}
     yield Case("ops.max_pool", ops.max_pool, pool)
     yield Case("ops.avg_pool", ops.avg_pool, {**pool, "count_include_pad": False})

@@ -434,3 +434,20 @@ def test_values_of_vertices_have_no_rows_in_front() -> None:
 def test_numbers_that_are_none_are_refused() -> None:
     with pytest.raises((ShapeError, InputError), match=r"groups"):
         ops.conv2d(X, W, groups="two")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("form", ["groups", "stride", "sequence", "transposed, groups"])
+def test_panels_follow_the_weight(form: str) -> None:
+    """In inference a weight stands in panels until it changes."""
+    name, shape, of_weight, given, _ = FORMS[form]
+    x, w = drawn(ROWS, *shape), drawn(*of_weight, seed=1)
+    function = Convolution(name, shape, w, None, **given)
+    model = cavs.compile(function, dtype="float64").eval()
+    with cavs.no_grad():
+        for factor in (1.0, 1.0, -2.0):
+            with function.weight.writing() as array:
+                array[...] = w * factor
+            for _ in range(2):
+                y = model(graphs(), x=x)["y"].data
+                expected = getattr(ops, name)(cavs.tensor(x), cavs.tensor(w * factor), **given).data
+                np.testing.assert_allclose(y, expected, 1e-11, 1e-11)

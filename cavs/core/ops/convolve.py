@@ -147,7 +147,7 @@ def taps_of(component: str, mask: Any, kernel: Pair) -> tuple[int, ...]:
         return ()
     try:
         used = np.asarray(mask, bool)
-    except (TypeError, ValueError):
+    except Exception:  # an object may raise any error where it is converted
         used = np.zeros(0, bool)
     if used.size != kernel[0] * kernel[1] or used.shape not in (kernel, kernel[1:]):
         raise ShapeError(
