@@ -111,7 +111,9 @@ def _by_levels(
             phase[node] = Phase.HOIST
         elif node in kept:
             phase[node] = kept[node]
-        elif (node.space.kind in _OF_LEVELS and not node.op.over_graphs) or (Phase.LEVEL in before and sums(node)):
+        elif (node.space.kind in _OF_LEVELS and not node.op.over_graphs) or (
+            Phase.LEVEL in before and sums(node)
+        ):
             phase[node] = Phase.LEVEL
         else:
             phase[node] = Phase.DEFER if Phase.LEVEL in before else Phase.HOIST

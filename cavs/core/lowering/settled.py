@@ -31,9 +31,7 @@ def settled_states(
         settled |= more
 
 
-def _names_below(
-    node: Node, reads: Reads, read_by: Callable[[Node], Name | None]
-) -> set[Name]:
+def _names_below(node: Node, reads: Reads, read_by: Callable[[Node], Name | None]) -> set[Name]:
     names: set[Name] = set()
     for x in operands_first([node], reads):
         name = read_by(x)

@@ -295,9 +295,7 @@ def _results(function: FunctionIR) -> list[Node]:
     return [*function.pushes.values(), *function.updates.values()]
 
 
-def _still_gathered(
-    function: FunctionIR, reads: _Reads
-) -> tuple[dict[Name, Node], Node | None]:
+def _still_gathered(function: FunctionIR, reads: _Reads) -> tuple[dict[Name, Node], Node | None]:
     """The states that somebody gathers, and an attention that depends on itself, if there is one."""
     states: dict[Name, Node] = {}
     while True:
