@@ -13,6 +13,7 @@ of a vertex in a layer are the vertices below it of its own character and of all
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,7 @@ def graph_of(length: int) -> cavs.InputGraph:
     return cavs.InputGraph(children, types=[name for name in TYPES for _ in range(length)])
 
 
-def numbers(text: str) -> Any:
+def numbers(text: Sequence[str]) -> Any:
     return np.array([ALPHABET.index(c) for c in text], np.int32)
 
 
@@ -108,32 +109,39 @@ def sample(word: str) -> tuple[cavs.InputGraph, dict[str, Any]]:
     return graph_of(len(text) - 1), {"character": text[:-1], "label": label.astype(np.int32)}
 
 
-def say_again(model: cavs.Model, word: str) -> str:
-    """What the model writes behind the bar, the likeliest character each time.
+def say_again(model: cavs.Model, words: list[str]) -> list[str]:
+    """What the model writes behind the bar of each word, the likeliest character each time.
 
-    The graph grows by a vertex of each type for each character.
+    All graphs grow together, by a vertex of each type for each character.
     """
-    text = f"{word}|"
-    below: dict[str, list[int]] = {name: [] for name in TYPES}
+    texts = [f"{word}|" for word in words]
+    below: list[dict[str, list[int]]] = [{name: [] for name in TYPES} for _ in words]
+
+    def opened(graphs: list[int]) -> cavs.Growth:
+        """The vertices of the next characters."""
+        read = [texts[graph][len(below[graph]["character"])] for graph in graphs]
+        types = ["character"] * len(graphs)
+        return cavs.Growth([[] for _ in graphs], {"character": numbers(read)}, graphs, types=types)
 
     def expand(frontier: cavs.Frontier) -> cavs.Growth | None:
-        nonlocal text
-        (last,) = frontier.vertices.tolist()
-        layer = frontier.level % len(TYPES)  # of the vertex that was computed
-        below[TYPES[layer]].append(last)
+        layer = frontier.level % len(TYPES)  # of the vertices that were computed
+        graphs = frontier.graph.tolist()
+        for graph, vertex in zip(graphs, frontier.vertices.tolist(), strict=True):
+            below[graph][TYPES[layer]].append(vertex)
         if layer < 2:
-            inputs = {"label": np.full(1, -1, np.int32)} if layer == 1 else {}
-            return cavs.Growth([below[TYPES[layer]]], inputs, types=[TYPES[layer + 1]])
-        read = len(below["character"])
-        if read == len(text):
-            text += ALPHABET[int(frontier.outputs["log_p"].argmax())]
-        if text[-1] == "." or read == LONGEST - 1:
-            return None
-        return cavs.Growth([[]], {"character": numbers(text[read])}, [0], types=["character"])
+            children = [below[graph][TYPES[layer]] for graph in graphs]
+            inputs = {"label": np.full(len(graphs), -1, np.int32)} if layer == 1 else {}
+            return cavs.Growth(children, inputs, types=[TYPES[layer + 1]] * len(graphs))
+        for graph, log_p in zip(graphs, frontier.outputs["log_p"], strict=True):
+            if len(below[graph]["character"]) == len(texts[graph]):
+                texts[graph] += ALPHABET[int(log_p.argmax())]
+        live = [g for g in graphs if texts[g][-1] != "." and len(texts[g]) < LONGEST]
+        return opened(live) if live else None
 
-    root = cavs.Growth([[]], {"character": numbers(text[0])}, [0], types=["character"])
-    cavs.unfold(model, root, expand, num_graphs=1, outputs=["log_p"])
-    return text[len(word) + 1 :]
+    cavs.unfold(
+        model, opened([*range(len(words))]), expand, num_graphs=len(words), outputs=["log_p"]
+    )
+    return [text[len(word) + 1 :] for text, word in zip(texts, words, strict=True)]
 
 
 def words(count: int, seed: int) -> list[str]:
@@ -165,10 +173,11 @@ def main() -> None:
         for graphs, inputs in loader:
             total += model.step(graphs, optimizer, scale=1 / 32, clip_norm=1.0, **inputs).item()
             count += (inputs["label"] >= 0).sum() / 32
-        right = 100 * sum(say_again(model, word) == f"{word}." for word in test) / len(test)
+        said = say_again(model, test)
+        right = sum(a == f"{b}." for a, b in zip(said, test, strict=True))
         print(
-            f"epoch {epoch + 1}: loss {total / count:.4f} per character, {test[0]}|"
-            f"{say_again(model, test[0])}, of unseen words said again {right:.0f} %",
+            f"epoch {epoch + 1}: {test[0]}|{said[0]}, of unseen words said again without a fault "
+            f"{100 * right / len(test):.0f} %, loss {total / count:.4f} per character",
             flush=True,
         )
 

@@ -21,6 +21,7 @@ from cavs.training.sampling import sample_images as sample_images
 from cavs.training.sampling import sample_sentences as sample_sentences
 from cavs.training.sampling import sample_text as sample_text
 from cavs.training.sampling import sample_trees as sample_trees
+from cavs.training.segment_sampling import sample_segments as sample_segments
 from cavs.training.tasks import TREE_MODELS as TREE_MODELS
 from cavs.training.tasks import ExpressionSource as ExpressionSource
 from cavs.training.tasks import ExpressionTask as ExpressionTask

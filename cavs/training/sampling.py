@@ -64,7 +64,7 @@ def sample_text(
     Raises:
         InputError: a temperature that is not above 0.
     """
-    _check_temperature(temperature)
+    check_temperature(temperature)
     count = integer("sample", "count", count, 0)
     # With all outputs: a pull that the logits do not need is an input too.
     model = cavs.compile(function, seed=seed, device=device_of_function(function)).eval()
@@ -74,7 +74,7 @@ def sample_text(
             f"{type(function).__name__}; pass a LSTMLanguageModel"
         )
     state = np.zeros((count, *model.inputs["state"].shape), np.float32)
-    draw = _Draw(vocabulary, temperature, cavs.Generator(seed))
+    draw = Draw(vocabulary, temperature, cavs.Generator(seed))
     return _grow_text(model, vocabulary, {"state": state}, draw, max_words)
 
 
@@ -95,10 +95,10 @@ def decode_sentences(
         InputError: a temperature that is not above 0.
     """
     if temperature is not None:
-        _check_temperature(temperature)
+        check_temperature(temperature)
     decoder, z = _decoder("decode_sentences", program, z)
     generator = None if temperature is None else cavs.Generator(seed)
-    draw = _Draw(vocabulary, temperature or 1.0, generator)
+    draw = Draw(vocabulary, temperature or 1.0, generator)
     return _grow_text(decoder, vocabulary, {"z": z}, draw, max_words)
 
 
@@ -117,7 +117,7 @@ def sample_sentences(
     return decode_sentences(program, vocabulary, z, seed=(seed + 1) % 2**64, **options)
 
 
-def _check_temperature(temperature: float) -> None:
+def check_temperature(temperature: float) -> None:
     number("sample", "temperature", temperature, 0, above=True)
 
 
@@ -147,25 +147,26 @@ def _latent_size(component: str, program: cavs.Program) -> int:
     return size
 
 
-class _Draw(NamedTuple):
+class Draw(NamedTuple):
     """The choice of a word: drawn by `generator`, or the likeliest word without a generator."""
 
     vocabulary: Vocabulary
     temperature: float
     generator: cavs.Generator | None
 
-    def __call__(self, frontier: cavs.Frontier) -> Array:
-        logits = frontier.outputs["logits"] * (1.0 / self.temperature)
+    def __call__(self, logits: Array, graph: Array) -> Array:
+        """A word by each row of `logits`, (rows, words), drawn by its graph."""
+        logits = logits * (1.0 / self.temperature)
         if self.vocabulary.unknown_id is not None:
             logits[:, self.vocabulary.unknown_id] = -np.inf
-        return _choose(logits, self.generator, frontier.graph)
+        return _choose(logits, self.generator, graph)
 
 
 def _grow_text(
     model: cavs.Model,
     vocabulary: Vocabulary,
     graph_inputs: dict[str, Array],
-    draw: _Draw,
+    draw: Draw,
     max_words: int,
 ) -> list[list[str]]:
     """A sentence for each row of the graph inputs: a chain that grows, each word opening the vertex
@@ -184,7 +185,7 @@ def _grow_text(
     def next_words(frontier: cavs.Frontier) -> cavs.Growth | None:
         if frontier.level == max_words:
             return None
-        word = draw(frontier)
+        word = draw(frontier.outputs["logits"], frontier.graph)
         goes_on = word != end
         last = frontier.vertices
         return cavs.Growth(last[goes_on], vertices(word[goes_on], first=0.0), forget=last)

@@ -49,6 +49,9 @@ def sampling_cases() -> Iterator[Case]:
     yield Case("sample_sentences", training.sample_sentences, {**given, "count": 2, **draws})
     arguments = {"function": language, "vocabulary": words, "count": 2, **draws}
     yield Case("sample_text", training.sample_text, arguments)
+    xl = models.TransformerXL(len(words), 4, 1, 2, context=4)
+    arguments = {"function": xl, "vocabulary": words, "count": 2, "memory": 2, **draws}
+    yield Case("sample_segments", training.sample_segments, arguments)
     writer = {"model": cavs.compile(models.Seq2Seq(len(words), 3, 3)), "vocabulary": words}
     searched = {"sentences": [["a"], ["b", "a"]], "beam": 2, "max_words": 3}
     yield Case("write_sentences", training.write_sentences, {**writer, **searched})

@@ -13,6 +13,7 @@ import cavs
 from cavs.cli.main import main
 from cavs.data import language_model_vocabulary, segments_dataset
 from cavs.errors import CheckpointError, InputError
+from cavs.models import LSTMLanguageModel
 from cavs.training import (
     SegmentSource,
     SegmentTask,
@@ -20,6 +21,7 @@ from cavs.training import (
     TrainingRun,
     load_checkpoint,
     make_task,
+    sample_segments,
 )
 
 SENTENCES = [["a", "b", "c"], ["b"], ["c", "c", "a", "b"]]
@@ -156,6 +158,19 @@ def test_a_batch_size_of_an_evaluation_is_refused(text: Path) -> None:
     task, _ = make_task("transformer-xl", {"data": str(text), "length": 7})
     with pytest.raises(InputError, match="expected no batch size for running text"):
         task.batches("test", 2)
+
+
+def test_sentences_are_drawn_by_what_was_written_before(tmp_path: Path, text: Path) -> None:
+    run = start(tmp_path / "run", text)
+    assert run.fit()
+    task: Any = run.task
+    drawn = sample_segments(run.model.function, task.words, 20, memory=9, seed=1, max_words=12)
+    right = [len(words) == 3 and words[0] == words[2] and words[1] == "is" for words in drawn]
+    assert sum(right) >= 14  # of those that do not look back one in four has its first word again
+    alone = sample_segments(run.model.function, task.words, 3, memory=9, seed=1, max_words=12)
+    assert alone == drawn[:3]
+    with pytest.raises(InputError, match=r"\[sample\] expected a language model of segments"):
+        sample_segments(LSTMLanguageModel(5, 3, 1), task.words, 1)
 
 
 def test_a_segment_has_a_word_at_least() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -16,10 +16,21 @@ from cavs.training.arrays import Arrays, check_state
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import Attributes, Contract, FunctionContract, Pull
 from cavs.training.options import Flag, Number, Option, with_defaults
-from cavs.training.tasks._options import FALLING_ADAM, size_option, source_option, text_option
+from cavs.training.segment_sampling import sample_segments
+from cavs.training.tasks._abilities import Samples
+from cavs.training.tasks._options import (
+    FALLING_ADAM,
+    WORD_SAMPLING_OPTIONS,
+    size_option,
+    source_option,
+    text_option,
+)
 from cavs.training.tasks._source import Ranges
 from cavs.training.tasks._task import BuiltInModel, Task
 from cavs.training.tasks.text import NextWord, TextSource
+
+if TYPE_CHECKING:
+    from cavs.training.tasks.restore import Trained
 
 _DEV_STREAMS, _LAYERS = 20, 4
 _MOST_WORDS = 1 << 12  # the edges of a segment are words times words of the segment and the memory
@@ -110,7 +121,7 @@ def _contract(num_layers: int) -> Contract:
     )
 
 
-class SegmentTask(Task):
+class SegmentTask(Task, Samples):
     """Learns to predict the next word, in segments that remember those before."""
 
     task_name, unit, source_type = "segments", "segments", SegmentSource
@@ -164,7 +175,8 @@ class SegmentTask(Task):
             "clip_norm": 16.0,
         },
     )
-    needs_end = True
+    sampling_options = WORD_SAMPLING_OPTIONS
+    kind, needs_end = "text", True
     sizes_read = ("num_layers",)
     objective: NextWordOfSegments
     outputs = ("loss", "memory")
@@ -238,3 +250,9 @@ class SegmentTask(Task):
         if split == "dev":
             streams = min(_DEV_STREAMS, max(1, sum(map(len, self.split("dev"))) // 2))
         return Loader(self._segments(split, streams), streams)
+
+    @classmethod
+    def sample(cls, trained: Trained, count: int, seed: int, **options: Any) -> list[list[str]]:
+        """Sentences, each drawn from its beginning."""
+        function, memory = trained.model().function, trained.source().memory
+        return sample_segments(function, trained.words, count, memory=memory, seed=seed, **options)
