@@ -158,7 +158,7 @@ def _of_weights(node: Node, weights: Node, value: Node) -> _Found:
 
 
 def _by_children(found: _Found, scatters: Mapping[Name, Node]) -> _Found:
-    """The attention with keys and values of the children. Raises _RefusedError where they have none."""
+    """The attention with keys and values of the children; raises where they are none of these."""
     k, v = (_of_child(x, scatters) for x in (found.k, found.v))
     if k.space != v.space:
         raise _RefusedError("keys and values are states of different vertices")
