@@ -115,6 +115,7 @@ class Binder {
   void add_graph_tables(const Instruction& instruction) {
     const int list = edges_of_attention(exe_.program, instruction);
     const Schedule& schedule = sweep_.schedule;
+    check_places(instruction, schedule.edges[static_cast<size_t>(list)].max_arity);
     const ChildRuns& runs = child_runs(schedule, list);
     const auto& parents = *runs.parents;
     const auto& children = *runs.children;

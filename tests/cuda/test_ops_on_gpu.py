@@ -36,6 +36,7 @@ each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 STRUCTURES = (
     *("Constants", "DroppedEverywhere", "DropoutsById", "ManySlots", "Masked", "Missing"),
     *("Segments", "ScatteredInputs", "Axes", "Places"),
+    *("AttentionLayers", "AttentionOverStates"),
 )
 # What moves values, chooses between them, or rounds once.
 EXACT = frozenset(
