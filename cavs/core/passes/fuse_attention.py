@@ -73,7 +73,8 @@ def fuse_attention(function: FunctionIR, context: Context) -> FunctionIR:
                 found[node] = _by_children(attention, function.scatters)
         except _RefusedError as why:
             reasons[node] = str(why)
-    for node in _among_levels(function, found):
+    settles = {"hoist", "defer"}.issubset(context.switches)
+    for node in _among_levels(function, found, settles):
         reasons[node] = "it waits for levels, and levels wait for it"
     if context.notes is not None:
         _say(context.notes, found, reasons)
@@ -267,8 +268,9 @@ class _Reads:
         return order, None
 
 
-def _among_levels(function: FunctionIR, found: dict[Node, _Found]) -> list[Node]:
-    """Takes attentions out of `found` that wait for levels which wait for them."""
+def _among_levels(function: FunctionIR, found: dict[Node, _Found], settles: bool) -> list[Node]:
+    """Takes attentions out of `found` that wait for levels which wait for them. `settles`: whether
+    states that wait for no level are computed before any."""
     taken: list[Node] = []
     while found:
         reads = _Reads(found)
@@ -276,7 +278,7 @@ def _among_levels(function: FunctionIR, found: dict[Node, _Found]) -> list[Node]
         if late is None:
             order, late = reads.order([*_results(function), *states.values()])
         if late is None:
-            settled = settled_states(states, reads.of, _gathered)
+            settled = settled_states(states, reads.of, _gathered) if settles else frozenset()
             waits: set[Node] = set()
             for node in order:
                 own = node.op is GATHER and node.attrs["name"] not in settled

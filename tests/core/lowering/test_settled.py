@@ -112,6 +112,6 @@ def test_levels_are_for_what_waits_for_them() -> None:
     own = model()
     compiler = own._compiler
     backward = compiler.backward(compiler.function.pushes, ["x"])
-    assert SegmentKind.LEVELS not in kinds_of(own.program) | kinds_of(backward)
+    assert SegmentKind.LEVELS not in kinds_of(compiler.inference()) | kinds_of(backward)
     hoisted = model(passes=tuple(p for p in PASSES if p != "defer"))
-    assert SegmentKind.LEVELS in kinds_of(hoisted.program)
+    assert SegmentKind.LEVELS in kinds_of(hoisted._compiler.inference())
