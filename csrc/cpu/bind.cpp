@@ -120,6 +120,7 @@ class Binder {
   void add_tables_of_attention(const Instruction& instruction) {
     const int list = edges_of_attention(exe_.program, instruction);
     const Schedule& schedule = sweep_.schedule;
+    check_places(instruction, schedule.edges[static_cast<size_t>(list)].max_arity);
     const AttentionPlaces& places = attention_places(schedule, list);
     for (const TableSpec& table : instruction.tables) {
       if (table.kind == TableKind::kChildRows && places.all_runs) {

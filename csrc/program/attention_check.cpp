@@ -1,6 +1,8 @@
 // What must hold of the kernels of attention over children, and their cost.
 #include "program/attention_check.h"
 
+#include "base/error.h"
+
 namespace cavs {
 namespace {
 
@@ -26,9 +28,8 @@ void check_operands(const Check& c, size_t first) {
   c.expect(c.in(q).size == it.heads * it.size && c.in(k).size == it.heads * it.size &&
                c.in(v).size == it.heads * it.values,
            "queries and keys of heads * size, values of heads * values");
-  c.expect(
-      is_vertex_rows(c.instruction.space.kind) && c.has_rows(q) && c.table(q) == TableKind::kNone,
-      "queries of vertices");
+  c.expect(has_edges(c.instruction.space) && c.has_rows(q) && c.table(q) == TableKind::kNone,
+           "queries of vertices");
   c.expect(c.has_rows(k) && c.in(k).space == c.in(v).space && c.table(k) == TableKind::kChildRows &&
                c.table(v) == TableKind::kChildRows && tables[k].members == tables[v].members,
            "keys and values of children");
@@ -62,6 +63,14 @@ AttentionSizes sizes_of_attention(const Instruction& instruction) {
 
 int edges_of_attention(const Program& program, const Instruction& instruction) {
   return edge_list_of(program, instruction.tables[key_of(instruction)].members);
+}
+
+void check_places(const Instruction& instruction, int64_t most) {
+  const int64_t positions = sizes_of_attention(instruction).positions;
+  CAVS_CHECK(positions == 0 || most <= positions, ErrorKind::kValue,
+             "[runtime] expected at most ", positions,
+             " children of a vertex, as many as position scores have columns, got ", most,
+             "; give them more columns");
 }
 
 double flops_of_attention(const Program&, const Instruction& instruction) {

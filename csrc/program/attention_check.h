@@ -20,6 +20,9 @@ inline size_t key_of(const Instruction& instruction) {
 // The list of edges from queries to children.
 int edges_of_attention(const Program& program, const Instruction& instruction);
 
+// Throws Error(kValue) where position scores have fewer columns than a vertex has children at most.
+void check_places(const Instruction& instruction, int64_t most);
+
 // Of an edge, which is what these kernels count as a row.
 double flops_of_attention(const Program& program, const Instruction& instruction);
 

@@ -153,6 +153,32 @@ def gated(s: Any, v: cavs.Vertex) -> None:
     v.push(y=x + v.gather(h=SIZE).h.sum())
 
 
+def additive(s: Any, v: cavs.Vertex) -> None:
+    h = v.gather(h=SIZE).h
+    score = ops.sum(ops.tanh(h + v.pull("x", SIZE)), axis=-1, keepdims=True)
+    v.scatter(h=v.pull("x", SIZE))
+    v.push(y=(score.softmax() * h).sum())
+
+
+def of_edges_keys(s: Any, v: cavs.Vertex) -> None:
+    h, x = v.gather(h=(2, SIZE)).h, v.pull("x", (2, SIZE))
+    v.scatter(h=x)
+    v.push(y=ops.attention(x, h * v.pull_edge("z"), h))
+
+
+def own_state(s: Any, v: cavs.Vertex) -> None:
+    h, x = v.gather(h=(2, SIZE)).h, v.pull("x", (2, SIZE))
+    y = ops.attention(x, h, h) + x
+    v.scatter(h=y)
+    v.push(y=y)
+
+
+def thinned(s: Any, v: cavs.Vertex) -> None:
+    h, x = v.gather(h=(2, SIZE)).h, v.pull("x", (2, SIZE))
+    v.scatter(h=x)
+    v.push(y=ops.attention(x, h, h, dropout=0.5))
+
+
 class Case(NamedTuple):
     body: Callable[[Any, cavs.Vertex], None]
     name: str
@@ -255,6 +281,10 @@ CASES = [
         flops=PRODUCT,
     ),
     Case(read_twice, "merge_matmuls", "over all rows is read by 2 operations", "", "training"),
+    Case(additive, "fuse_attention", "its scores are no products of queries and keys", ".sum()"),
+    Case(of_edges_keys, "fuse_attention", "is computed on edges: compute it by the", "attention("),
+    Case(own_state, "fuse_attention", "it waits for levels, and levels wait for it", "attention("),
+    Case(thinned, "fuse_attention", "its weights are dropped out, each by its edge", "attention("),
     Case(gated, "read_parents", "the gradient of 'h' differs from child to child", "", "training"),
 ]
 

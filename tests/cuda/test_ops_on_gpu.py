@@ -36,6 +36,7 @@ each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 STRUCTURES = (
     *("Constants", "DroppedEverywhere", "DropoutsById", "ManySlots", "Masked", "Missing"),
     *("Segments", "ScatteredInputs", "Axes", "Places"),
+    *("AttentionLayers", "AttentionOverStates"),
 )
 # What moves values, chooses between them, or rounds once.
 EXACT = frozenset(
@@ -95,11 +96,19 @@ COMPOSED: dict[str, Callable[[Any, Any], Any]] = {
     ),
     "categorical": lambda x, ids: ops.categorical(x),
     "clip": lambda x, ids: ops.clip(x, -0.5, 0.75),
+    "conv1d": lambda x, ids: ops.conv1d(ops.reshape(x, (2, 3)), ops.reshape(x[:4], (1, 2, 2))),
+    "conv2d": lambda x, ids: ops.conv2d(
+        ops.reshape(x, (1, 2, 3)), ops.reshape(x[:4], (2, 1, 2, 1)), padding=1
+    ),
+    "conv_transpose1d": lambda x, ids: ops.conv_transpose1d(
+        ops.reshape(x, (2, 3)), ops.reshape(x[:4], (2, 1, 2)), stride=2
+    ),
+    "conv_transpose2d": lambda x, ids: ops.conv_transpose2d(
+        ops.reshape(x, (1, 2, 3)), ops.reshape(x[:4], (1, 2, 1, 2)), stride=(2, 1)
+    ),
     "gumbel_softmax": lambda x, ids: ops.gumbel_softmax(x, 0.7),
-    "avg_pool": lambda x, ids: ops.avg_pool(ops.reshape(x, (2, 3)), (2, 2), 1, 1),
     "group_norm": lambda x, ids: ops.group_norm(ops.reshape(x, (2, 3)), 2, x[:2], x[2:4]),
     "layer_norm": lambda x, ids: ops.layer_norm(x, x + 1.0, x * 0.5),
-    "max_pool": lambda x, ids: ops.max_pool(ops.square(x), 3, 1, 1),
     "linear": lambda x, ids: ops.linear(x, ops.reshape(x, (1, 6))),
     "max": lambda x, ids: ops.max(x),
     "mean": lambda x, ids: ops.mean(x, axis=-1, keepdims=True),

@@ -5,7 +5,16 @@ from __future__ import annotations
 
 import cavs
 from cavs import nn
-from vertex_functions import attention, axes, cases, operations, parameters, pulls, structures
+from vertex_functions import (
+    attention,
+    axes,
+    cases,
+    images,
+    operations,
+    parameters,
+    pulls,
+    structures,
+)
 from vertex_functions.base import FUNCTIONS, IDS, parameter
 from vertex_functions.drawn import OfLaterOperations, RandomFunction
 from vertex_functions.shaped import ShapedFunction
@@ -19,6 +28,7 @@ __all__ = [
     "attention",
     "axes",
     "cases",
+    "images",
     "make_function",
     "operations",
     "parameter",

@@ -62,9 +62,7 @@ def number(
     numbering.count_ids(counted)
     storage = lowering.storage
     states = {name: numbering.number(node) for name, node in storage.sinks.states.items()}
-    for node in storage.joined():  # before their parts, which are views of them
-        numbering.number(node)
-    for node in storage.direct:
+    for node in [*storage.joined(), *storage.direct]:
         numbering.number(node)
     for stretch in lowering.stretches:
         for step in stretch.steps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from cavs.core.attributes import ColumnsAttributes, FillAttributes
+from cavs.core.attributes import ColumnsAttributes, FillAttributes, ShapeAttributes
 from cavs.core.ir import Node
 from cavs.core.lowering.calls import Call, gradient_call, kernel_call
 from cavs.core.lowering.fuse import Unit
@@ -14,7 +14,7 @@ from cavs.core.lowering.nodes import is_line, reads_through_index, summed_rows, 
 from cavs.core.lowering.operands import Operand, Reader, Returned, order_table
 from cavs.core.lowering.storage import Storage
 from cavs.core.ops._def import Space, SpaceKind
-from cavs.core.ops.attention_rows import ATTENTION_GRADIENTS
+from cavs.core.ops.attention_rows import ATTENTION_GRADIENTS, gradient_flops
 from cavs.core.ops.shape import CONCAT, SLICE
 
 
@@ -83,7 +83,9 @@ class StepWriter:
         call = gradient_call(self._reader, nodes)
         outputs = tuple(map(self._reader.stored, nodes))
         query = nodes[0].inputs[2]
-        return Step(call, outputs, query.space, 0, str(nodes[0].where or ""))
+        assert isinstance(call.attributes, ShapeAttributes)
+        flops = gradient_flops(call.attributes)
+        return Step(call, outputs, query.space, flops, str(nodes[0].where or ""))
 
     def _fused(self, nodes: Sequence[Node]) -> Step:
         call, results = group_call(self._storage, self._reader, nodes)

@@ -16,6 +16,7 @@ from cavs.core.attributes import ShapeAttributes
 from cavs.core.ops._def import OpDef, Shape, apply, define, rows_given, size_of
 from cavs.core.ops.shape import reshape, slice_last
 
+_EXPONENTIAL = 15  # FLOPs, as of a softmax
 _GIVEN = 2  # operands of the gradient before those of the operation: its cotangent and result
 
 
@@ -35,10 +36,16 @@ def _by_bias(*shapes: Shape, **_: Any) -> Shape:
     return shapes[-1]
 
 
-def _flops(shapes: Sequence[Shape], products: int) -> int:
-    """Of an edge: products with queries or keys, and with values, and an exponential a head."""
+def _flops(shapes: Sequence[Shape], out: Shape) -> int:
+    """Of an edge: a product with a key and one with a value, and an exponential a head."""
     q, v = size_of(shapes[0]), size_of(shapes[2])
-    return 2 * products * (q + v) + 15
+    return 2 * (q + v) + _EXPONENTIAL * (out[0] - v)
+
+
+def gradient_flops(told: ShapeAttributes) -> int:
+    """FLOPs of an edge in the kernel of all gradients: scores again, and four products more."""
+    heads, size, values, *_ = told.source
+    return heads * (5 * (size + values) + _EXPONENTIAL)
 
 
 def _vjp(dy: Any, y: Any, q: Any, k: Any, v: Any, *rest: Any, **attrs: Any) -> tuple[Any, ...]:
@@ -74,7 +81,7 @@ ATTENTION = define(
     "attention",
     arity=-1,
     infer=_infer,
-    flops=lambda shapes, out: _flops(shapes, 1),
+    flops=_flops,
     space=rows_given,
     over_graphs=True,
     vjp=_vjp,

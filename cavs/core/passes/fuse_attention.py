@@ -73,7 +73,8 @@ def fuse_attention(function: FunctionIR, context: Context) -> FunctionIR:
                 found[node] = _by_children(attention, function.scatters)
         except _RefusedError as why:
             reasons[node] = str(why)
-    for node in _among_levels(function, found):
+    settles = {"hoist", "defer"}.issubset(context.switches)
+    for node in _among_levels(function, found, settles):
         reasons[node] = "it waits for levels, and levels wait for it"
     if context.notes is not None:
         _say(context.notes, found, reasons)
@@ -158,7 +159,7 @@ def _of_weights(node: Node, weights: Node, value: Node) -> _Found:
 
 
 def _by_children(found: _Found, scatters: Mapping[Name, Node]) -> _Found:
-    """The attention with keys and values of the children. Raises _RefusedError where they have none."""
+    """The attention with keys and values of the children; raises where they are none of these."""
     k, v = (_of_child(x, scatters) for x in (found.k, found.v))
     if k.space != v.space:
         raise _RefusedError("keys and values are states of different vertices")
@@ -267,8 +268,9 @@ class _Reads:
         return order, None
 
 
-def _among_levels(function: FunctionIR, found: dict[Node, _Found]) -> list[Node]:
-    """Takes attentions out of `found` that wait for levels which wait for them."""
+def _among_levels(function: FunctionIR, found: dict[Node, _Found], settles: bool) -> list[Node]:
+    """Takes attentions out of `found` that wait for levels which wait for them. `settles`: whether
+    states that wait for no level are computed before any."""
     taken: list[Node] = []
     while found:
         reads = _Reads(found)
@@ -276,7 +278,7 @@ def _among_levels(function: FunctionIR, found: dict[Node, _Found]) -> list[Node]
         if late is None:
             order, late = reads.order([*_results(function), *states.values()])
         if late is None:
-            settled = settled_states(states, reads.of, _gathered)
+            settled = settled_states(states, reads.of, _gathered) if settles else frozenset()
             waits: set[Node] = set()
             for node in order:
                 own = node.op is GATHER and node.attrs["name"] not in settled

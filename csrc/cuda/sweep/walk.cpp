@@ -273,6 +273,8 @@ class Walker {
     call.rows = {static_cast<int>(begin), static_cast<int>(end)};
     call.scratch = scratch_;
     if (is_attention(*call.instruction)) {
+      const auto list = static_cast<size_t>(edges_of_attention(program_, *call.instruction));
+      check_places(*call.instruction, sweep_.schedule.edges[list].max_arity);
       const int key = call.instruction->inputs[key_of(*call.instruction)];
       const Space& space = program_.values[static_cast<size_t>(key)].space;
       call.keys = {static_cast<int>(sweep_.counts.first(space)),
