@@ -441,7 +441,7 @@ def test_panels_follow_the_weight(form: str) -> None:
     """In inference a weight stands in panels until it changes."""
     name, shape, of_weight, given, _ = FORMS[form]
     x, w = drawn(ROWS, *shape), drawn(*of_weight, seed=1)
-    function = Convolution(name, shape, w, None, **given)
+    function = Convolution(name, shape, w.copy(), None, **given)
     model = cavs.compile(function, dtype="float64").eval()
     with cavs.no_grad():
         for factor in (1.0, 1.0, -2.0):
