@@ -74,15 +74,9 @@ class TransformerXL(cavs.TypedFunction):
         attention_dropout: float = 0.0,
         tied: bool = True,
     ) -> None:
+        check_sizes(vocab_size=vocab_size, size=size, num_layers=num_layers)
         inner_size = 4 * size if inner_size is None else inner_size
-        check_sizes(
-            vocab_size=vocab_size,
-            size=size,
-            num_layers=num_layers,
-            num_heads=num_heads,
-            inner_size=inner_size,
-            context=context,
-        )
+        check_sizes(num_heads=num_heads, inner_size=inner_size, context=context)
         if size % num_heads:
             raise ShapeError(
                 f"[models] expected size as a multiple of num_heads, got {size} and {num_heads}; "

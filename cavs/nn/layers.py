@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arguments import INT32_MAX, boolean, integer, number
+from cavs._arguments import INT32_MAX, boolean, integer, number, shown
 from cavs._arrays import as_array, check_dtype
 from cavs.core import ops
 from cavs.core.ops._def import shape_of
@@ -128,8 +128,8 @@ class LayerNorm(Module):
         given = axis if isinstance(axis, (tuple, list)) else (axis,)
         if not shape or (axis is not None and len(given) != len(shape)):
             raise ShapeError(
-                f"[layer_norm] expected a size for each axis, got size {size} and axis {axis}; "
-                "pass as many"
+                f"[layer_norm] expected a size for each axis, got sizes {shape} and axis "
+                f"{shown(axis)}; pass as many"
             )
         if axis is not None:
             axis = tuple(integer("layer_norm", "axis", n, -INT32_MAX) for n in given)

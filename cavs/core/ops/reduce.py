@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arguments import boolean, integer, number
+from cavs._arguments import boolean, integer, number, shown
 from cavs.core.ops._def import (
     OpDef,
     Shape,
@@ -24,7 +24,7 @@ from cavs.core.ops._protocols import Applies, R, apply_to
 from cavs.core.ops.elementwise import MUL, NEG, equal, exp, rsqrt, square, where
 from cavs.core.ops.elementwise import abs as abs_
 from cavs.core.ops.shape import broadcast, permute, reshape, sum_to
-from cavs.errors import ShapeError
+from cavs.errors import ShapeError, TraceError
 
 Axis = int | tuple[int, ...] | None
 """One axis, several, or all."""
@@ -351,10 +351,16 @@ def _normalised(x: Any, axis: Axis, eps: float) -> Any:
     return centred * rsqrt(variance + eps)
 
 
-def _shape(weight: Any) -> Shape:
+def _shape(component: str, name: str, weight: Any) -> Shape:
     """Of a value of F, a tensor, an array or a list."""
-    shape = getattr(weight, "shape", None)
-    return np.shape(weight) if shape is None else tuple(shape)
+    try:
+        shape = getattr(weight, "shape", None)
+        return np.shape(weight) if shape is None else tuple(shape)
+    except Exception as error:  # whatever a class of the user's raises
+        raise TraceError(
+            f"[{component}] expected a {name} that has a shape, got {shown(weight)}; pass a "
+            "parameter, a tensor or an array"
+        ) from error
 
 
 def _in_shape(weight: Any, shape: Shape) -> Any:
@@ -381,10 +387,11 @@ def layer_norm(x: Applies[R], weight: Any, bias: Any, eps: float = 1e-5, axis: A
     axes = axes_of("layer_norm", axis, len(shape))
     sizes = tuple(shape[i] for i in axes)
     for name, value in (("weight", weight), ("bias", bias)):
-        if _shape(value) != sizes:
+        own = _shape("layer_norm", name, value)
+        if own != sizes:
             raise ShapeError(
                 f"[layer_norm] expected a {name} of shape {sizes}, as axes {axes} of x have, got "
-                f"{_shape(value)}; pass one of that shape"
+                f"{own}; pass one of that shape"
             )
     if axes == tuple(range(len(shape) - len(axes), len(shape))):  # as one axis, the last
         flat = (size_of(sizes),)
@@ -422,10 +429,11 @@ def group_norm(
             f"shape {shape[at:]}; choose a divisor of {channels}"
         )
     for name, value in (("weight", weight), ("bias", bias)):
-        if _shape(value) != (channels,):
+        own = _shape("group_norm", name, value)
+        if own != (channels,):
             raise ShapeError(
-                f"[group_norm] expected a {name} of shape {(channels,)}, got {_shape(value)}; "
-                "pass one number for each channel"
+                f"[group_norm] expected a {name} of shape {(channels,)}, got {own}; pass one "
+                "number for each channel"
             )
     rows, positions = shape[:at], size_of(shape[at + 1 :])
     parts = reshape(x, (*rows, groups, channels // groups * positions))
