@@ -29,7 +29,9 @@ class Layer(cavs.VertexFunction):
         n, width = self.number, HEADS * SIZE
         own = v.gather(0, of=self.below, **{f"x{n}": width})
         kids = v.gather(**{f"k{n}": (HEADS, SIZE), f"v{n}": (HEADS, SIZE)})
-        x, k, w = (getattr(s, name) for s, name in ((own, f"x{n}"), (kids, f"k{n}"), (kids, f"v{n}")))
+        x, k, w = (
+            getattr(s, name) for s, name in ((own, f"x{n}"), (kids, f"k{n}"), (kids, f"v{n}"))
+        )
         q = self.q(x).reshape(HEADS, SIZE)
         y = ops.tanh(x + ops.attention(q, k, w).reshape(width))
         if self.last:
