@@ -67,10 +67,9 @@ int edges_of_attention(const Program& program, const Instruction& instruction) {
 
 void check_places(const Instruction& instruction, int64_t most) {
   const int64_t positions = sizes_of_attention(instruction).positions;
-  CAVS_CHECK(positions == 0 || most <= positions, ErrorKind::kValue,
-             "[runtime] expected at most ", positions,
-             " children of a vertex, as many as position scores have columns, got ", most,
-             "; give them more columns");
+  CAVS_CHECK(positions == 0 || most <= positions, ErrorKind::kValue, "[runtime] expected at most ",
+             positions, " children of a vertex, as many as position scores have columns, got ",
+             most, "; give them more columns");
 }
 
 double flops_of_attention(const Program&, const Instruction& instruction) {
