@@ -166,7 +166,7 @@ def test_sentences_are_drawn_by_what_was_written_before(tmp_path: Path, text: Pa
     task: Any = run.task
     drawn = sample_segments(run.model.function, task.words, 20, memory=9, seed=1, max_words=12)
     right = [len(words) == 3 and words[0] == words[2] and words[1] == "is" for words in drawn]
-    assert sum(right) >= 14  # of those that do not look back one in four has its first word again
+    assert sum(right) > 10  # of those that do not look back one in four has its first word again
     alone = sample_segments(run.model.function, task.words, 3, memory=9, seed=1, max_words=12)
     assert alone == drawn[:3]
     with pytest.raises(InputError, match=r"\[sample\] expected a language model of segments"):
