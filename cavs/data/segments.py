@@ -47,9 +47,7 @@ def _segment(length: int, memory: int, num_layers: int) -> InputGraph:
         first = n * block + (memory if n < num_layers else 0)
         counts[first : first + length] = memory + 1 + np.arange(length)
         firsts[first : first + length] = (n - 1) * block
-    ptr = np.concatenate([[0], np.cumsum(counts)])
-    children = np.arange(ptr[-1]) - np.repeat(ptr[:-1] - firsts, counts)
-    return InputGraph.from_csr(ptr, children, types=types)
+    return InputGraph.windows(firsts, counts, types=types)
 
 
 def segments_dataset(
