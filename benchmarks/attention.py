@@ -52,10 +52,10 @@ class Query(cavs.VertexFunction):
 def text(length: int, memory: int, window: int) -> cavs.InputGraph:
     """Keys of the memory and of the words, then queries of the words, which see themselves and up
     to `window` before."""
-    keys = memory + length
-    children = [list(range(max(0, i - window), i + 1)) for i in range(memory, keys)]
-    types = ["key"] * keys + ["query"] * length
-    return cavs.InputGraph([[]] * keys + children, types=types)
+    own = memory + np.arange(length)
+    first = np.maximum(0, own - window)
+    none, types = [0] * (memory + length), ["key"] * (memory + length) + ["query"] * length
+    return cavs.InputGraph.windows([*none, *first], [*none, *(own - first + 1)], types=types)
 
 
 def medians(calls: Calls, repeats: int, threads: int) -> dict[str, float]:
