@@ -22,7 +22,7 @@ def test_it_runs() -> None:
     done = run("--quick")
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if "torch / cavs" in line]
-    assert len(lines) == 4
+    assert len(lines) == 3
 
 
 def test_unknown_kinds_are_refused() -> None:

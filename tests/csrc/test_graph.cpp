@@ -188,8 +188,15 @@ void test_errors() {
   CHECK_THROWS(make_schedule(cyclic, Policy::kSerial), Error, "graph 1: ");
   CHECK_THROWS(make_schedule(cyclic, Policy::kDepth), Error, "got vertices 0 -> 1 -> 0");
   CHECK_THROWS(cavs::policy_from_name("magic"), Error, "got magic");
-  CHECK_THROWS(make_schedule(small_batch(), Policy::kSerial).slot(-1), Error, "got -1");
-  CHECK_THROWS(make_schedule(small_batch(), Policy::kSerial).parents(-1), Error, "got -1");
+}
+
+void test_slots_from_the_end() {
+  const Schedule schedule = make_schedule(small_batch(), Policy::kDepth);
+  const auto& edges = schedule.edges[0];
+  for (size_t row = 0; row + 1 < edges.ptr.size(); ++row) {
+    const bool some = edges.ptr[row] < edges.ptr[row + 1];
+    CHECK(schedule.slot(-1)[row] == (some ? edges.child[edges.ptr[row + 1] - 1] : -1));
+  }
 }
 
 void test_slots_from_many_threads() {
@@ -221,6 +228,7 @@ int main() {
   test_random_graphs();
   test_long_chain();
   test_errors();
+  test_slots_from_the_end();
   test_slots_from_many_threads();
   return cavs_test::result();
 }

@@ -78,7 +78,8 @@ void test_tables_and_rows() {
   refused([](Program& p) { call(p, 1, 0).tables[0] = {}; }, "expected a table from 'edge'");
   refused([](Program& p) { call(p, 1, 0).tables[0] = {TableKind::kUnique, 5}; }, "a unique");
   refused([](Program& p) { call(p, 1, 1).tables = {{TableKind::kSiblings, 0}}; }, "no 'siblings'");
-  refused([](Program& p) { call(p, 1, 0).tables = {{TableKind::kSlot, -1}}; }, "0..65535, got -1");
+  refused([](Program& p) { call(p, 1, 0).tables = {{TableKind::kSlot, -65536}}; },
+          "-65535..65535, got -65536");
   refused([](Program& p) { call(p, 1, 0).tables = {{TableKind::kSlot, 1 << 16}}; }, "got 65536");
   refused([](Program& p) { call(p, 1, 1).kernel = kernel_named("segment_softmax"); },
           "in 'segment_softmax'");

@@ -23,7 +23,10 @@ from cavs.errors import CavsRuntimeError, InputError, NonFiniteError, ShapeError
 from cavs.tensor import Parameter, Tensor, record
 
 # Second derivatives of these are tried as higher ones of what they are the gradients of.
-_OF_GRADIENTS = {"conv_weight_reduce", "cross_entropy_grad", "embedding_grad", "matmul_reduce"}
+_OF_GRADIENTS = {
+    *("conv_weight_reduce", "cross_entropy_grad", "embedding_grad", "matmul_reduce"),
+    *("max_pool_grad", "max_pool_tangent"),
+}
 
 
 def _small_cases() -> list[OpCase]:

@@ -381,7 +381,7 @@ def layer_norm(x: Applies[R], weight: Any, bias: Any, eps: float = 1e-5, axis: A
     shape = shape_of("layer_norm", x)
     number("layer_norm", "eps", eps)
     given: Any = x
-    if axis == -1:
+    if isinstance(axis, int) and axis == -1:
         y: R = _normalised(given, -1, eps) * weight + bias
         return y
     axes = axes_of("layer_norm", axis, len(shape))
