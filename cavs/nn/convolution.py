@@ -30,12 +30,12 @@ class _Convolution(Module):
         in_channels: int,
         out_channels: int,
         kernel_size: Sizes,
-        stride: Sizes,
-        padding: Padding,
-        dilation: Sizes,
-        groups: int,
-        bias: bool,
-        dtype: Any,
+        stride: Sizes = 1,
+        padding: Padding = 0,
+        dilation: Sizes = 1,
+        groups: int = 1,
+        bias: bool = True,
+        dtype: Any = "float32",
     ) -> None:
         component, rank = self._component, self._rank
         boolean(component, "bias", bias)
@@ -86,33 +86,7 @@ class _Convolution(Module):
         return f"{type(self).__name__}({', '.join(parts)})"
 
 
-class _Forward(_Convolution):
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = 1,
-        padding: Padding = 0,
-        dilation: Sizes = 1,
-        groups: int = 1,
-        bias: bool = True,
-        dtype: Any = "float32",
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-            dtype,
-        )
-
-
-class Conv1d(_Forward):
+class Conv1d(_Convolution):
     """A convolution of sequences; see :func:`cavs.ops.conv1d`, whose arguments it takes.
 
     Attributes:
@@ -128,7 +102,7 @@ class Conv1d(_Forward):
         return ops.conv1d(x, self.weight, self.bias, **self._settings())
 
 
-class Conv2d(_Forward):
+class Conv2d(_Convolution):
     """A convolution of images; see :func:`cavs.ops.conv2d`, whose arguments it takes.
 
     Attributes:
@@ -177,17 +151,8 @@ class MaskedConv2d(Conv2d):
             raise InputError(
                 f"[{self._component}] expected kind 'A' or 'B', got {shown(kind)}; pass one of them"
             )
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            1,
-            padding,
-            dilation,
-            groups,
-            bias,
-            dtype,
-        )
+        sizes_of_weight = (in_channels, out_channels, kernel_size)
+        super().__init__(*sizes_of_weight, 1, padding, dilation, groups, bias, dtype)
         self.kind = kind
         high, wide = self.kernel_size
         if high % 2 == 0 or wide % 2 == 0:
@@ -228,17 +193,8 @@ class _Transposed(_Convolution):
         dilation: Sizes = 1,
         dtype: Any = "float32",
     ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-            dtype,
-        )
+        sizes_of_weight = (in_channels, out_channels, kernel_size)
+        super().__init__(*sizes_of_weight, stride, padding, dilation, groups, bias, dtype)
         self.output_padding = sizes(
             self._component, "output_padding", output_padding, self._rank, 0
         )

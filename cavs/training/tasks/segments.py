@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 import cavs
-from cavs.data import Dataset, Loader, segments_dataset
-from cavs.errors import CheckpointError, InputError
+from cavs.data import Dataset, segments_dataset
+from cavs.errors import CheckpointError
 from cavs.models import TransformerXL
 from cavs.training.arrays import Arrays, check_state
-from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
+from cavs.training.config import TRAINING_OPTIONS
 from cavs.training.contract import Attributes, Contract, FunctionContract, Pull
 from cavs.training.options import Flag, Number, Option, with_defaults
 from cavs.training.segment_sampling import sample_segments
-from cavs.training.tasks._abilities import Samples
 from cavs.training.tasks._options import (
     FALLING_ADAM,
     WORD_SAMPLING_OPTIONS,
@@ -26,13 +25,13 @@ from cavs.training.tasks._options import (
     text_option,
 )
 from cavs.training.tasks._source import Ranges
-from cavs.training.tasks._task import BuiltInModel, Task
-from cavs.training.tasks.text import NextWord, TextSource
+from cavs.training.tasks._task import BuiltInModel
+from cavs.training.tasks.text import NextWord, RunningText, TextSource
 
 if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
 
-_DEV_STREAMS, _LAYERS = 20, 4
+_LAYERS = 4
 _MOST_WORDS = 1 << 12  # the edges of a segment are words times words of the segment and the memory
 
 
@@ -121,8 +120,10 @@ def _contract(num_layers: int) -> Contract:
     )
 
 
-class SegmentTask(Task, Samples):
+class SegmentTask(RunningText):
     """Learns to predict the next word, in segments that remember those before."""
+
+    source: SegmentSource
 
     task_name, unit, source_type = "segments", "segments", SegmentSource
     models = (
@@ -216,40 +217,12 @@ class SegmentTask(Task, Samples):
         (size,) = model.inputs["memory"].shape
         self.objective.prepare(size, self.arguments["num_layers"])
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        """About how many segments there are: where they are cut depends on the batch."""
-        words = {s: sum(len(x) + 1 for x in self.split(s)) for s in ("train", "dev", "test")}
-        length = self.source.length
-        return {split: -(-count // length) for split, count in words.items()}
-
-    def _segments(self, split: str, streams: int) -> Dataset:
+    def cut(self, split: str, streams: int) -> Dataset:
         source = self.source
         layers = self.arguments["num_layers"]
         return segments_dataset(
             self.split(split), self.words, streams, source.length, source.memory, layers
         )
-
-    def train_set(self, config: TrainingConfig) -> Dataset:
-        return self._segments("train", config.batch_size)
-
-    def loader(self, config: TrainingConfig) -> Loader:
-        """Batches in the order of the text."""
-        self.objective.streams = config.batch_size
-        return Loader(self.train_set(config), config.batch_size)
-
-    def batches(self, split: str, batch_size: int | None = None) -> Loader:
-        """See `Task`; the test set is one text, read from its beginning to its end. Another batch
-        size would cut the text in other places, and judge the model by other words."""
-        if batch_size is not None:
-            raise InputError(
-                "[evaluate] expected no batch size for running text, which is cut into segments "
-                f"that follow each other, got {batch_size}; leave it out"
-            )
-        streams = 1
-        if split == "dev":
-            streams = min(_DEV_STREAMS, max(1, sum(map(len, self.split("dev"))) // 2))
-        return Loader(self._segments(split, streams), streams)
 
     @classmethod
     def sample(cls, trained: Trained, count: int, seed: int, **options: Any) -> list[list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -37,7 +38,7 @@ from cavs.training.tasks._options import (
     text_option,
 )
 from cavs.training.tasks._source import MOST, Ranges, Source
-from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel
+from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel, Task
 
 if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
@@ -121,7 +122,47 @@ class NextWord(Objective):
         self._state = arrays.get("state")
 
 
-class TextTask(EmbedsWords, Samples):
+class RunningText(Task, Samples):
+    """A task on text that is cut into streams, and these into pieces that follow each other from
+    batch to batch."""
+
+    source: TextSource
+    objective: NextWord
+
+    @abstractmethod
+    def cut(self, split: str, streams: int) -> Dataset:
+        """The pieces of a split, in the order in which batches of `streams` have them."""
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """About how many pieces there are: where they are cut depends on the batch."""
+        words = {s: sum(len(x) + 1 for x in self.split(s)) for s in ("train", "dev", "test")}
+        length = self.source.length
+        return {split: -(-count // length) for split, count in words.items()}
+
+    def train_set(self, config: TrainingConfig) -> Dataset:
+        return self.cut("train", config.batch_size)
+
+    def loader(self, config: TrainingConfig) -> Loader:
+        """Batches in the order of the text."""
+        self.objective.streams = config.batch_size
+        return Loader(self.train_set(config), config.batch_size)
+
+    def batches(self, split: str, batch_size: int | None = None) -> Loader:
+        """See `Task`; the test set is one text, read from its beginning to its end. Another batch
+        size would cut the text in other places, and judge the model by other words."""
+        if batch_size is not None:
+            raise InputError(
+                "[evaluate] expected no batch size for running text, which is cut into "
+                f"{self.unit} that follow each other, got {batch_size}; leave it out"
+            )
+        streams = 1
+        if split == "dev":
+            streams = min(_DEV_STREAMS, max(1, sum(map(len, self.split("dev"))) // 2))
+        return Loader(self.cut(split, streams), streams)
+
+
+class TextTask(EmbedsWords, RunningText):
     """Learns to predict the next word."""
 
     task_name, unit, source_type = "text", "pieces", TextSource
@@ -220,38 +261,9 @@ class TextTask(EmbedsWords, Samples):
         if self.user is not None:  # whose states have a size of their own
             (self.objective.state_size,) = model.inputs["state"].shape
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        """About how many pieces there are: where they are cut depends on the batch."""
-        words = {s: sum(len(x) + 1 for x in self.split(s)) for s in ("train", "dev", "test")}
-        length = self.source.length
-        return {split: -(-count // length) for split, count in words.items()}
-
-    def train_set(self, config: TrainingConfig) -> Dataset:
-        return running_text_dataset(
-            self.split("train"), self.words, config.batch_size, self.source.length
-        )
-
-    def loader(self, config: TrainingConfig) -> Loader:
-        """Batches in the order of the text."""
-        self.objective.streams = config.batch_size
-        return Loader(self.train_set(config), config.batch_size)
-
-    def batches(self, split: str, batch_size: int | None = None) -> Loader:
-        """See `Task`; the test set is one text, read from its beginning to its end. Another batch
-        size would cut the text in other places, and judge the model by other words."""
-        if batch_size is not None:
-            raise InputError(
-                "[evaluate] expected no batch size for running text, which is cut into pieces that "
-                f"follow each other, got {batch_size}; leave it out"
-            )
-        if split == "dev":
-            streams = min(_DEV_STREAMS, max(1, sum(map(len, self.split("dev"))) // 2))
-            dataset = running_text_dataset(
-                self.split("dev"), self.words, streams, self.source.length
-            )
-            return Loader(dataset, streams)
-        return Loader(running_text_dataset(self.split("test"), self.words, 1, _TEST_LENGTH), 1)
+    def cut(self, split: str, streams: int) -> Dataset:
+        length = _TEST_LENGTH if split == "test" else self.source.length
+        return running_text_dataset(self.split(split), self.words, streams, length)
 
     @classmethod
     def sample(cls, trained: Trained, count: int, seed: int, **options: Any) -> list[list[str]]:
