@@ -50,8 +50,9 @@ def test_initial_values_lie_within_pytorchs_bounds(name: str) -> None:
     for parameter in [p for p in (layer.weight, layer.bias) if p is not None]:
         values = parameter.data
         assert np.abs(values).max() <= bound
-        assert np.abs(values).max() > 0.7 * bound
         assert values.min() < 0 < values.max()
+        if values.size > 50:  # of six biases the greatest is often small
+            assert np.abs(values).max() > 0.7 * bound
 
 
 class Layers(cavs.VertexFunction):
