@@ -15,6 +15,7 @@ BATCHING = "batching"
 
 _DOES = {
     "simplify": "equal operations are done once, and what does nothing goes",
+    "split_states": "layers that are types need no levels",
     "commute_gather": "the child multiplies its state, once, instead of each edge",
     "specialize_leaves": "vertices without children compute nothing with zeros",
     "fuse_attention": "attention over children needs no row per edge",

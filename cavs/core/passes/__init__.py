@@ -20,12 +20,14 @@ from cavs.core.passes.remember_pulls import remember_pulls as remember_pulls
 from cavs.core.passes.simplify import Simplifier as Simplifier
 from cavs.core.passes.simplify import simplify as simplify
 from cavs.core.passes.specialize_leaves import specialize_leaves as specialize_leaves
+from cavs.core.passes.split_states import split_states as split_states
 from cavs.core.passes.unique_pulls import unique_pulls as unique_pulls
 from cavs.core.tracing import leaves_apart
 from cavs.core.verify import verify
 
 PASSES = (
     "simplify",
+    "split_states",
     "commute_gather",
     "specialize_leaves",
     "fuse_attention",
@@ -49,6 +51,7 @@ Pass = Callable[[_IR, Context], _IR]
 
 OF_FUNCTIONS: tuple[Pass[FunctionIR], ...] = (
     simplify,
+    split_states,
     commute_gather,
     specialize_leaves,
     fuse_attention,
