@@ -10,6 +10,8 @@ from typing import Any
 _ARRAYS = "make an array of NumPy, and cavs.tensor(array) of it"
 _LISTS = "keep layers in a list, a tuple or a dictionary"
 _CELLS = "write the cell as a vertex function, or use one of cavs.models"
+_LAYERS = "write its layers as vertex functions with ops.attention: docs/attention.md has them"
+_TWO_AXES = "convolutions go over one axis or two"
 _RATES = "use one of its schedules, or set optimizer.param_groups[i]['lr']"
 _PACKAGES: Mapping[str, Mapping[str, str]] = {
     "cavs": {
@@ -34,7 +36,13 @@ _PACKAGES: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("MaxPool1d", "MaxPool2d"), "use ops.max_pool"),
         **dict.fromkeys(("AvgPool1d", "AvgPool2d"), "use ops.avg_pool"),
         "Upsample": "use ops.upsample",
-        "MultiheadAttention": "weigh children by softmax, as examples/dag_attention.py does",
+        "MultiheadAttention": "use ops.attention, over the children of a vertex",
+        **dict.fromkeys(("Transformer", "TransformerEncoder", "TransformerDecoder"), _LAYERS),
+        **dict.fromkeys(("TransformerEncoderLayer", "TransformerDecoderLayer"), _LAYERS),
+        **dict.fromkeys(("AdaptiveAvgPool1d", "AdaptiveAvgPool2d"), "use ops.mean(x, axis)"),
+        **dict.fromkeys(("LazyConv1d", "LazyConv2d", "LazyLinear"), "say how many inputs it has"),
+        **dict.fromkeys(("Conv3d", "ConvTranspose3d"), _TWO_AXES),
+        "MaskedConv1d": "pad a Conv1d on one side, padding=(k - 1, 0), for a causal one",
         "utils": "use cavs.optim.clip_grad_norm, cavs.nn.WeightNorm or cavs.nn.SpectralNorm",
         "CrossEntropyLoss": "use ops.cross_entropy",
         "BCEWithLogitsLoss": "use ops.binary_cross_entropy_with_logits",

@@ -95,7 +95,8 @@ class Model(Inspectable):
     if not TYPE_CHECKING:  # type checkers would take it for attributes of any kind
 
         def __getattr__(self, name: str) -> Any:
-            own = vars(vars(self).get("function", self))
+            function = vars(self).get("function", self)
+            own = {*vars(function), *dir(type(function))}.difference(dir(VertexFunction))
             raise of_model("a model", name, {each: f"use model.function.{each}" for each in own})
 
     def _state(self) -> dict[str, Any]:

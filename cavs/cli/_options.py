@@ -10,6 +10,13 @@ from typing import Any
 from cavs.training.options import Choice, Flag, Integer, Number, Option
 
 
+def nearest(name: str, among: Iterable[str]) -> list[str]:
+    """The name among these that is written most like `name`; none where all are far from it."""
+    from difflib import get_close_matches  # few need it
+
+    return get_close_matches(name.lower(), list(among), 1, 0.75)
+
+
 def integer(least: int, most: int = 2**31 - 1) -> Callable[[str], Any]:
     """A type for integers from `least` to `most`."""
     return _reader(Integer(least, most))

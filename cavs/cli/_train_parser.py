@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cavs.cli._config import read_config, task_of
-from cavs.cli._options import add_device, add_options, add_threads
+from cavs.cli._options import add_device, add_options, add_threads, nearest
 from cavs.errors import InputError
 from cavs.training.checkpoint import peek_checkpoint
 from cavs.training.held import LAST
@@ -46,9 +46,10 @@ class ModelAction(argparse.Action):
                 f"--resume {model}`"
             )
         else:
+            (near, *_) = [*nearest(model, MODELS), ""]
             parser.error(
                 f"argument MODEL: expected one of {', '.join(MODELS)}, or FILE.py:CLASS, got "
-                f"{model!r}"
+                f"{model!r}{near and f'; {near} is near'}"
             )
         namespace.model = model
         own.parse_args(words, namespace)

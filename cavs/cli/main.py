@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import cavs
 from cavs import _startup
 from cavs.cli import bench, draw, evaluate, info, predict, sample, train
+from cavs.cli._options import nearest
 from cavs.cli._streams import open_streams, say, silence
 from cavs.errors import CavsError
 from cavs.training.user_model import said_of_code
@@ -28,9 +29,26 @@ class Parser(argparse.ArgumentParser):
         message = re.sub(chosen, r"expected one of \2, got \1", message)
         missing = r"the following arguments are required: (.*)"
         message = re.sub(missing, r"expected \1, got none", message)
+        message = re.sub(r"unrecognized arguments: (.*)", self._unknown, message)
         say(message)
         say_usage(self)
         self.exit(USAGE)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As that of argparse, but a command refuses itself what none of its options takes."""
+        found, left = super().parse_known_args(args, namespace)
+        if left and " " in self.prog:
+            self.error(f"unrecognized arguments: {' '.join(left)}")
+        return found, left
+
+    def _unknown(self, found: re.Match[str]) -> str:
+        """What is said of arguments that no option takes."""
+        first = found[1].split()[0].partition("=")[0]
+        own = [name for name in self._option_string_actions if name.startswith("--")]
+        near = [name for name in own if name.endswith(first[1:])]  # --num-heads for --heads
+        near = (near or nearest(first, own)) if first.startswith("--") else []
+        remedy = f"{near[0]} is near" if near else "leave it out"
+        return f"expected options of `{self.prog}`, got {found[1]}; {remedy}"
 
     def _print_message(self, message: str, file: Any = None) -> None:
         # The method of argparse ignores an output that cannot be written.

@@ -177,7 +177,7 @@ def cut_text(
     if count < 1:
         raise DataError(
             f"[data] expected text of {streams + 1} words or more for {streams} streams, got "
-            f"{len(text)}; use fewer streams"
+            f"{len(text)}; give more text, or fewer streams (--batch-size of `cavs train`)"
         )
     words = text[: streams * count].reshape(streams, count)
     labels = text[1 : streams * count + 1].reshape(streams, count)

@@ -67,11 +67,20 @@ class _Convolution(Module):
 
     def _check(self, x: Any) -> None:
         shape, at = shape_of(self._component, x), -1 - self._rank
-        if len(shape) <= self._rank or shape[at] != self.in_channels:
+        axes = len(shape) - self._rank
+        batched = axes > 1 and getattr(x, "__cavs_symbol__", False)
+        if axes < 1 or batched or shape[at] != self.in_channels:
             names = "L" if self._rank == 1 else "H, W"
+            remedy = "make the layer of the input's channels"
+            if axes != 1:
+                remedy = (
+                    "add the axis of channels, as x[None]"
+                    if axes < 1
+                    else "leave out the axis of the batch: a vertex has one image"
+                )
             raise ShapeError(
                 f"[{self._component}] expected an input of shape ({self.in_channels}, {names}), "
-                f"got {shape}; make the layer of the input's channels"
+                f"got {shape}; {remedy}"
             )
 
     def __repr__(self) -> str:

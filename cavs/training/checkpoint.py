@@ -187,10 +187,10 @@ def read_safetensors(
     """
     try:
         mode = Path(path).stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError
         if not stat.S_ISREG(mode):
-            raise _NoFileError(
-                f"it is {'a directory' if stat.S_ISDIR(mode) else 'no regular file'}"
-            )
+            raise _NoFileError("it is no regular file")
         with open(path, "rb"):  # the library takes what may not be read for what is not there
             pass
         with safe_open(str(path), framework="numpy") as file:
@@ -207,6 +207,12 @@ def read_safetensors(
         raise CheckpointError(
             f"[{component}] {path}: expected a checkpoint, got one that may not be read; check its "
             "permissions"
+        ) from error
+    except IsADirectoryError as error:
+        best = Path(path) / "best.safetensors"
+        remedy = f"take {best}, which is there" if best.is_file() else "name the file in it"
+        raise CheckpointError(
+            f"[{component}] {path}: expected a checkpoint, got a directory; {remedy}"
         ) from error
     except _UNREADABLE as error:
         raise CheckpointError(

@@ -74,16 +74,22 @@ def _check(q: Any, k: Any, v: Any, bias: Any, position: Any) -> None:
     for name, x in given.items():
         shared = getattr(x, "__cavs_parameter__", False) or isinstance(x, np.ndarray)
         if not (name in ("q", "position") and shared) and not getattr(x, "__cavs_symbol__", False):
+            remedy = "attention is over the children of a vertex"
+            if name == "bias":
+                remedy = "pull a number for each child, v.pull_edge(...); who is no child is masked"
             raise TraceError(
                 f"[attention] expected a value of a vertex function as {name}, got {shown(x)}; "
-                "attention is over the children of a vertex"
+                f"{remedy}"
             )
     for name in ("k", "v", "bias"):
         x = given.get(name)
         if x is not None and x.space.kind is not SpaceKind.EDGE:
+            remedy = "gather it from all children, v.gather(...) without a position"
+            if name == "bias":
+                remedy = "pull it by v.pull_edge(...), or compute it from what is gathered"
             raise TraceError(
                 f"[attention] expected a value per child as {name}, got one per {x.space.kind}; "
-                "gather it from all children, v.gather(...) without a position"
+                f"{remedy}"
             )
         if x is not None and x.space != k.space:
             raise TraceError(
@@ -95,7 +101,7 @@ def _check(q: Any, k: Any, v: Any, bias: Any, position: Any) -> None:
         if x is not None and getattr(x, "space", SpaceKind.NONE).kind is SpaceKind.EDGE:
             raise TraceError(
                 f"[attention] expected a value per vertex as {name}, got one per child; compute "
-                "it from what the vertex pulls, or reduce it over the children"
+                "it from what the vertex pulls, or from one child, as v.gather(-1, ...)"
             )
     _check_shapes({name: shape_of("attention", x) for name, x in given.items()})
 
@@ -105,7 +111,7 @@ def _check_shapes(shapes: dict[str, Shape]) -> None:
     if len(q) != 2 or k != q or len(v) != 2 or v[0] != q[0] or not size_of(q) * size_of(v):
         raise ShapeError(
             f"[attention] expected q and k of (heads, s) and v of (heads, sv), got {q}, {k} and "
-            f"{v}; reshape them, by heads that divide their sizes"
+            f"{v}; reshape all to as many heads, q and k to one size"
         )
     bias, position = shapes.get("bias", ()), shapes.get("position")
     if bias not in ((), q[:1]):

@@ -21,7 +21,7 @@ from cavs.core.ops.shape import reshape
 from cavs.errors import ShapeError
 
 Sizes = int | Sequence[int]
-Padding = int | str | Sequence[int]
+Padding = int | str | Sequence[int] | Sequence[Sequence[int]]
 
 
 def sizes(component: str, name: str, value: Any, rank: int, least: int) -> tuple[int, ...]:
@@ -39,12 +39,15 @@ def sizes(component: str, name: str, value: Any, rank: int, least: int) -> tuple
 def _padding(component: str, value: Any, rank: int) -> tuple[int, ...] | str:
     """Padding by side, (before, after) for each axis, or ``same``."""
     if isinstance(value, str):
-        if value != "same":
+        if value not in ("same", "valid"):
             raise ShapeError(
-                f"[{component}] expected padding 'same' or numbers, got {shown(value)}; pass one "
-                "of them"
+                f"[{component}] expected padding 'same', 'valid' or numbers, got {shown(value)}; "
+                "pass one of them"
             )
-        return value
+        return value if value == "same" else (0, 0) * rank
+    pairs = isinstance(value, (tuple, list)) and len(value) == rank
+    if pairs and all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in value):
+        value = [side for pair in value for side in pair]  # as pools take it
     if isinstance(value, (tuple, list)) and len(value) == 2 * rank:
         return sizes(component, "padding", value, 2 * rank, 0)
     each = sizes(component, "padding", value, rank, 0)
@@ -111,8 +114,13 @@ class Settings:
         names = "(C, L)" if self.rank == 1 else "(C, H, W)"
         traced = any(hasattr(v, "__cavs_symbol__") for v in (x, weight))
         if len(shape) < self.rank + 1 or (traced and len(shape) != self.rank + 1):
+            remedy = (
+                "add the axis of channels, as x[None]"
+                if len(shape) <= self.rank
+                else "leave out the axis of the batch: a vertex has one image"
+            )
             raise ShapeError(
-                f"[{self.component}] expected an input of shape {names}, got {shape}; reshape it"
+                f"[{self.component}] expected an input of shape {names}, got {shape}; {remedy}"
             )
         return x if self.rank == 2 else reshape(x, (*shape[:-1], 1, shape[-1]))
 
@@ -146,13 +154,16 @@ def taps_of(component: str, mask: Any, kernel: Pair) -> tuple[int, ...]:
     if mask is None:
         return ()
     try:
-        used = np.asarray(mask, bool)
+        given = np.asarray(mask)
+        used = given.astype(bool)
+        if (given != used).any():  # a weight is no truth value
+            used = np.zeros(0, bool)
     except Exception:  # an object may raise any error where it is converted
         used = np.zeros(0, bool)
     if used.size != kernel[0] * kernel[1] or used.shape not in (kernel, kernel[1:]):
         raise ShapeError(
             f"[{component}] expected a mask of the kernel's shape {kernel}, got {shown(mask)}; "
-            "pass a truth value for each tap"
+            "pass a truth value, or 1 or 0, for each tap"
         )
     taps = tuple(np.flatnonzero(used).tolist())
     if not taps:
@@ -234,7 +245,8 @@ def conv2d(
     Args:
         stride, dilation: a number for each axis, or one for both.
         padding: zeros at the borders: a number for each axis, one for both, four for the sides
-            (above, below, left, right), or ``"same"``, which keeps the sizes.
+            (above, below, left, right), flat or in pairs, ``"same"``, which keeps the sizes, or
+            ``"valid"``, which is 0.
         groups: channels and outputs are cut into so many groups, each with a convolution of its
             own.
         mask: truth values (kh, kw); taps where it is False are not used, have no gradient, and take

@@ -112,7 +112,8 @@ class NextWord(Objective):
         return out, out["state"].numpy()[batch.roots]
 
     def describe(self, scores: Mapping[str, float]) -> str:
-        return f"perplexity {scores['perplexity']:8.2f}"
+        perplexity = scores["perplexity"]  # of a run that diverged it has hundreds of digits
+        return f"perplexity {perplexity:8.{'2f' if perplexity < 1e6 else '2e'}}"
 
     def arrays(self) -> Arrays:
         return {} if self._state is None else {"state": self._state}
