@@ -23,6 +23,9 @@ class Double(cavs.VertexFunction):
     def forward(self, v: cavs.Vertex) -> None:
         v.push(y=self.layer(v.pull("x", 2)))
 
+    def score(self) -> int:
+        return 1
+
 
 def refusal(owner: Any, name: str) -> str:
     with pytest.raises(AttributeError) as caught:
@@ -44,6 +47,14 @@ NAMES = [
     ("cavs", "xyzzy", "; check how it is written"),
     ("cavs.nn", "Sequential", "; keep layers in a list"),
     ("cavs.nn", "ReLU", "; use ops.relu"),
+    ("cavs.nn", "MultiheadAttention", "; use ops.attention"),
+    (
+        "cavs.nn",
+        "TransformerEncoderLayer",
+        "; write its layers as vertex functions with ops.attention",
+    ),
+    ("cavs.nn", "AdaptiveAvgPool2d", "; use ops.mean(x, axis)"),
+    ("cavs.nn", "MaskedConv1d", "; pad a Conv1d on one side"),
     ("cavs.nn", "linear", "; use ops.linear"),
     ("cavs.optim", "lr_scheduler", "; use one of its schedules"),
     ("cavs.optim", "clip_grad_norm_", "; use cavs.optim.clip_grad_norm"),
@@ -87,6 +98,7 @@ def test_a_model_and_a_program() -> None:
     model = cavs.compile(Double())
     program = cavs.compile(cavs.VertexProgram({"up": Double()}))
     assert refusal(model, "layer").endswith("; use model.function.layer")
+    assert refusal(model, "score").endswith("; use model.function.score")
     assert refusal(program, "up").endswith("; use program['up']")
     assert refusal(program, "step").endswith("; call that of a function, program['up'].step")
     for owner in (model, program):

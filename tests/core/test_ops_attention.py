@@ -275,6 +275,12 @@ def test_errors_say_what_does_not_fit() -> None:
     assert "expected a bias of shape () or (2,), got (3,)" in refused(
         lambda v, x, k: attention(x, k, k, bias=v.pull_edge("b", 3))
     )
+    assert "; pull it by v.pull_edge(...)" in refused(
+        lambda v, x, k: attention(x, k, k, bias=v.pull("b"))
+    )
+    assert "as bias, got ndarray of shape (3, 3); pull a number for each child" in refused(
+        lambda v, x, k: attention(x, k, k, bias=np.zeros((3, 3)))
+    )
     assert "expected position of (2, places), got (3,)" in refused(
         lambda v, x, k: attention(x, k, k, position=v.pull("p", 3))
     )

@@ -371,7 +371,22 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "bias": (lambda: ops.conv2d(X, W, np.zeros(3)), r"expected a bias of shape \(4,\)"),
     "stride": (lambda: ops.conv2d(X, W, stride=0), r"an integer stride >= 1, got 0"),
     "strides": (lambda: ops.conv2d(X, W, stride=(1, 1, 1)), r"expected 2 numbers as stride"),
-    "word": (lambda: ops.conv2d(X, W, padding="valid"), r"expected padding 'same' or numbers"),
+    "word": (
+        lambda: ops.conv2d(X, W, padding="full"),
+        r"expected padding 'same', 'valid' or numbers",
+    ),
+    "pairs": (
+        lambda: ops.conv2d(X, W, padding=((1, 0), 1)),
+        r"an integer padding >= 0, got \(1, 0\)",
+    ),
+    "no channels": (
+        lambda: ops.conv2d(X[0, 0], W),
+        r"expected an input of shape \(C, H, W\), .*; add the axis of channels, as x\[None\]",
+    ),
+    "weights as a mask": (
+        lambda: ops.conv2d(X, W, mask=np.full((3, 3), 0.5)),
+        r"expected a mask of the kernel's shape .* pass a truth value, or 1 or 0, for each tap",
+    ),
     "same": (lambda: ops.conv2d(X, W, padding="same", stride=2), r"expected a stride of 1"),
     "mask": (
         lambda: ops.conv2d(X, W, mask=np.ones((2, 3))),
@@ -405,6 +420,29 @@ def test_what_does_not_fit_is_refused(case: str) -> None:
     call, message = REFUSED[case]
     with pytest.raises(ShapeError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("padding", "flat"),
+    [(((1, 0), (2, 1)), (1, 0, 2, 1)), ([(1, 1), (0, 0)], (1, 0)), ("valid", 0)],
+)
+def test_padding_may_be_in_pairs_or_a_word(padding: Any, flat: Any) -> None:
+    rng = np.random.default_rng(5)
+    x, w = (cavs.tensor(rng.normal(size=each.shape)) for each in (X, W))
+    found, expected = (ops.conv2d(x, w, padding=p).numpy() for p in (padding, flat))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_an_axis_of_the_batch_is_refused_in_a_vertex_function() -> None:
+    class Batched(cavs.VertexFunction):
+        def __init__(self) -> None:
+            self.layer = cavs.nn.Conv2d(1, 2, 3)
+
+        def forward(self, v: cavs.Vertex) -> None:
+            v.push(y=self.layer(v.pull("x", (20, 1, 8, 8))))
+
+    with pytest.raises(ShapeError, match=r"shape \(1, H, W\), .*; leave out the axis of the batch"):
+        cavs.compile(Batched())
 
 
 class TooLarge(cavs.VertexFunction):

@@ -147,7 +147,9 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
     text.write_text("not a checkpoint at all, but long enough to have eight bytes")
     with pytest.raises(CheckpointError, match="file of another kind"):
         load_checkpoint(text)
-    with pytest.raises(CheckpointError, match="it is a directory"):
+    with pytest.raises(
+        CheckpointError, match="expected a checkpoint, got a directory; name the file in it"
+    ):
         load_checkpoint(tmp_path)
     with pytest.raises(CheckpointError, match="got no such file"):
         load_checkpoint(tmp_path / "b")

@@ -109,7 +109,7 @@ def test_all_uses_of_a_run(
 
 def test_other_models_of_trees_have_no_types(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "tree-gru", "--types", "shape"]) != 0
-    assert "unrecognized arguments: --types shape" in capsys.readouterr().err
+    assert "expected options of `cavs train tree-gru`, got --types shape" in capsys.readouterr().err
 
 
 def test_a_run_without_types_is_as_before(data: Path) -> None:
