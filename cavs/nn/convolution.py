@@ -76,7 +76,7 @@ class _Convolution(Module):
                 remedy = (
                     "add the axis of channels, as x[None]"
                     if axes < 1
-                    else "leave out the axis of the batch: a vertex has one image"
+                    else "leave out the axis of the batch: a vertex has one input"
                 )
             raise ShapeError(
                 f"[{self._component}] expected an input of shape ({self.in_channels}, {names}), "

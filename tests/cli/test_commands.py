@@ -397,6 +397,15 @@ def test_predictions_as_json(listops_run: Path) -> None:
         (["foo"], r"argument command: expected one of .*train.*, got 'foo'$"),
         ([], r"expected command, got none$"),
         (["evaluate"], r"expected \S+, got none$"),
+        (["train", "transformer_xl"], r"got 'transformer_xl'; transformer-xl is near$"),
+        (
+            ["train", "transformer-xl", "--heads", "4"],
+            r"expected options of `cavs train transformer-xl`, got --heads 4; --num-heads is near$",
+        ),
+        (
+            ["evaluate", "a", "--memory", "4"],
+            r"options of `cavs evaluate`, got --memory 4; leave it",
+        ),
     ],
 )
 def test_what_argparse_refuses_is_said_as_all_errors(arguments: list[str], said: str) -> None:

@@ -278,7 +278,7 @@ def test_errors_say_what_does_not_fit() -> None:
     assert "; pull it by v.pull_edge(...)" in refused(
         lambda v, x, k: attention(x, k, k, bias=v.pull("b"))
     )
-    assert "as bias, got ndarray of shape (3, 3); pull a number for each child" in refused(
+    assert "; pull a number for each child by v.pull_edge(...), or leave out edges" in refused(
         lambda v, x, k: attention(x, k, k, bias=np.zeros((3, 3)))
     )
     assert "expected position of (2, places), got (3,)" in refused(

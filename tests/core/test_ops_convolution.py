@@ -385,7 +385,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "weights as a mask": (
         lambda: ops.conv2d(X, W, mask=np.full((3, 3), 0.5)),
-        r"expected a mask of the kernel's shape .* pass a truth value, or 1 or 0, for each tap",
+        r"expected truth values as mask, got ndarray of shape .*; pass True or False, or 1 or 0",
     ),
     "same": (lambda: ops.conv2d(X, W, padding="same", stride=2), r"expected a stride of 1"),
     "mask": (

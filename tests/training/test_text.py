@@ -10,6 +10,7 @@ import pytest
 from cavs.data import language_model_vocabulary, running_text_dataset
 from cavs.errors import DataError, InputError
 from cavs.training import TextSource, TextTask, TrainingConfig, TrainingRun, load_checkpoint
+from cavs.training.tasks.text import NextWord
 
 SENTENCES = [["a", "b", "c"], ["b"], ["c", "c", "a", "b"]]
 
@@ -125,3 +126,8 @@ def test_a_split_is_as_large_as_its_pieces(data: Path) -> None:
     task = TextTask.create("lm", TextSource(str(data), length=7), hidden_size=12, num_layers=1)
     pieces = len(task.train_set(TrainingConfig(batch_size=1)))
     assert abs(task.sizes["train"] - pieces) <= 1
+
+
+@pytest.mark.parametrize(("perplexity", "said"), [(3.125, "    3.12"), (2e300, "2.00e+300")])
+def test_a_run_that_diverged_says_so_in_short(perplexity: float, said: str) -> None:
+    assert NextWord(2).describe({"perplexity": perplexity}) == f"perplexity {said}"

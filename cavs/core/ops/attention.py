@@ -76,7 +76,7 @@ def _check(q: Any, k: Any, v: Any, bias: Any, position: Any) -> None:
         if not (name in ("q", "position") and shared) and not getattr(x, "__cavs_symbol__", False):
             remedy = "attention is over the children of a vertex"
             if name == "bias":
-                remedy = "pull a number for each child, v.pull_edge(...); who is no child is masked"
+                remedy = "pull a number for each child by v.pull_edge(...), or leave out edges"
             raise TraceError(
                 f"[attention] expected a value of a vertex function as {name}, got {shown(x)}; "
                 f"{remedy}"

@@ -117,7 +117,7 @@ class Settings:
             remedy = (
                 "add the axis of channels, as x[None]"
                 if len(shape) <= self.rank
-                else "leave out the axis of the batch: a vertex has one image"
+                else "leave out the axis of the batch: a vertex has one input"
             )
             raise ShapeError(
                 f"[{self.component}] expected an input of shape {names}, got {shape}; {remedy}"
@@ -156,14 +156,18 @@ def taps_of(component: str, mask: Any, kernel: Pair) -> tuple[int, ...]:
     try:
         given = np.asarray(mask)
         used = given.astype(bool)
-        if (given != used).any():  # a weight is no truth value
-            used = np.zeros(0, bool)
+        are_truths = bool(np.all(given == used))
     except Exception:  # an object may raise any error where it is converted
-        used = np.zeros(0, bool)
+        used, are_truths = np.zeros(0, bool), False
     if used.size != kernel[0] * kernel[1] or used.shape not in (kernel, kernel[1:]):
         raise ShapeError(
             f"[{component}] expected a mask of the kernel's shape {kernel}, got {shown(mask)}; "
-            "pass a truth value, or 1 or 0, for each tap"
+            "pass a truth value for each tap"
+        )
+    if not are_truths:  # but weights, for one
+        raise ShapeError(
+            f"[{component}] expected truth values as mask, got {shown(mask)}; pass True or False, "
+            "or 1 or 0"
         )
     taps = tuple(np.flatnonzero(used).tolist())
     if not taps:
