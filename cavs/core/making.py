@@ -28,7 +28,15 @@ from cavs.core.ops.loss import EMBEDDING
 from cavs.core.ops.mode import BY_MODE
 from cavs.core.ops.random import DROPOUT_BY_ID, UNIFORM
 from cavs.core.ops.shape import CONCAT, SLICE, broadcast, broadcast_shapes
-from cavs.core.ops.structure import CONSTANT, GRAPH_SPREAD, PARAM, PULL, REDUCE_ROWS, SPREAD
+from cavs.core.ops.structure import (
+    CHILD_COLUMNS,
+    CONSTANT,
+    GRAPH_SPREAD,
+    PARAM,
+    PULL,
+    REDUCE_ROWS,
+    SPREAD,
+)
 from cavs.core.tracing import here, kind_of_parents, new_random_key
 from cavs.core.vertex import is_buffer
 from cavs.errors import DTypeError, InputError, ShapeError, TraceError
@@ -61,6 +69,8 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
         inputs = [_in_space(op, x, op.operand_space, attrs.get("to"))]
     elif op is REDUCE_ROWS and inputs[0].space == SpaceKind.NONE:
         return inputs[0]
+    elif op is CHILD_COLUMNS and inputs[0].space == SpaceKind.GRAPH:
+        inputs = [to_space(inputs[0], attrs["to"].of_kind(SpaceKind.VERTEX))]
     elif op is EMBEDDING or op is SLICE:
         _check_ids(op, inputs)
     rows = join_spaces([x.space for x in inputs])

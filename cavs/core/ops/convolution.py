@@ -196,7 +196,8 @@ class _Taps:
         self._stride, self._dilation = attrs["stride"], attrs["dilation"]
 
     def padded(self, np: Any, x: Any) -> Any:
-        top, bottom, left, right = self.padding
+        """Images with their borders. What stands before a negative one stays: no tap meets it."""
+        top, bottom, left, right = (max(n, 0) for n in self.padding)
         return np.pad(x, [(0, 0)] * (x.ndim - 2) + [(top, bottom), (left, right)])
 
     def part(self, i: int, j: int) -> Any:
@@ -231,9 +232,9 @@ def _reference(np: Any, x: Any, w: Any, **attrs: Any) -> Any:
 def _reference_input(np: Any, dy: Any, w: Any, *, size: Pair, **attrs: Any) -> Any:
     taps = _Taps(size, w.shape[-2:], attrs)
     lead = max(dy.shape[:-3], w.shape[:-4], key=len)
-    top, bottom, left, right = taps.padding
+    top, _, left, _ = taps.padding
     channels = w.shape[-3] * taps.groups
-    x = np.zeros((*lead, channels, size[0] + top + bottom, size[1] + left + right), dy.dtype)
+    x = taps.padded(np, np.zeros((*lead, channels, *size), dy.dtype))
     given = taps.by_group(dy)
     for i, j in taps.taps:
         part = x[taps.part(i, j)]

@@ -188,16 +188,16 @@ def _convolve_transposed(
     y, w = settings.images(x, weight), settings.weight(weight)
     kernel: Pair = (w.shape[-2], w.shape[-1])
     attrs = settings.attributes(kernel)
+    # Added to the output is taken from the padding behind it, which may be negative then.
+    top, bottom, left, right = attrs["padding"]
+    high, wide = more if settings.rank == 2 else (0, *more)
+    attrs["padding"] = (top, bottom - high, left, right - wide)
     if y.shape[-3] != w.shape[-4] or w.shape[-4] % settings.groups:
         raise ShapeError(
             f"[{component}] expected {w.shape[-4]} channels in groups of equal size, got "
             f"{y.shape[-3]} channels in {settings.groups}; change the weight or the groups"
         )
     size = _transposed_size((y.shape[-2], y.shape[-1]), kernel, attrs)
-    if settings.rank == 2:
-        size = (size[0] + more[0], size[1] + more[1])
-    else:
-        size = (size[0], size[1] + more[0])
     if min(size) < 1:
         raise ShapeError(
             f"[{component}] expected an output that is left after padding, got sizes {size}; pad "
