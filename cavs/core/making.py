@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cavs._arguments import of_pytorch, shown
-from cavs.core.constants import array_operand
+from cavs.core.constants import array_operand, ids_operand, is_of_ids
 from cavs.core.ir import Node, ancestors, constant, param, source
 from cavs.core.ops._def import (
     OpDef,
@@ -48,7 +48,7 @@ def make(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Node:
     Raises:
         TraceError, ShapeError, DTypeError, InputError: operands do not fit.
     """
-    return _make(op, [_operand(x, op) for x in operands], dict(attrs))
+    return _make(op, [_operand(x, op, i) for i, x in enumerate(operands)], dict(attrs))
 
 
 def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
@@ -84,6 +84,7 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
     elif op is CONCAT:
         inputs = _with_columns(inputs)
     shape = op.infer(*[x.shape for x in inputs], **attrs)
+    _check_range(op, inputs, attrs)
     either = op.operands[0] is Operand.EITHER
     space = _rows_of(op, inputs, attrs)
     return Node(op, inputs, attrs, shape, space, inputs[0].dtype if either else None)
@@ -104,6 +105,24 @@ def _with_columns(inputs: list[Node]) -> list[Node]:
     ]
 
 
+def _check_range(op: OpDef, inputs: Sequence[Node], attrs: Mapping[str, Any]) -> None:
+    """Ids that stand in F; those that are pulled are checked by each call."""
+    if op.ids is None:
+        return
+    ids, count = inputs[op.ids], op.count_of_ids(inputs[0].shape, attrs)
+    while ids.inputs and ids.inputs[0].dtype == "int32":
+        ids = ids.inputs[0]
+    if ids.op is not PARAM or count is None:
+        return
+    found = ids.attrs["parameter"].exact
+    if found.size and found.max() >= count:
+        raise InputError(
+            f"[{op.name}] expected ids below {count}, as many as there are to choose from, got "
+            f"{found.max()}; correct the array"
+        )
+
+
+_REMEDY_OF_FLOATS = "pull it as int32, or pass an array of integers"
 _REMEDY_OF_IDS = "pull it as float32, or look it up in an embedding, whose rows may be one-hot"
 
 
@@ -117,7 +136,7 @@ def _check_operands(op: OpDef, inputs: Sequence[Node]) -> None:
         if kind is not Operand.EITHER and (kind is Operand.IDS) != (x.dtype == "int32"):
             raise DTypeError(
                 f"[{op.name}] expected operand {position} of dtype {kind.value}, got {x.dtype}; "
-                f"{'pull it as int32' if kind is Operand.IDS else _REMEDY_OF_IDS}"
+                f"{_REMEDY_OF_FLOATS if kind is Operand.IDS else _REMEDY_OF_IDS}"
             )
 
 
@@ -132,6 +151,11 @@ def _check_ids(op: OpDef, inputs: Sequence[Node]) -> None:
         )
     if op is not EMBEDDING or inputs[0].op is not PARAM:
         return
+    if ids.op is PARAM and not is_buffer(inputs[0].attrs["parameter"]):
+        raise TraceError(
+            "[embedding] expected ids as they are pulled, got an array; take rows of a parameter "
+            "by ops.take(weight, ids, axis=0)"
+        )
     while ids.op.is_index_load and ids.inputs:
         ids = ids.inputs[0]
     if ids.inputs and not is_buffer(inputs[0].attrs["parameter"]):
@@ -166,9 +190,11 @@ def _float(component: str, value: Any) -> float:
         ) from None
 
 
-def _operand(value: Any, op: OpDef) -> Node:
+def _operand(value: Any, op: OpDef, position: int) -> Node:
     if isinstance(value, Node):
         return value
+    if op.operand(position) is Operand.IDS and is_of_ids(value):
+        return ids_operand(op.name, value)
     if type(value) is not bool and isinstance(value, numbers.Real):
         return constant(_float(op.name, value))
     if getattr(value, "__cavs_parameter__", False):

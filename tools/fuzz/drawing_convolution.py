@@ -108,9 +108,7 @@ class _Drawer(NewerDrawer):
         if rng.random() < 0.5:
             operands += (self.weight((outputs,), 0.3),)
         op = f"conv_transpose{rank}d" if transposed else f"conv{rank}d"
-        result = self.emit(
-            op, operands, self._space(*operands), (outputs, *sizes), kernel=kernel
-        )
+        result = self.emit(op, operands, self._space(*operands), (outputs, *sizes), kernel=kernel)
         return self.tame(result) if rng.random() < 0.5 else result
 
     def _weight_of(self, shape: Shape) -> Operand:

@@ -68,9 +68,7 @@ def draw_batch(rng: random.Random, most_children: int | None = None) -> cavs.Gra
     them are larger."""
     graphs = [draw_graph(rng) for _ in range(rng.choice([0, 1, 1, 2, 3, 4]))]
     if most_children is not None and most_children > FEW:
-        graphs = [
-            draw_large_graph(rng, most_children) if rng.random() < 0.6 else g for g in graphs
-        ]
+        graphs = [draw_large_graph(rng, most_children) if rng.random() < 0.6 else g for g in graphs]
     keys = [rng.randrange(1 << 40) for _ in graphs] if rng.random() < 0.3 else None
     return cavs.batch(graphs, keys)
 
@@ -78,8 +76,8 @@ def draw_batch(rng: random.Random, most_children: int | None = None) -> cavs.Gra
 def draw_inputs(
     pulls: Mapping[str, Pull], graphs: cavs.GraphBatch, numbers: np.random.Generator
 ) -> dict[str, Array]:
-    """Floats that float32 holds, many of them zero where a mask is meant and some -inf where one is hidden,
-    and ids, some missing."""
+    """Floats that float32 holds, many of them zero where a mask is meant and some -inf where a
+    child is to be hidden, and ids, some missing."""
     inputs: dict[str, Array] = {}
     for name, pull in pulls.items():
         rows = graphs.rows(pull.space)

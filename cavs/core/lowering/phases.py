@@ -48,8 +48,8 @@ def assign_phases(
 
     `is_source` tells the nodes that read other levels (gather, or the cotangent of the state);
     `sinks` are the nodes that a level hands on; `switches` are the passes that are on; `sums` tells
-    the sums over rows of levels, to which a level can add its own; `by_row` the nodes that have rows
-    of levels: where leaves are apart these are inner vertices, and not all of them.
+    the sums over rows of levels, to which a level can add its own; `by_row` the nodes that have
+    rows of levels: where leaves are apart these are inner vertices, and not all of them.
     """
     dependent: set[Node] = set()
     for node in order:
@@ -116,9 +116,7 @@ def _by_levels(
             phase[node] = Phase.HOIST
         elif node in kept:
             phase[node] = kept[node]
-        elif (by_row(node) and not node.op.over_graphs) or (
-            Phase.LEVEL in before and sums(node)
-        ):
+        elif (by_row(node) and not node.op.over_graphs) or (Phase.LEVEL in before and sums(node)):
             phase[node] = Phase.LEVEL
         else:
             phase[node] = Phase.DEFER if Phase.LEVEL in before else Phase.HOIST
