@@ -11,7 +11,7 @@ from cavs._arguments import shown
 from cavs.core.ir import Node, param
 from cavs.core.ops._holding import makers
 from cavs.core.tracing import SourceLine, here, tracing
-from cavs.errors import DTypeError, InputError
+from cavs.errors import DTypeError, InputError, ShapeError
 
 _NO_LINE = SourceLine("<array>", 1)
 
@@ -54,6 +54,10 @@ def array_operand(component: str, array: Any) -> Node:
 
 
 def _held(component: str, values: Any) -> Node:
+    if not values.size:
+        raise ShapeError(
+            f"[{component}] expected an array with elements, got shape {values.shape}; leave it out"
+        )
     key = values.dtype, values.shape, values.tobytes()
     found: Node | None = here.arrays.get(key)
     if found is None:

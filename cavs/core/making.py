@@ -3,6 +3,7 @@ rows and shapes."""
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -40,6 +41,9 @@ from cavs.core.ops.structure import (
 from cavs.core.tracing import here, kind_of_parents, new_random_key
 from cavs.core.vertex import is_buffer
 from cavs.errors import DTypeError, InputError, ShapeError, TraceError
+
+MOST_IN_ROW = 2**28
+"""Elements of a value of one vertex, edge or graph that kernels can count."""
 
 
 def make(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Node:
@@ -87,6 +91,11 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
     _check_range(op, inputs, attrs)
     either = op.operands[0] is Operand.EITHER
     space = _rows_of(op, inputs, attrs)
+    if math.prod(shape) > MOST_IN_ROW and space != SpaceKind.NONE:
+        raise ShapeError(
+            f"[{op.name}] expected at most {MOST_IN_ROW:,} elements in a row, got shape {shape}; "
+            "make it smaller"
+        )
     return Node(op, inputs, attrs, shape, space, inputs[0].dtype if either else None)
 
 

@@ -45,8 +45,9 @@ def check_groups(component: str, channels: int, given: int, outputs: int, groups
         )
 
 
-def sizes_of_places(component: str, image: Pair, kernel: Pair, attrs: Attrs) -> Pair:
-    """The sizes (OH, OW). Raises ShapeError for a kernel that is larger than the padded image."""
+def sizes_of_places(component: str, image: Pair, kernel: Pair, attrs: Attrs, rank: int = 2) -> Pair:
+    """The sizes (OH, OW). Raises ShapeError for a kernel that is larger than the padded image;
+    `rank`: 1 if the user has sequences."""
     top, bottom, left, right = attrs["padding"]
     (sh, sw), (dh, dw) = attrs["stride"], attrs["dilation"]
     high = places(image[0], kernel[0], sh, dh, top, bottom)
@@ -54,8 +55,15 @@ def sizes_of_places(component: str, image: Pair, kernel: Pair, attrs: Attrs) -> 
     if high < 1 or wide < 1:
         reach = f"{dh * (kernel[0] - 1) + 1} x {dw * (kernel[1] - 1) + 1}"
         padded = f"{image[0] + top + bottom} x {image[1] + left + right}"
+        what = "image"
+        if rank == 1:
+            reach, padded, what = (
+                f"{dw * (kernel[1] - 1) + 1}",
+                f"{image[1] + left + right}",
+                "line",
+            )
         raise ShapeError(
-            f"[{component}] expected a kernel within the padded image of {padded}, got one that "
+            f"[{component}] expected a kernel within the padded {what} of {padded}, got one that "
             f"reaches over {reach}; pad more, or take a smaller kernel"
         )
     return high, wide
