@@ -246,3 +246,29 @@ def test_graphs_grow_by_the_outputs_that_are_asked_for() -> None:
         cavs.unfold(model, roots, grow, **asked)
     with pytest.raises(InputError, match=r"expected outputs among \['h', 'loss'\]"):
         cavs.unfold(model, roots, grow, outputs=["x"], **asked)
+
+
+class Chained(cavs.VertexFunction):
+    """Of one output alone, reshapes could move beyond a value that F keeps, to a state that it does
+    not keep."""
+
+    def __init__(self) -> None:
+        self.w = cavs.Parameter(np.full((1, 1), 0.5))
+
+    def forward(self, v: cavs.Vertex) -> None:
+        before, third = v.gather(0, s=()).s, v.gather(2, s=()).s
+        p = ops.softplus(ops.tanh(before))
+        z = ops.linear(ops.reshape(p * p + 0.5, (1,)), self.w)
+        v.scatter(s=ops.tanh(ops.reshape(z, ())))
+        v.push(p=p, third=third)
+
+
+@pytest.mark.parametrize("name", ["p", "third"])
+def test_the_gradient_of_one_output_reads_what_is_kept(name: str) -> None:
+    graph, found = cavs.InputGraph([[], [0], [0, 0, 1], [2, 1, 2]]), []
+    for executor in ("native", "reference"):
+        function = Chained()
+        model = cavs.compile(function, dtype="float64", executor=executor)
+        (model(graph)[name] ** 2).sum().backward()
+        found.append(function.w.grad)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-12)

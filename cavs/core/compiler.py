@@ -237,8 +237,16 @@ class Compiler:
             inputs = {name: self.trace.inputs[name].rows for name in key[1]}
             with leaves_apart(self._context.leaves_apart):
                 gradient = differentiate(self.function, key[0], inputs)
+            # Of some outputs it must read what that of all reads: F keeps nothing else.
+            if key[0] != frozenset(self.function.pushes):
+                self._context.kept = self._read_by(self.gradient(self.function.pushes, key[1]))
             self._gradients[key] = run(OF_GRADIENTS, gradient, self._context)
+            self._context.kept = frozenset()
         return self._gradients[key]
+
+    def _read_by(self, gradient: Gradient) -> frozenset[Node]:
+        nodes = set(ancestors(self.function.roots()))
+        return read_from_forward(gradient.roots(), nodes, self.function.scatters)
 
     def inference(self) -> Program:
         """The program of a forward call that no backward call follows."""

@@ -11,7 +11,7 @@ from cavs._arguments import shown
 from cavs.core.ir import Node, param
 from cavs.core.ops._holding import makers
 from cavs.core.tracing import SourceLine, here, tracing
-from cavs.errors import DTypeError
+from cavs.errors import DTypeError, InputError, ShapeError
 
 _NO_LINE = SourceLine("<array>", 1)
 
@@ -27,10 +27,38 @@ def checked(component: str, array: Any) -> Any:
     return array.astype(np.float64)
 
 
+def is_of_ids(value: Any) -> bool:
+    """Whether it may stand for ids: an array of NumPy, or one number."""
+    return isinstance(value, (int, np.generic, np.ndarray))
+
+
+def ids_operand(component: str, given: Any) -> Node:
+    """Integers as an operand that are ids; equal ones of a trace are one."""
+    array = np.asarray(given)
+    if array.dtype.kind not in "iu":
+        raise DTypeError(
+            f"[{component}] expected integers as ids, got {shown(array.dtype.name)}; convert them, "
+            "as by astype('int32')"
+        )
+    if array.size and not (array.min() >= -1 and array.max() < 2**31):
+        raise InputError(
+            f"[{component}] expected ids of -1 or more that int32 holds, got {array.min()}.."
+            f"{array.max()}; correct them"
+        )
+    return _held(component, array.astype(np.int32))
+
+
 def array_operand(component: str, array: Any) -> Node:
     """An array as an operand; equal ones of a trace are one."""
-    values = checked(component, array)
-    key = values.shape, values.tobytes()
+    return _held(component, checked(component, array))
+
+
+def _held(component: str, values: Any) -> Node:
+    if not values.size:
+        raise ShapeError(
+            f"[{component}] expected an array with elements, got shape {values.shape}; leave it out"
+        )
+    key = values.dtype, values.shape, values.tobytes()
     found: Node | None = here.arrays.get(key)
     if found is None:
         line = here.locate()
@@ -53,4 +81,8 @@ def _value(array: Any) -> Any:
     return makers.tensor(checked("constant", values))
 
 
-makers.value, makers.tracing = _value, tracing
+def _ids(component: str, given: Any) -> Any:
+    return ids_operand(component, given) if here.tracing and is_of_ids(given) else given
+
+
+makers.value, makers.ids, makers.tracing = _value, _ids, tracing

@@ -6,6 +6,8 @@ import math
 import operator
 from typing import Any
 
+import numpy as np
+
 from cavs._arguments import printed, shown
 from cavs.core.ops._def import SpaceKind
 from cavs.core.ops.shape import reshape, slice_last
@@ -80,6 +82,8 @@ def _range(x: Any, key: Any, axis: int) -> tuple[int, int]:
         instead = "use ops.split or ops.reshape"
         if symbol:
             instead = "use ops.take or ops.pick for ids, ops.where for masks"
+        elif isinstance(key, (list, np.ndarray)):
+            instead = "take elements by ops.take(x, ids, axis)"
         raise x._refuse("a number or a slice a:b as index", instead, f"{shown(key)} for {x!r}")
     if not -size <= number < size:
         raise ShapeError(

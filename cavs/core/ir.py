@@ -133,7 +133,8 @@ def constant_value(node: Node) -> float | None:
 def param(parameter: Any) -> Node:
     """A parameter of the model, as an operand without rows."""
     shape = tuple(int(n) for n in parameter.shape)
-    return Node(PARAM, (), {"parameter": parameter}, shape, SpaceKind.NONE)
+    dtype = "int32" if parameter.dtype == "int32" else None
+    return Node(PARAM, (), {"parameter": parameter}, shape, SpaceKind.NONE, dtype)
 
 
 def source(op: OpDef, /, shape: Shape, space: Space, dtype: str = "float", **attrs: Any) -> Node:

@@ -3,6 +3,7 @@ rows and shapes."""
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cavs._arguments import of_pytorch, shown
-from cavs.core.constants import array_operand
+from cavs.core.constants import array_operand, ids_operand, is_of_ids
 from cavs.core.ir import Node, ancestors, constant, param, source
 from cavs.core.ops._def import (
     OpDef,
@@ -28,10 +29,21 @@ from cavs.core.ops.loss import EMBEDDING
 from cavs.core.ops.mode import BY_MODE
 from cavs.core.ops.random import DROPOUT_BY_ID, UNIFORM
 from cavs.core.ops.shape import CONCAT, SLICE, broadcast, broadcast_shapes
-from cavs.core.ops.structure import CONSTANT, GRAPH_SPREAD, PARAM, PULL, REDUCE_ROWS, SPREAD
+from cavs.core.ops.structure import (
+    CHILD_COLUMNS,
+    CONSTANT,
+    GRAPH_SPREAD,
+    PARAM,
+    PULL,
+    REDUCE_ROWS,
+    SPREAD,
+)
 from cavs.core.tracing import here, kind_of_parents, new_random_key
 from cavs.core.vertex import is_buffer
 from cavs.errors import DTypeError, InputError, ShapeError, TraceError
+
+MOST_IN_ROW = 2**28
+"""Elements of a value of one vertex, edge or graph that kernels can count."""
 
 
 def make(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Node:
@@ -40,7 +52,7 @@ def make(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Node:
     Raises:
         TraceError, ShapeError, DTypeError, InputError: operands do not fit.
     """
-    return _make(op, [_operand(x, op) for x in operands], dict(attrs))
+    return _make(op, [_operand(x, op, i) for i, x in enumerate(operands)], dict(attrs))
 
 
 def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
@@ -61,6 +73,8 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
         inputs = [_in_space(op, x, op.operand_space, attrs.get("to"))]
     elif op is REDUCE_ROWS and inputs[0].space == SpaceKind.NONE:
         return inputs[0]
+    elif op is CHILD_COLUMNS and inputs[0].space == SpaceKind.GRAPH:
+        inputs = [to_space(inputs[0], attrs["to"].of_kind(SpaceKind.VERTEX))]
     elif op is EMBEDDING or op is SLICE:
         _check_ids(op, inputs)
     rows = join_spaces([x.space for x in inputs])
@@ -74,8 +88,14 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
     elif op is CONCAT:
         inputs = _with_columns(inputs)
     shape = op.infer(*[x.shape for x in inputs], **attrs)
+    _check_range(op, inputs, attrs)
     either = op.operands[0] is Operand.EITHER
     space = _rows_of(op, inputs, attrs)
+    if math.prod(shape) > MOST_IN_ROW and space != SpaceKind.NONE:
+        raise ShapeError(
+            f"[{op.name}] expected at most {MOST_IN_ROW:,} elements in a row, got shape {shape}; "
+            "make it smaller"
+        )
     return Node(op, inputs, attrs, shape, space, inputs[0].dtype if either else None)
 
 
@@ -94,6 +114,24 @@ def _with_columns(inputs: list[Node]) -> list[Node]:
     ]
 
 
+def _check_range(op: OpDef, inputs: Sequence[Node], attrs: Mapping[str, Any]) -> None:
+    """Ids that stand in F; those that are pulled are checked by each call."""
+    if op.ids is None:
+        return
+    ids, count = inputs[op.ids], op.count_of_ids(inputs[0].shape, attrs)
+    while ids.inputs and ids.inputs[0].dtype == "int32":
+        ids = ids.inputs[0]
+    if ids.op is not PARAM or count is None:
+        return
+    found = ids.attrs["parameter"].exact
+    if found.size and found.max() >= count:
+        raise InputError(
+            f"[{op.name}] expected ids below {count}, as many as there are to choose from, got "
+            f"{found.max()}; correct the array"
+        )
+
+
+_REMEDY_OF_FLOATS = "pull it as int32, or pass an array of integers"
 _REMEDY_OF_IDS = "pull it as float32, or look it up in an embedding, whose rows may be one-hot"
 
 
@@ -107,7 +145,7 @@ def _check_operands(op: OpDef, inputs: Sequence[Node]) -> None:
         if kind is not Operand.EITHER and (kind is Operand.IDS) != (x.dtype == "int32"):
             raise DTypeError(
                 f"[{op.name}] expected operand {position} of dtype {kind.value}, got {x.dtype}; "
-                f"{'pull it as int32' if kind is Operand.IDS else _REMEDY_OF_IDS}"
+                f"{_REMEDY_OF_FLOATS if kind is Operand.IDS else _REMEDY_OF_IDS}"
             )
 
 
@@ -122,6 +160,11 @@ def _check_ids(op: OpDef, inputs: Sequence[Node]) -> None:
         )
     if op is not EMBEDDING or inputs[0].op is not PARAM:
         return
+    if ids.op is PARAM and not is_buffer(inputs[0].attrs["parameter"]):
+        raise TraceError(
+            "[embedding] expected ids as they are pulled, got an array; take rows of a parameter "
+            "by ops.take(weight, ids, axis=0)"
+        )
     while ids.op.is_index_load and ids.inputs:
         ids = ids.inputs[0]
     if ids.inputs and not is_buffer(inputs[0].attrs["parameter"]):
@@ -156,9 +199,11 @@ def _float(component: str, value: Any) -> float:
         ) from None
 
 
-def _operand(value: Any, op: OpDef) -> Node:
+def _operand(value: Any, op: OpDef, position: int) -> Node:
     if isinstance(value, Node):
         return value
+    if op.operand(position) is Operand.IDS and is_of_ids(value):
+        return ids_operand(op.name, value)
     if type(value) is not bool and isinstance(value, numbers.Real):
         return constant(_float(op.name, value))
     if getattr(value, "__cavs_parameter__", False):

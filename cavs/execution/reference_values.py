@@ -234,9 +234,10 @@ class ReferenceValues:
                 f"{path_of(parameter)!r}, got {values.shape}; give it the shape that it was "
                 "compiled with"
             )
+        dtype = values.dtype if node.dtype == "int32" else self.dtype
         # A buffer is copied: calls may write it before backward.
-        copied: Array = np.array(values, self.dtype) if is_buffer(parameter) else values
-        return np.asarray(copied, self.dtype)
+        copied: Array = np.array(values, dtype) if is_buffer(parameter) else values
+        return np.asarray(copied, dtype)
 
     def _constant(self, v: int, node: Node, given: Any) -> Array:
         return np.full(node.shape, node.attrs["value"], self.dtype)

@@ -204,9 +204,8 @@ class _Transposed(_Convolution):
     ) -> None:
         sizes_of_weight = (in_channels, out_channels, kernel_size)
         super().__init__(*sizes_of_weight, stride, padding, dilation, groups, bias, dtype)
-        self.output_padding = sizes(
-            self._component, "output_padding", output_padding, self._rank, 0
-        )
+        settings = Settings(self._component, self._rank, stride, padding, dilation, groups)
+        self.output_padding = settings.output_padding(output_padding)
 
     def _settings(self) -> dict[str, Any]:
         return {**super()._settings(), "output_padding": self.output_padding}

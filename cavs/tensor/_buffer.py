@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cavs._arguments import boolean
-from cavs._arrays import FLOAT32, Array
+from cavs._arrays import FLOAT32, INT32, Array
 from cavs.core.ops._holding import makers
 from cavs.core.tracing import SourceLine
 from cavs.device import Device, host
@@ -78,4 +78,22 @@ class Constant(Buffer):
         self._version.start(None, private=True)
 
 
-makers.buffer, makers.constant, makers.tensor = Buffer, Constant, Tensor
+class ConstantIds(Constant):
+    """An array of ids that stands in a vertex function: int32, whatever the model's dtype."""
+
+    __slots__ = ()
+
+    def __init__(self, exact: Array, where: SourceLine | None) -> None:
+        self.exact, self.where = exact, where
+        self._set(host.asarray(exact, INT32), False)
+
+    def become(self, dtype: np.dtype[Any], device: Device) -> None:
+        """Brings it to this device, in place."""
+        super().become(INT32, device)
+
+
+def _constant(exact: Array, where: SourceLine | None) -> Constant:
+    return (ConstantIds if exact.dtype == INT32 else Constant)(exact, where)
+
+
+makers.buffer, makers.constant, makers.tensor = Buffer, _constant, Tensor

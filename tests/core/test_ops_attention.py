@@ -243,6 +243,94 @@ def test_second_derivatives() -> None:
         )
 
 
+class OfGraphs(cavs.VertexFunction):
+    """Queries and scores by place of each graph; a layer above whose keys wait for nothing else."""
+
+    def forward(self, v: cavs.Vertex) -> None:
+        kids = v.gather(k=(2, 3), y=(2, 3))
+        y = ops.attention(
+            v.pull_graph("q", (2, 3)), kids.k, kids.k, position=v.pull_graph("places", (2, 7))
+        )
+        v.scatter(k=v.pull("k", (2, 3)), y=y)
+        v.push(y=y, z=ops.attention(y, kids.y, kids.k, position=v.pull_graph("more", (2, 7))))
+
+
+@pytest.mark.parametrize("passes", [None, ON_EDGES, ()])
+def test_queries_and_position_scores_of_graphs(passes: Any) -> None:
+    batch = cavs.batch([dag(12, 6, 4), window(9, 5), window(1, 1)])
+    results = []
+    for options in ({"passes": passes}, {"executor": "reference"}):
+        model = cavs.compile(OfGraphs(), dtype="float64", **options)
+        rng = np.random.default_rng(1)
+        rows = {"vertex": batch.num_vertices, "graph": batch.num_graphs}
+        shapes = {n: (rows[spec.space], *spec.shape) for n, spec in sorted(model.inputs.items())}
+        t = {n: cavs.tensor(rng.normal(size=s), requires_grad=True) for n, s in shapes.items()}
+        out = model(batch, **t)
+        ((out["y"] ** 2).sum() + (out["z"] ** 2).sum()).backward()
+        values = {name: y.numpy() for name, y in out.items()}
+        results.append({**values, **{f"d{n}": np.asarray(a.grad) for n, a in t.items()}})
+    compare(*results, 1e-12)
+
+
+class OfIds(cavs.VertexFunction):
+    """All of an attention's operands depend on ids alone, and its result on the children."""
+
+    def __init__(self) -> None:
+        self.table = cavs.Parameter(np.random.default_rng(0).normal(size=(5, 6)))
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x = ops.embedding(self.table, v.pull("word", dtype="int32")).reshape(2, 3)
+        kids = v.gather(x=(2, 3))
+        v.scatter(x=ops.tanh(x))
+        v.push(y=ops.attention(x, kids.x, kids.x))
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_of_ids_alone(leaves: bool) -> None:
+    passes = [name for name in PASSES if leaves or name != "specialize_leaves"]
+    batch = cavs.batch([dag(12, 6, 4), window(9, 5)])
+    word = np.random.default_rng(3).integers(-1, 5, batch.num_vertices)
+    results = []
+    for options in ({"passes": passes}, {"executor": "reference"}):
+        function = OfIds()
+        y = cavs.compile(function, dtype="float64", **options)(batch, word=word)["y"]
+        (y**2).sum().backward()
+        grad: Any = function.table.grad
+        dense = grad.to_dense() if isinstance(grad, cavs.RowSparse) else grad
+        results.append({"y": y.numpy(), "table": np.asarray(dense)})
+    compare(*results, 1e-12)
+
+
+class PartOfAState(cavs.VertexFunction):
+    """Keys are a part of a state; the result is a state that others sum."""
+
+    def __init__(self) -> None:
+        self.w = cavs.Parameter(np.random.default_rng(0).normal(size=(4, 10)))
+
+    def forward(self, v: cavs.Vertex) -> None:
+        kids = v.gather(k=(2, 5), h=4)
+        y = ops.attention(v.pull("q", (2, 1)), kids.k[:, 4:], kids.k)
+        v.scatter(k=v.pull("k", (2, 5)), h=ops.tanh(ops.linear(y.reshape(10), self.w)))
+        v.push(y=kids.h.sum())
+
+
+@pytest.mark.parametrize("more", [(), ("hoist",), ("defer",), ("hoist", "defer")])
+def test_rows_of_all_vertices_are_of_no_level_where_leaves_are_apart(more: Any) -> None:
+    batch = cavs.batch([dag(12, 6, 4), window(9, 5)])
+    results = []
+    for passes in (("specialize_leaves", "fuse_attention", *more), ()):
+        function = PartOfAState()
+        model = cavs.compile(function, dtype="float64", passes=passes)
+        rng = np.random.default_rng(2)
+        shapes = {"q": (batch.num_vertices, 2, 1), "k": (batch.num_vertices, 2, 5)}
+        t = {n: cavs.tensor(rng.normal(size=s), requires_grad=True) for n, s in shapes.items()}
+        y = model(batch, **t)["y"]
+        (y**2).sum().backward()
+        found = {"y": y.numpy(), "w": function.w.grad}
+        results.append({**found, **{n: np.asarray(a.grad) for n, a in t.items()}})
+    compare(*results, 1e-12)
+
+
 # --- Errors ---------------------------------------------------------------------------------------
 
 
@@ -289,6 +377,22 @@ def test_errors_say_what_does_not_fit() -> None:
     )
     assert "expected a value of a vertex function as k, got" in refused(
         lambda v, x, k: attention(x, np.ones((2, 3)), k)
+    )
+    for given in ((None, True, True), (True, None, True), (True, True, None)):
+        name = "qkv"[given.index(None)]
+        assert f"expected a value of a vertex function as {name}, got None" in refused(
+            lambda v, x, k, given=given: attention(
+                *(None if g is None else a for g, a in zip(given, (x, k, k), strict=True))
+            )
+        )
+    assert "expected floats as bias, got int32" in refused(
+        lambda v, x, k: attention(x, k, k, bias=v.pull_edge("b", dtype="int32"))
+    )
+    assert "expected a finite scale, got True" in refused(
+        lambda v, x, k: attention(x, k, k, scale=True)
+    )
+    assert "expected position of (2, places), got (1, 4)" in refused(
+        lambda v, x, k: attention(x, k, k, position=np.ones((1, 4)))
     )
 
 

@@ -43,6 +43,20 @@ FORMS: dict[str, tuple[str, Any, Any, dict[str, Any], dict[str, Any] | None]] = 
         None,
     ),
     "transposed, gaps": ("conv_transpose2d", (2, 3, 3), (2, 3, 1, 2), {"stride": 3}, None),
+    "transposed, more than the stride": (
+        "conv_transpose2d",
+        (2, 3, 4),
+        (2, 3, 3, 2),
+        {"dilation": (3, 2), "padding": (1, 0), "output_padding": (2, 1)},
+        None,
+    ),
+    "transposed, more than is padded": (
+        "conv_transpose1d",
+        (3, 6),
+        (3, 2, 4),
+        {"stride": 2, "dilation": 4, "padding": 2, "output_padding": 3},
+        None,
+    ),
     "transposed, sequence": (
         "conv_transpose1d",
         (3, 6),
@@ -114,6 +128,46 @@ def test_values_and_gradients_are_pytorchs(form: str) -> None:
     np.testing.assert_allclose(z.data, expected.detach().numpy(), 1e-11, 1e-11)
     for mine, theirs in zip(outer, tensors, strict=True):
         np.testing.assert_allclose(mine.grad, theirs.grad.numpy(), 1e-11, 1e-11)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_reference_is_the_engine(form: str) -> None:
+    name, shape, of_weight, given, _ = FORMS[form]
+    x, w = drawn(ROWS, *shape), drawn(*of_weight, seed=1)
+    found = []
+    for executor in ("native", "reference"):
+        function = Convolution(name, shape, w, None, **given)
+        model = cavs.compile(function, dtype="float64", executor=executor)
+        pulled = cavs.tensor(x, requires_grad=True)
+        y = model(graphs(), x=pulled)["y"]
+        (y * y).sum().backward()
+        found.append((y.data, pulled.grad, function.weight.grad))
+    for mine, expected in zip(*found, strict=True):
+        np.testing.assert_allclose(mine, expected, 1e-11, 1e-10)
+
+
+class OfArrays(cavs.VertexFunction):
+    """Weights, biases and an image that are arrays of NumPy."""
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x, up = v.pull("x", (2, 9)), drawn(2, 3, 2, seed=1)
+        y = ops.conv1d(x, drawn(3, 2, 2, seed=2), drawn(3, seed=3), padding=(1, 0))
+        z = ops.conv_transpose1d(x, up, drawn(3, seed=4), padding=(1, 0))
+        v.push(y=y, z=z, w=ops.conv1d(drawn(2, 9, seed=5), ops.reshape(x, (3, 2, 3))))
+
+
+@pytest.mark.parametrize("options", [{}, {"executor": "reference"}])
+def test_arrays_as_weights_and_images(options: dict[str, Any]) -> None:
+    x = drawn(ROWS, 2, 9)
+    found = cavs.compile(OfArrays(), dtype="float64", **options)(graphs(), x=x)
+    t, up = cavs.tensor(x), cavs.tensor(drawn(2, 3, 2, seed=1))
+    y = ops.conv1d(t, drawn(3, 2, 2, seed=2), drawn(3, seed=3), padding=(1, 0))
+    z = ops.conv_transpose1d(t, up, drawn(3, seed=4), padding=(1, 0))
+    np.testing.assert_allclose(found["y"].numpy(), y.numpy(), 1e-11, 1e-11)
+    np.testing.assert_allclose(found["z"].numpy(), z.numpy(), 1e-11, 1e-11)
+    for row, w in zip(found["w"].numpy(), x.reshape(ROWS, 3, 2, 3), strict=True):
+        one = ops.conv1d(cavs.tensor(drawn(2, 9, seed=5)), cavs.tensor(w))
+        np.testing.assert_allclose(row, one.numpy(), 1e-11, 1e-11)
 
 
 def test_padding_by_side_makes_a_causal_convolution() -> None:
@@ -391,6 +445,32 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "mask": (
         lambda: ops.conv2d(X, W, mask=np.ones((2, 3))),
         r"a mask of the kernel's shape \(3, 3\)",
+    ),
+    "negative padding": (lambda: ops.conv2d(X, W, padding=-1), r"an integer padding >= 0, got -1"),
+    "a bool": (lambda: ops.conv2d(X, W, dilation=True), r"an integer dilation >= 1, got True"),
+    "no truth values": (
+        lambda: ops.conv2d(X, W, mask=np.full((3, 3), np.nan)),
+        r"expected a mask of the kernel's shape \(3, 3\), got .*; pass a truth value for each",
+    ),
+    "mask of a line": (
+        lambda: ops.conv1d(LINE, OF_LINE, mask=[1, 1]),
+        r"a mask of the kernel's shape \(3,\), got \[1, 1\]",
+    ),
+    "larger kernel of a line": (
+        lambda: ops.conv1d(LINE, OF_LINE, dilation=4),
+        r"\[conv1d\] expected a kernel within the padded line of 6, got one that reaches over 9;",
+    ),
+    "no element": (
+        lambda: ops.conv2d(X, np.zeros((0, 3, 3, 3))),
+        r"a weight of shape \(O, C, kh, kw\), got \(0, 3, 3, 3\)",
+    ),
+    "padding beyond counting": (
+        lambda: ops.conv2d(X, W, padding=10**9),
+        r"\[conv2d\] expected fewer than 268,435,456 elements within the reach of the kernel",
+    ),
+    "stride beyond counting": (
+        lambda: ops.conv_transpose2d(X[:, :2], W[:2], stride=2**30),
+        r"\[conv_transpose2d\] expected fewer than 268,435,456 elements",
     ),
     "no tap": (
         lambda: ops.conv2d(X, W, mask=np.zeros((3, 3))),

@@ -112,3 +112,7 @@ def test_what_layers_refuse() -> None:
         nn.MaskedConv2d(1, 4, 1, "A")
     with pytest.raises(InputError, match=r"\[masked_conv2d\] expected kind 'A' or 'B', got 'C'"):
         nn.MaskedConv2d(1, 4, 3, "C")
+    with pytest.raises(ShapeError, match=r"\[conv_transpose2d\] expected an output_padding below"):
+        nn.ConvTranspose2d(1, 4, 3, output_padding=1)
+    with pytest.raises(ShapeError, match=r"\[conv_transpose1d\] expected numbers as padding"):
+        nn.ConvTranspose1d(1, 4, 3, padding="same")

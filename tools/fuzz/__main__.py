@@ -25,7 +25,10 @@ import programs
 #: description of the trial.
 KINDS: dict[str, tuple[Callable[..., str | None], str]] = {}
 #: The kinds whose function takes a device too.
-ON_DEVICES = ("differential", "operations", "checkpoints", "graphs", "kills")
+ON_DEVICES = (
+    *("differential", "operations", "attention", "convolution"),
+    *("checkpoints", "graphs", "kills"),
+)
 KINDS["differential"] = (
     differential.check,
     "random vertex functions, against an evaluation of their own",
@@ -33,6 +36,14 @@ KINDS["differential"] = (
 KINDS["operations"] = (
     differential.check_newer,
     "the same with operations along axes, of windows, of special functions, and others",
+)
+KINDS["attention"] = (
+    differential.check_attention,
+    "the same with attention over children, in forms that are fused and others",
+)
+KINDS["convolution"] = (
+    differential.check_convolution,
+    "the same with convolutions, their transposes, and windows of images",
 )
 KINDS["checkpoints"] = checkpoints.check, "spoilt checkpoints in every command that reads them"
 KINDS["models"] = modelfiles.check, "spoilt and hostile files of saved models"

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 from drawing import draw_function
+from drawing_attention import draw_attention_function
+from drawing_convolution import draw_convolution_function
 from drawing_newer import draw_newer_function
 from functions import DescribedFunction, Description
 from graphs import draw_batch, draw_inputs, in_some_layout
@@ -125,16 +127,19 @@ class Case:
     def run(self, calls: int) -> None:
         """Runs the case; raises DifferenceError, or any error that cavs raises."""
         for _ in range(calls):
-            graphs = draw_batch(self.rng)
+            graphs = self._batch()
             inputs = draw_inputs(self.description.pulls, graphs, self.numbers)
             self._train(graphs, inputs)
             for change in (None, self.rng.choice(CHANGES)):
                 if change is not None and self.function.weights:
                     self._change(change)
                 if self.rng.random() < 0.5:
-                    graphs = draw_batch(self.rng)
+                    graphs = self._batch()
                     inputs = draw_inputs(self.description.pulls, graphs, self.numbers)
                 self._infer(graphs, inputs, f"inference after {change or 'training'}")
+
+    def _batch(self) -> cavs.GraphBatch:
+        return draw_batch(self.rng, self.description.most_children)
 
     def _train(self, graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> None:
         given = in_some_layout(self._pulled(inputs), self.rng)
@@ -279,7 +284,7 @@ class Case:
         elif change == "through a view":
             held = [p.data.reshape(-1)[:] for p in some]
             with cavs.no_grad():
-                graphs = draw_batch(self.rng)
+                graphs = self._batch()
                 inputs = draw_inputs(self.description.pulls, graphs, self.numbers)
                 self.model(graphs, **self._pulled(inputs))
             for view in held:
@@ -329,6 +334,16 @@ def check(seed: int, device: str = "cpu") -> str | None:
 def check_newer(seed: int, device: str = "cpu") -> str | None:
     """The same with the operations of `newer`."""
     return _check(seed, device, random.Random(f"newer {seed}"), draw_newer_function)
+
+
+def check_attention(seed: int, device: str = "cpu") -> str | None:
+    """The same with attention over children."""
+    return _check(seed, device, random.Random(f"attention {seed}"), draw_attention_function)
+
+
+def check_convolution(seed: int, device: str = "cpu") -> str | None:
+    """The same with convolutions, windows and images."""
+    return _check(seed, device, random.Random(f"convolution {seed}"), draw_convolution_function)
 
 
 def _check(

@@ -14,10 +14,10 @@ from functions import Description, Operand, Pull, Shape
 
 def draw_newer_function(seed: int, *, random_numbers: bool = False) -> Description:
     """The vertex function of a seed; with `random_numbers` it may draw some."""
-    return _Drawer(seed, random_numbers).function
+    return NewerDrawer(seed, random_numbers).function
 
 
-class _Drawer(Drawer):
+class NewerDrawer(Drawer):
     def step(self) -> int | None:
         if self.rng.random() < 0.4:
             return super().step()

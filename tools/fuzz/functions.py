@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from operations import RANDOM
 from table import OPERATIONS
 
 import cavs
@@ -67,6 +66,8 @@ class Description:
         weights: initial values of the parameters.
         pulls: maps each name to its pull.
         scatters, pushes: map each name to the number of a step.
+        most_children: how many children vertices of its graphs have at most; None where it does not
+            matter.
     """
 
     steps: list[Step] = field(default_factory=list)
@@ -74,11 +75,13 @@ class Description:
     pulls: dict[str, Pull] = field(default_factory=dict)
     scatters: dict[str, int] = field(default_factory=dict)
     pushes: dict[str, int] = field(default_factory=dict)
+    most_children: int | None = None
 
     @property
     def draws(self) -> bool:
         """Whether it draws random numbers."""
-        return any(step.op in RANDOM for step in self.steps)
+        known = [OPERATIONS[step.op] for step in self.steps if step.op in OPERATIONS]
+        return any(operation.mean is None for operation in known)
 
     def pushing(self, names: list[str]) -> Description:
         """The same function with these outputs alone, without the steps that no result depends
@@ -109,6 +112,7 @@ class Description:
             self.pulls,
             {name: place[number] for name, number in self.scatters.items() if name in gathered},
             {name: place[number] for name, number in pushes.items()},
+            self.most_children,
         )
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ from functions import Pull
 import cavs
 
 Array = np.ndarray[Any, Any]
+FEW = 10  # children of a vertex of `draw_graph`, at most
 
 
 def draw_graph(rng: random.Random) -> cavs.InputGraph:
@@ -46,9 +47,28 @@ def draw_graph(rng: random.Random) -> cavs.InputGraph:
     return cavs.InputGraph(children)
 
 
-def draw_batch(rng: random.Random) -> cavs.GraphBatch:
-    """Zero to four graphs, some with keys of their own."""
+def draw_large_graph(rng: random.Random, most: int) -> cavs.InputGraph:
+    """Lists of up to `most` children: windows of a text, runs that begin anywhere, any vertices."""
+    count, kind = rng.randrange(1, 61), rng.choice(["chain", "chain", "runs", "lists", "star"])
+    if kind == "chain":
+        memory, window = rng.randrange(count), rng.randint(1, most)
+        graph = cavs.InputGraph.chain(count - memory, window=window, memory=memory)
+        return graph if rng.random() < 0.7 else graph.reverse()
+    if kind == "star":
+        leaves = rng.randint(1, most)
+        return cavs.InputGraph([*[[] for _ in range(leaves)], list(range(leaves))])
+    sizes = [rng.choice([0, rng.randint(0, min(v, most))]) for v in range(count)]
+    if kind == "runs":
+        return cavs.InputGraph.windows([rng.randint(0, v - n) for v, n in enumerate(sizes)], sizes)
+    return cavs.InputGraph([[rng.randrange(v) for _ in range(n)] for v, n in enumerate(sizes)])
+
+
+def draw_batch(rng: random.Random, most_children: int | None = None) -> cavs.GraphBatch:
+    """Zero to four graphs, some with keys of their own; with `most_children` above `FEW` some of
+    them are larger."""
     graphs = [draw_graph(rng) for _ in range(rng.choice([0, 1, 1, 2, 3, 4]))]
+    if most_children is not None and most_children > FEW:
+        graphs = [draw_large_graph(rng, most_children) if rng.random() < 0.6 else g for g in graphs]
     keys = [rng.randrange(1 << 40) for _ in graphs] if rng.random() < 0.3 else None
     return cavs.batch(graphs, keys)
 
@@ -56,7 +76,8 @@ def draw_batch(rng: random.Random) -> cavs.GraphBatch:
 def draw_inputs(
     pulls: Mapping[str, Pull], graphs: cavs.GraphBatch, numbers: np.random.Generator
 ) -> dict[str, Array]:
-    """Floats that float32 holds, many of them zero where a mask is meant, and ids, some missing."""
+    """Floats that float32 holds, many of them zero where a mask is meant and some -inf where a
+    child is to be hidden, and ids, some missing."""
     inputs: dict[str, Array] = {}
     for name, pull in pulls.items():
         rows = graphs.rows(pull.space)
@@ -68,6 +89,11 @@ def draw_inputs(
         x = numbers.standard_normal((rows, *pull.shape)).astype(np.float32).astype(np.float64)
         if name.startswith("mask"):
             x *= numbers.random(x.shape) < numbers.choice([0.1, 0.5, 0.9])
+        if name.startswith("hide"):
+            hidden = numbers.random(x.shape) < numbers.choice([0.1, 0.5])
+            ends = graphs.child_ptr[1:][np.diff(graphs.child_ptr) > 0] - 1
+            hidden[ends] = False  # a mean over no child is no number
+            x[hidden] = -np.inf
         inputs[name] = x
     return inputs
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import attending
+import convolving
 import newer
 import operations
 from operations import Attrs, Operation
@@ -16,6 +18,8 @@ OPERATIONS: dict[str, Operation] = {
     **operations.RANDOM,
     **newer.UNARY,
     **newer.OTHER,
+    **attending.OPERATIONS,
+    **convolving.OPERATIONS,
 }
 
 

@@ -20,7 +20,7 @@ from cavs.core.lowering.settled import operands_first, settled_states
 from cavs.core.lowering.sinks import Lowered, Sinks
 from cavs.core.lowering.steps import Step, StepWriter
 from cavs.core.lowering.storage import Storage, place
-from cavs.core.ops._def import Rows, Space, SpaceKind, Unique
+from cavs.core.ops._def import Rows, Space, SpaceKind, Typed, Unique
 from cavs.core.ops.structure import GATHER, STATE_COTANGENT
 from cavs.core.program import SegmentKind
 from cavs.core.remarks import Notes
@@ -125,6 +125,9 @@ def _phases(
     def sums(node: Node) -> bool:
         return adds_all_rows(node) and _run_by_level(_rows(summed_rows(node), apart), apart)
 
+    def by_row(node: Node) -> bool:
+        return _has_rows_of_levels(node.space, apart)
+
     def inputs(node: Node) -> list[Node]:
         return [x for x in storage.reads(node) if x not in storage.external]
 
@@ -135,7 +138,7 @@ def _phases(
     settled = set(storage.settled.values())
     waiting = {k: x for k, x in storage.sinks.states.items() if x not in settled}
     states = {x: name for name, node in waiting.items() for x in parts(node)}
-    phases = assign_phases(storage.order, inputs, is_source, states, switches, sums)
+    phases = assign_phases(storage.order, inputs, is_source, states, switches, sums, by_row)
     if notes is not None:
         say_phases(notes, storage.order, inputs, is_source, states, phases)
     return phases
@@ -191,6 +194,14 @@ def _rows(space: Space, apart: Types) -> Space:
     if space.kind is not SpaceKind.EDGE:
         return space
     return space.of_kind(_kind_of_levels(space, apart))
+
+
+def _has_rows_of_levels(space: Space, apart: Types) -> bool:
+    """Whether all its rows are of levels: not those of leaves that are apart."""
+    if space.kind is not SpaceKind.VERTEX:
+        return space.kind in (SpaceKind.INNER, SpaceKind.EDGE)
+    types = space.members if isinstance(space, Typed) else ("",)
+    return apart.isdisjoint(map(str, types))
 
 
 def _run_by_level(space: Space, apart: Types) -> bool:

@@ -191,7 +191,7 @@ class _Numbering:
         index = self._param_numbers[id(node.attrs["parameter"])]
         if index not in self._param_values:
             name = self._param_names[index]
-            value = Value(name, SpaceKind.NONE, node.size, role=Role.PARAM, index=index)
+            value = Value(name, SpaceKind.NONE, node.size, node.dtype, Role.PARAM, index)
             self._param_values[index] = self._add(value)
         return self._param_values[index]
 

@@ -28,9 +28,11 @@ class Phase(IntEnum):
     DEFER = 2
 
 
-_OF_LEVELS = (SpaceKind.VERTEX, SpaceKind.INNER, SpaceKind.EDGE)
-
 Inputs = Callable[[Node], Iterable[Node]]
+
+
+def _has_rows_of_levels(node: Node) -> bool:
+    return node.space.kind in (SpaceKind.VERTEX, SpaceKind.INNER, SpaceKind.EDGE)
 
 
 def assign_phases(
@@ -40,12 +42,14 @@ def assign_phases(
     sinks: Iterable[Node],
     switches: Collection[str],
     sums: Callable[[Node], bool] = lambda node: False,
+    by_row: Callable[[Node], bool] = _has_rows_of_levels,
 ) -> dict[Node, Phase]:
     """Phase of each node of `order` (operands first).
 
     `is_source` tells the nodes that read other levels (gather, or the cotangent of the state);
     `sinks` are the nodes that a level hands on; `switches` are the passes that are on; `sums` tells
-    the sums over rows of levels, to which a level can add its own.
+    the sums over rows of levels, to which a level can add its own; `by_row` the nodes that have
+    rows of levels: where leaves are apart these are inner vertices, and not all of them.
     """
     dependent: set[Node] = set()
     for node in order:
@@ -55,7 +59,7 @@ def assign_phases(
     if not dependent or {"hoist", "defer"}.issubset(switches):
         return phase
     kept = _keeping(phase, dependent, "hoist" in switches, "defer" in switches)
-    return _by_levels(order, inputs, is_source, kept, sums)
+    return _by_levels(order, inputs, is_source, kept, sums, by_row)
 
 
 def _moved(
@@ -96,6 +100,7 @@ def _by_levels(
     is_source: Callable[[Node], bool],
     kept: Mapping[Node, Phase],
     sums: Callable[[Node], bool],
+    by_row: Callable[[Node], bool],
 ) -> dict[Node, Phase]:
     """Puts all other nodes into the levels if they work row by row, or add up rows of the level,
     and read nothing that comes later."""
@@ -111,9 +116,7 @@ def _by_levels(
             phase[node] = Phase.HOIST
         elif node in kept:
             phase[node] = kept[node]
-        elif (node.space.kind in _OF_LEVELS and not node.op.over_graphs) or (
-            Phase.LEVEL in before and sums(node)
-        ):
+        elif (by_row(node) and not node.op.over_graphs) or (Phase.LEVEL in before and sums(node)):
             phase[node] = Phase.LEVEL
         else:
             phase[node] = Phase.DEFER if Phase.LEVEL in before else Phase.HOIST

@@ -16,6 +16,7 @@ import numpy as np
 
 from cavs._arguments import shown
 from cavs.core.attributes import Attributes, AxisAttributes
+from cavs.core.ops._holding import makers
 from cavs.errors import ShapeError, TraceError
 
 _P = ParamSpec("_P")
@@ -489,13 +490,20 @@ def apply(op: OpDef, *operands: Any, **attrs: Any) -> Any:
     """Applies `op` to symbols (giving a symbol) or to tensors and arrays (giving a tensor).
 
     The operand class with the greatest ``__cavs_priority__`` decides; parameters are operands of
-    both worlds.
+    both worlds, and arrays alone are those of the vertex function that is traced.
     """
     kind: Any = None
     for operand in operands:
         priority = getattr(type(operand), "__cavs_priority__", 0)
         if priority > getattr(kind, "__cavs_priority__", 0):
             kind = type(operand)
+    if kind is None and makers.tracing():
+        for position, operand in enumerate(operands):
+            if isinstance(operand, np.ndarray) and op.operand(position) is not Operand.IDS:
+                value = makers.value(operand)
+                operands = (*operands[:position], value, *operands[position + 1 :])
+                kind = type(value)
+                break
     if kind is None:
         raise TraceError(
             f"[{op.name}] expected a vertex value or a cavs.Tensor among the operands, got "

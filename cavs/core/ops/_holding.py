@@ -20,6 +20,8 @@ class Makers:
         constant: makes what holds the array in a vertex function, of the array and its line.
         tensor: makes a tensor of the outer program.
         value: makes a value of the vertex function that is being traced, else a tensor.
+        ids: makes integers ids of the vertex function that is being traced, of an operation's name
+            and them; gives everything else as it is.
         tracing: says whether a vertex function is being traced.
     """
 
@@ -27,6 +29,7 @@ class Makers:
     constant: Callable[[Any, Any], Any] = _missing
     tensor: Callable[[Any], Any] = _missing
     value: Callable[[Any], Any] = _missing
+    ids: Callable[[str, Any], Any] = _missing
     tracing: Callable[[], bool] = _missing
 
 

@@ -14,7 +14,7 @@ from cavs.core.ops.random import dropout as drop
 from cavs.core.ops.reduce import sum as total
 from cavs.core.ops.shape import broadcast, reshape
 from cavs.core.ops.structure import CHILD_COLUMNS, segment_softmax, segment_sum
-from cavs.errors import ShapeError, TraceError
+from cavs.errors import DTypeError, ShapeError, TraceError
 
 
 def attention(
@@ -49,7 +49,8 @@ def attention(
 
     Raises:
         ShapeError: shapes do not fit; TraceError: q is no value per vertex, k and v are no values
-        per child of the same children; InputError: `dropout` is no probability below 1.
+        per child of the same children; DTypeError: one of them is int32; InputError: `dropout` is
+        no probability below 1.
     """
     _check(q, k, v, bias, position)
     check_dropout(dropout, "vertex")
@@ -69,8 +70,8 @@ def attention(
 
 
 def _check(q: Any, k: Any, v: Any, bias: Any, position: Any) -> None:
-    named = {"q": q, "k": k, "v": v, "bias": bias, "position": position}
-    given = {name: x for name, x in named.items() if x is not None}
+    added = {"bias": bias, "position": position}
+    given = {"q": q, "k": k, "v": v, **{name: x for name, x in added.items() if x is not None}}
     for name, x in given.items():
         shared = getattr(x, "__cavs_parameter__", False) or isinstance(x, np.ndarray)
         if not (name in ("q", "position") and shared) and not getattr(x, "__cavs_symbol__", False):
@@ -80,6 +81,11 @@ def _check(q: Any, k: Any, v: Any, bias: Any, position: Any) -> None:
             raise TraceError(
                 f"[attention] expected a value of a vertex function as {name}, got {shown(x)}; "
                 f"{remedy}"
+            )
+        if getattr(x, "__cavs_symbol__", False) and x.dtype == "int32":
+            raise DTypeError(
+                f"[attention] expected floats as {name}, got int32; pull them as float32, or look "
+                "them up in an embedding"
             )
     for name in ("k", "v", "bias"):
         x = given.get(name)

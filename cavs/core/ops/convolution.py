@@ -45,8 +45,9 @@ def check_groups(component: str, channels: int, given: int, outputs: int, groups
         )
 
 
-def sizes_of_places(component: str, image: Pair, kernel: Pair, attrs: Attrs) -> Pair:
-    """The sizes (OH, OW). Raises ShapeError for a kernel that is larger than the padded image."""
+def sizes_of_places(component: str, image: Pair, kernel: Pair, attrs: Attrs, rank: int = 2) -> Pair:
+    """The sizes (OH, OW). Raises ShapeError for a kernel that is larger than the padded image;
+    `rank`: 1 if the user has sequences."""
     top, bottom, left, right = attrs["padding"]
     (sh, sw), (dh, dw) = attrs["stride"], attrs["dilation"]
     high = places(image[0], kernel[0], sh, dh, top, bottom)
@@ -54,8 +55,15 @@ def sizes_of_places(component: str, image: Pair, kernel: Pair, attrs: Attrs) -> 
     if high < 1 or wide < 1:
         reach = f"{dh * (kernel[0] - 1) + 1} x {dw * (kernel[1] - 1) + 1}"
         padded = f"{image[0] + top + bottom} x {image[1] + left + right}"
+        what = "image"
+        if rank == 1:
+            reach, padded, what = (
+                f"{dw * (kernel[1] - 1) + 1}",
+                f"{image[1] + left + right}",
+                "line",
+            )
         raise ShapeError(
-            f"[{component}] expected a kernel within the padded image of {padded}, got one that "
+            f"[{component}] expected a kernel within the padded {what} of {padded}, got one that "
             f"reaches over {reach}; pad more, or take a smaller kernel"
         )
     return high, wide
@@ -196,7 +204,8 @@ class _Taps:
         self._stride, self._dilation = attrs["stride"], attrs["dilation"]
 
     def padded(self, np: Any, x: Any) -> Any:
-        top, bottom, left, right = self.padding
+        """Images with their borders. What stands before a negative one stays: no tap meets it."""
+        top, bottom, left, right = (max(n, 0) for n in self.padding)
         return np.pad(x, [(0, 0)] * (x.ndim - 2) + [(top, bottom), (left, right)])
 
     def part(self, i: int, j: int) -> Any:
@@ -231,9 +240,9 @@ def _reference(np: Any, x: Any, w: Any, **attrs: Any) -> Any:
 def _reference_input(np: Any, dy: Any, w: Any, *, size: Pair, **attrs: Any) -> Any:
     taps = _Taps(size, w.shape[-2:], attrs)
     lead = max(dy.shape[:-3], w.shape[:-4], key=len)
-    top, bottom, left, right = taps.padding
+    top, _, left, _ = taps.padding
     channels = w.shape[-3] * taps.groups
-    x = np.zeros((*lead, channels, size[0] + top + bottom, size[1] + left + right), dy.dtype)
+    x = taps.padded(np, np.zeros((*lead, channels, *size), dy.dtype))
     given = taps.by_group(dy)
     for i, j in taps.taps:
         part = x[taps.part(i, j)]

@@ -108,6 +108,24 @@ class Settings:
             "taps": taps,
         }
 
+    def output_padding(self, given: Any) -> tuple[int, ...]:
+        """What a transposed convolution adds to its output along each axis.
+
+        Raises ShapeError where it is none, or where the padding is no number.
+        """
+        if self.padding == "same":
+            raise ShapeError(
+                f"[{self.component}] expected numbers as padding, got 'same'; pass numbers"
+            )
+        more = sizes(self.component, "output_padding", given, self.rank, 0)
+        limits = map(max, self.stride, self.dilation)
+        if any(n >= limit for n, limit in zip(more, limits, strict=True)):
+            raise ShapeError(
+                f"[{self.component}] expected an output_padding below the stride or the dilation, "
+                f"got {shown(given)}; pass less"
+            )
+        return more
+
     def images(self, x: Any, weight: Any) -> Any:
         """`x` as images; those of one axis have one line."""
         shape = shape_of(self.component, x)
@@ -122,17 +140,17 @@ class Settings:
             raise ShapeError(
                 f"[{self.component}] expected an input of shape {names}, got {shape}; {remedy}"
             )
-        return x if self.rank == 2 else reshape(x, (*shape[:-1], 1, shape[-1]))
+        return x if self.rank == 2 else _reshaped(x, (*shape[:-1], 1, shape[-1]))
 
     def weight(self, weight: Any) -> Any:
         """The weight of two axes."""
         shape = shape_of(self.component, weight)
-        if len(shape) != self.rank + 2:
+        if len(shape) != self.rank + 2 or 0 in shape:
             names = "(O, C, k)" if self.rank == 1 else "(O, C, kh, kw)"
             raise ShapeError(
                 f"[{self.component}] expected a weight of shape {names}, got {shape}; reshape it"
             )
-        return weight if self.rank == 2 else reshape(weight, (*shape[:-1], 1, shape[-1]))
+        return weight if self.rank == 2 else _reshaped(weight, (*shape[:-1], 1, shape[-1]))
 
     def finish(self, y: Any, bias: Any) -> Any:
         """The result of as many axes as the input, with the bias added."""
@@ -146,10 +164,15 @@ class Settings:
                 f"[{self.component}] expected a bias of shape ({channels},), got {bias.shape}; "
                 "pass a number for each output channel"
             )
-        return y + reshape(bias, (channels, *[1] * self.rank))
+        return y + _reshaped(bias, (channels, *[1] * self.rank))
 
 
-def taps_of(component: str, mask: Any, kernel: Pair) -> tuple[int, ...]:
+def _reshaped(x: Any, shape: tuple[int, ...]) -> Any:
+    """`x` in this shape; an array stays one, since it alone says nothing of where it stands."""
+    return x.reshape(shape) if isinstance(x, np.ndarray) else reshape(x, shape)
+
+
+def taps_of(component: str, mask: Any, kernel: Pair, rank: int = 2) -> tuple[int, ...]:
     """The numbers of the taps that a mask leaves, row by row; () for all."""
     if mask is None:
         return ()
@@ -159,10 +182,11 @@ def taps_of(component: str, mask: Any, kernel: Pair) -> tuple[int, ...]:
         are_truths = bool(np.all(given == used))
     except Exception:  # an object may raise any error where it is converted
         used, are_truths = np.zeros(0, bool), False
-    if used.size != kernel[0] * kernel[1] or used.shape not in (kernel, kernel[1:]):
+    shapes = (kernel, kernel[1:]) if rank == 1 else (kernel,)
+    if used.size != kernel[0] * kernel[1] or used.shape not in shapes:
         raise ShapeError(
-            f"[{component}] expected a mask of the kernel's shape {kernel}, got {shown(mask)}; "
-            "pass a truth value for each tap"
+            f"[{component}] expected a mask of the kernel's shape {shapes[-1]}, got "
+            f"{shown(mask)}; pass a truth value for each tap"
         )
     if not are_truths:  # but weights, for one
         raise ShapeError(
@@ -177,13 +201,34 @@ def taps_of(component: str, mask: Any, kernel: Pair) -> tuple[int, ...]:
     return () if len(taps) == used.size else taps
 
 
+_MOST = 2**28  # elements of all channels of an image with what the kernel reaches around it
+
+
+def _check_reach(
+    component: str, channels: int, image: Pair, places: Pair, kernel: Pair, attrs: dict[str, Any]
+) -> None:
+    """Kernels count by 32 bits, of images with a border and of what a stride steps over."""
+    before = attrs["padding"][::2]
+    axes = zip(before, image, attrs["dilation"], kernel, places, attrs["stride"], strict=True)
+    high, wide = (p + n + d * k + count * s for p, n, d, k, count, s in axes)
+    if high * wide * channels >= _MOST:
+        raise ShapeError(
+            f"[{component}] expected fewer than {_MOST:,} elements within the reach of the kernel, "
+            f"got {high} x {wide} in {channels} channels; pad less, or take a smaller stride, "
+            "dilation or image"
+        )
+
+
 def _convolve(settings: Settings, x: Any, weight: Any, bias: Any, mask: Any) -> Any:
     component = settings.component
     image, w = settings.images(x, weight), settings.weight(weight)
     kernel: Pair = (w.shape[-2], w.shape[-1])
-    attrs = settings.attributes(kernel, taps_of(component, mask, kernel))
-    check_groups(component, image.shape[-3], w.shape[-3], w.shape[-4], settings.groups)
-    sizes_of_places(component, (image.shape[-2], image.shape[-1]), kernel, attrs)
+    attrs = settings.attributes(kernel, taps_of(component, mask, kernel, settings.rank))
+    channels, outputs = image.shape[-3], w.shape[-4]
+    check_groups(component, channels, w.shape[-3], outputs, settings.groups)
+    sizes: Pair = (image.shape[-2], image.shape[-1])
+    places = sizes_of_places(component, sizes, kernel, attrs, settings.rank)
+    _check_reach(component, max(channels, outputs), sizes, places, kernel, attrs)
     return settings.finish(apply(CONV, image, w, **attrs), bias)
 
 
@@ -191,33 +236,28 @@ def _convolve_transposed(
     settings: Settings, x: Any, weight: Any, bias: Any, output_padding: Any
 ) -> Any:
     component = settings.component
-    if settings.padding == "same":
-        raise ShapeError(f"[{component}] expected numbers as padding, got 'same'; pass numbers")
-    more = sizes(component, "output_padding", output_padding, settings.rank, 0)
-    limits = [max(s, d) for s, d in zip(settings.stride, settings.dilation, strict=True)]
-    if any(n >= limit for n, limit in zip(more, limits, strict=True)):
-        raise ShapeError(
-            f"[{component}] expected an output_padding below the stride or the dilation, got "
-            f"{shown(output_padding)}; pass less"
-        )
+    more = settings.output_padding(output_padding)
     y, w = settings.images(x, weight), settings.weight(weight)
     kernel: Pair = (w.shape[-2], w.shape[-1])
     attrs = settings.attributes(kernel)
+    # Added to the output is taken from the padding behind it, which may be negative then.
+    top, bottom, left, right = attrs["padding"]
+    high, wide = more if settings.rank == 2 else (0, *more)
+    attrs["padding"] = (top, bottom - high, left, right - wide)
     if y.shape[-3] != w.shape[-4] or w.shape[-4] % settings.groups:
         raise ShapeError(
             f"[{component}] expected {w.shape[-4]} channels in groups of equal size, got "
             f"{y.shape[-3]} channels in {settings.groups}; change the weight or the groups"
         )
     size = _transposed_size((y.shape[-2], y.shape[-1]), kernel, attrs)
-    if settings.rank == 2:
-        size = (size[0] + more[0], size[1] + more[1])
-    else:
-        size = (size[0], size[1] + more[0])
     if min(size) < 1:
         raise ShapeError(
             f"[{component}] expected an output that is left after padding, got sizes {size}; pad "
             "less"
         )
+    channels = max(w.shape[-4], w.shape[-3] * settings.groups)
+    given: Pair = (y.shape[-2], y.shape[-1])
+    _check_reach(component, channels, size, given, kernel, attrs)
     return settings.finish(apply(CONV_INPUT, y, w, **attrs, size=size), bias)
 
 

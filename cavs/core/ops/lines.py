@@ -19,6 +19,7 @@ from cavs.core.ops._def import (
     size_of,
 )
 from cavs.core.ops._formulas import add_at
+from cavs.core.ops._holding import makers
 from cavs.core.ops._protocols import Applies, R, Symbolic, apply_to
 from cavs.core.ops.reduce import axis_from_end, of_axis, without_axis
 from cavs.core.ops.shape import reshape
@@ -284,6 +285,7 @@ def take(x: Any, ids: Any, axis: int = -1) -> Any:
         ShapeError: the axis is not there; DTypeError: the ids are not int32; InputError: an id is
             out of range.
     """
+    ids = makers.ids("take", ids)
     at = axis_from_end("take", x, axis)
     ranks = (len(x.shape), len(shape_of("take", ids)))
     return apply(PICK_ELEMENTS, x, ids, along=False, ranks=ranks, **of_axis(at))

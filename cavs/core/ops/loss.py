@@ -21,6 +21,7 @@ from cavs.core.ops._def import (
     size_of,
 )
 from cavs.core.ops._formulas import add_at, reference_bce_with_logits
+from cavs.core.ops._holding import makers
 from cavs.core.ops._protocols import Applies, R, Symbolic, binary
 from cavs.core.ops.elementwise import abs as abs_
 from cavs.core.ops.elementwise import equal, greater, row, sigmoid, where
@@ -60,7 +61,9 @@ def _reference_cross_entropy_grad(np: Any, dy: Any, logits: Any, label: Any) -> 
 
 def _picked(np: Any, values: Any, label: Any) -> Any:
     """The element of each row at the position of the label."""
-    values = np.broadcast_to(values, (*np.shape(label), values.shape[-1]))  # may have no rows
+    # Either may have no rows.
+    rows = max(np.shape(label), values.shape[:-1], key=len)
+    values, label = np.broadcast_to(values, (*rows, values.shape[-1])), np.broadcast_to(label, rows)
     return np.take_along_axis(values, np.maximum(label, 0)[..., None], axis=-1)[..., 0]
 
 
@@ -239,6 +242,7 @@ def one_hot(ids: Any, size: int) -> Any:
         ShapeError: `size` is not in 1..2**24; DTypeError: `ids` are not int32; InputError: an id is
             out of range.
     """
+    ids = makers.ids("one_hot", ids)
     return _found("one_hot", ids, ids, integer("one_hot", "size", size, 1, _COUNTED, ShapeError))
 
 
@@ -268,6 +272,7 @@ def pick(x: Any, ids: Any) -> Any:
             f"[pick] expected a last axis of 1..{_COUNTED} elements, got shape {shape}; pick from "
             "a vector"
         )
+    ids = makers.ids("pick", ids)
     among = shape_of("pick", ids)
     symbol = hasattr(ids, "__cavs_symbol__")
     if among != shape[:-1] and (among or not symbol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
+from cavs.core.ir import Node
 from cavs.core.remarks import Notes
 
 _T = TypeVar("_T")
@@ -19,6 +20,7 @@ class Context:
             ``specialize_leaves`` has run; the type of a function without types has no name.
         leaves_round: whether what leaves compute apart may be rounded otherwise than with zeros in
             place of children's states.
+        kept: the values of F that gradients may read, once these are known.
         notes: what the passes say of their work; None while nobody asks.
     """
 
@@ -26,6 +28,7 @@ class Context:
         self.switches = frozenset(switches)
         self.leaves_apart: frozenset[str] = frozenset()
         self.leaves_round = False
+        self.kept: frozenset[Node] = frozenset()
         self.notes = notes
         self._shared: dict[type, Any] = {}
 

@@ -165,11 +165,12 @@ class Simplifier:
     def __init__(self) -> None:
         self._known: dict[_Key, Node] = {}
 
-    def run(self, roots: Iterable[Node]) -> Mapping[Node, Node]:
-        """Maps each node that `roots` depend on to its new node."""
+    def run(self, roots: Iterable[Node], kept: Iterable[Node] = ()) -> Mapping[Node, Node]:
+        """Maps each node that `roots` depend on to its new node. No slice or reshape moves beyond
+        the nodes that are `kept`."""
         roots = list(roots)
         order = ancestors(roots)
-        only = {op: _only_read_by(op, order, roots) for op in (SLICE, RESHAPE)}
+        only = {op: _only_read_by(op, order, [*roots, *kept]) for op in (SLICE, RESHAPE)}
         new: dict[Node, Node] = {}
         for node in order:
             fresh = rebuild(node, [new[x] for x in node.inputs])
@@ -239,7 +240,7 @@ def _only_read_by(op: OpDef, order: Sequence[Node], roots: Iterable[Node]) -> se
 
 def simplify(function: _IR, context: Context) -> _IR:
     """F or a gradient with equal nodes made one and nodes replaced by simpler ones."""
-    result = function.map(context.shared(Simplifier).run(function.roots()))
+    result = function.map(context.shared(Simplifier).run(function.roots(), context.kept))
     if context.notes is not None and isinstance(function, FunctionIR):
         before, after = ancestors(function.roots()), ancestors(result.roots())
         fewer = len([x for x in before if x.inputs]) - len([x for x in after if x.inputs])

@@ -86,7 +86,7 @@ def _stop(node: Node, rows: Sequence[Node], pulls: Mapping[Node, frozenset[Node]
         return _Stop.NO_ROWS
     if node.op.random:
         return _Stop.RANDOM
-    if node.op.mixes_edges:
+    if node.op.mixes_edges or node.op.over_graphs:
         return _Stop.MIXES_EDGES
     if any(x not in pulls for x in rows):
         return _Stop.OTHER_VALUES
