@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from cavs.data import load_binarized_mnist
 
 SIDE = 28
 UNSEEN, SAMPLES = 500, 1000
+RATES = {"generator": 1e-3, "discriminator": 2.5e-4}
 
 
 class Generator(cavs.VertexFunction):
@@ -144,7 +144,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200, help="steps of an epoch, of each")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--noise-size", type=int, default=32)
-    parser.add_argument("--channels", type=int, default=16, help="of 14 x 14 pixels; twice of 7 x 7")
+    parser.add_argument(
+        "--channels", type=int, default=16, help="of 14 x 14 pixels; twice of 7 x 7"
+    )
     options = parser.parse_args()
 
     rng = np.random.default_rng(0)
@@ -153,13 +155,17 @@ def main() -> None:
     else:
         corpus = load_binarized_mnist(options.data)
         known, unseen = (x.reshape(-1, SIDE, SIDE) for x in (corpus.train, corpus.dev[:UNSEEN]))
-    print(f"nearest of {SAMPLES} real images: {distance(known[:SAMPLES], unseen):.2f} %", flush=True)
+    print(
+        f"nearest of {SAMPLES} real images: {distance(known[:SAMPLES], unseen):.2f} %", flush=True
+    )
 
     model = cavs.compile(make_dcgan(options.noise_size, options.channels))
     optimizers = {
-        name: cavs.optim.Adam(model[name].parameters(), lr=1e-3, betas=(0.5, 0.999))
+        name: cavs.optim.Adam(model[name].parameters(), lr=RATES[name], betas=(0.5, 0.999))
         for name in ("generator", "discriminator")
     }
+    steps = options.epochs * options.steps
+    rates = [cavs.optim.CosineLR(optimizer, steps) for optimizer in optimizers.values()]
     for epoch in range(options.epochs):
         losses = np.zeros(2)
         for _ in range(options.steps):
@@ -168,6 +174,8 @@ def main() -> None:
                 train_discriminator(model, optimizers["discriminator"], np.float32(2) * chosen - 1),
                 train_generator(model, optimizers["generator"], options.batch_size),
             )
+            for rate in rates:
+                rate.step()
         judge, maker = losses / options.steps
         found = samples(model, SAMPLES)
         print(
