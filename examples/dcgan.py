@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,11 +39,13 @@ class Generator(cavs.VertexFunction):
         self.norm2 = nn.BatchNorm(channels)
         self.up2 = nn.ConvTranspose2d(channels, 1, 4, stride=2, padding=1)
 
-    def forward(self, v: cavs.Vertex) -> None:
-        z = 2.0 * v.uniform(self.noise_size) - 1.0
+    def image(self, z: Any) -> Any:
         h = ops.relu(self.norm1(ops.reshape(self.project(z), self.shape)))
         h = ops.relu(self.norm2(self.up1(h)))  # (channels, 14, 14)
-        v.push(x=ops.tanh(self.up2(h)))  # (1, 28, 28)
+        return ops.tanh(self.up2(h))  # (1, 28, 28)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        v.push(x=self.image(2.0 * v.uniform(self.noise_size) - 1.0))
 
 
 class Discriminator(cavs.VertexFunction):
@@ -81,7 +84,7 @@ def images(count: int) -> cavs.InputGraph:
 def outlines(rng: np.random.Generator, count: int) -> np.ndarray:
     """(count, 28, 28) of 0 and 1: circles, squares and crosses of any place and size."""
     kind = rng.integers(0, 3, (count, 1, 1))
-    centre = rng.uniform(11, SIDE - 12, (2, count, 1, 1))
+    centre = rng.uniform(12, SIDE - 13, (2, count, 1, 1))
     radius = rng.uniform(6, 10, (count, 1, 1))
     down, right = (np.abs(at - c) for at, c in zip(np.ogrid[:SIDE, :SIDE], centre, strict=True))
     circle = np.abs(np.hypot(down, right) - radius)
