@@ -113,11 +113,11 @@ def test_gan_makes_points_near_the_modes() -> None:
 
 
 def test_dcgan_draws_more_than_nothing() -> None:
-    """Of white images 14.9 % of the pixels are wrong, of other drawings 2.8 %."""
-    apart = run("dcgan.py", "--epochs", "3", "--steps", "100")
-    assert len(apart) == 4
-    assert apart[0] < 3.2
-    assert apart[-1] < 13.5
+    """In white images 14.9 % of the pixels are wrong, in other drawings 1.8 %."""
+    apart = run("dcgan.py", "--epochs", "2", "--steps", "100")
+    assert len(apart) == 3
+    assert apart[0] < 2
+    assert apart[-1] < 13
 
 
 def test_dcgan_reads_digits_and_writes_a_picture(data_dir: Path, tmp_path: Path) -> None:
