@@ -257,6 +257,7 @@ def test_everything_is_measured(tmp_path: Path) -> None:
     again = run("--table", out, "--limit-table", table).stdout
     assert again in done.stdout
     assert "| must | <= 0.1 s | - | not measured |" in again
+    assert "| attention, 2 x 9 words, 2 heads of 4 | train |" in again
     assert ", emulated (cuda);" in again or "CAVS_CUDA_DRIVER" not in os.environ
     assert "missing: hand-written CUDA" not in again
     assert "missing: hand-written CUDA: no --limit-table" in run("--table", out).stdout
