@@ -71,9 +71,9 @@ def medians(calls: Calls, repeats: int, threads: int) -> dict[str, float]:
     return {name: statistics.median(found) for name, found in times.items()}
 
 
-def typed_model(heads: int, size: int, places: int = 0, passes: Any = None) -> Any:
+def typed_model(heads: int, size: int, places: int = 0, **options: Any) -> Any:
     functions = {"key": Key(heads, size), "query": Query(heads, size, places)}
-    return cavs.compile(cavs.TypedFunction(functions), passes=passes)
+    return cavs.compile(cavs.TypedFunction(functions), **options)
 
 
 def both(model: Any, graphs: cavs.GraphBatch, x: dict[str, np.ndarray], d: np.ndarray) -> Any:

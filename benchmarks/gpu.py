@@ -4,7 +4,8 @@
     python benchmarks/gpu.py --table OUT.json [--limit-table FILE ...]   # nothing is measured
 
 DIR holds sst/; without it trees of its sizes are generated. Child-sum Tree-LSTM, embedding 300,
-five classes on every vertex, Adagrad; LSTM language model and autoencoder of `generative.py`.
+five classes on every vertex, Adagrad; LSTM language model and autoencoder of `generative.py`;
+single layers of attention and of convolution, for which no goal is set.
 "kept" batches are on the device with their schedules before the clock starts; "fresh" ones are
 assembled, scheduled and copied in each step. Nothing waits for the device before a turn ends.
 Contenders take turns in one process; figures are medians of turns. FILE is a table or a log of a
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gpu_parts import ablation, sequence
+from gpu_parts import ablation, layers, sequence
 from gpu_parts.goals import read_limits
 from gpu_parts.tables import text_of
 from gpu_parts.trees import SCAN, CavsTrees, TreePart
@@ -51,6 +52,7 @@ class Run:
             "versions": {**core.cuda.versions(), "cavs": cavs.__version__},
         }
         self.result |= {"rows": [], "epochs": [], "ablation": [], "memory": {}, "tried": []}
+        self.result["layers"] = []
         self._parts: list[tuple[str, Callable[[], None], float, bool]] = []
         self._plan()
         if options.go_on is not None:
@@ -66,6 +68,8 @@ class Run:
             self._add("epoch", lambda size=size: self._epoch(widths[0], size), 6)
         for model in sequence.MODELS:
             self._add(model.name, lambda model=model: self._sequence(model), 3)
+        for layer in layers.QUICK if self._options.quick else layers.LAYERS:
+            self._add(str(layer), lambda layer=layer: self._layer(layer), 3)
         for size in by_size:
             name = f"ablation, hidden {widths[0]}, batch {size}"
             self._add(name, lambda size=size: self._ablation(widths[0], size), 5)
@@ -134,6 +138,9 @@ class Run:
 
     def _sequence(self, model: Any) -> None:
         self._keep("rows", sequence.rows(model, self._options, self.budget))
+
+    def _layer(self, layer: Any) -> None:
+        self._keep("layers", layers.figures(layer, self._options, self.budget))
 
     def _ablation(self, hidden: int, size: int) -> None:
         self._keep("ablation", ablation.rows(self._corpus, hidden, size, self._options))

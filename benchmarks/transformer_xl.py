@@ -1,7 +1,9 @@
-"""What a training step of Transformer-XL takes, beside PyTorch.
+"""What a training step of Transformer-XL takes, beside PyTorch, and its evaluation with a memory,
+beside one without.
 
     python benchmarks/transformer_xl.py [--layers N] [--size N] [--heads N] [--length N]
-        [--memory N] [--streams N] [--words N] [--tied] [--threads N] [--rounds N]
+        [--memory N] [--streams N] [--words N] [--tied] [--threads N] [--rounds N] [--quick]
+    python benchmarks/transformer_xl.py --evaluation [--before N ...]   # and the same options
 
 A step is the forward pass over a segment of each stream and the memory of the segments before, the
 gradients of all parameters, Adam, and the memory of the next step. PyTorch has the same model as
@@ -9,6 +11,13 @@ programs of it have it: keys and values of memory and segment in one product, sc
 by one product and a shift, `scaled_dot_product_attention`, fused Adam. Both begin from the same
 parameters, and the losses of their first steps are compared. Calls take turns; times are medians of
 the process's own time.
+
+--evaluation measures in cavs alone what Dai et al. (2019, section 4.5) call evaluation speed: the
+loss of each word of a text, which sees so many words before it. A model without a memory computes
+the window of each word anew; --streams windows run at a time, and the last layer at their last
+words alone. With a memory a word is computed once: the text is read in segments of --length words,
+or word by word, as where a model writes. Before a text is longer than what a word sees both must
+give one loss, which is checked.
 """
 
 from __future__ import annotations
@@ -162,8 +171,107 @@ def steps_of(options: Any) -> tuple[dict[str, Callable[[], float]], int]:
     return {"PyTorch": torch_step, "cavs": cavs_step}, count
 
 
+def window_graph(words: int, layers: int) -> cavs.InputGraph:
+    """`cavs.data.segment_graph` without a memory, and without the last layer but at its last word.
+
+    Vertex i of a layer reads the vertices 0..i of the layer below, so those are needed.
+    """
+    types = [name for n in range(layers) for name in [f"layer{n}" if n else "word"] * words]
+    counts = np.concatenate([np.zeros(words, np.int64), np.tile(1 + np.arange(words), layers - 1)])
+    firsts = np.repeat(np.arange(layers) - 1, words).clip(0) * words
+    return cavs.InputGraph.windows(
+        [*firsts, (layers - 1) * words], [*counts, words], types=[*types, f"layer{layers}"]
+    )
+
+
+class Evaluation:
+    """Losses of the words of a text, each of which sees `before` words."""
+
+    def __init__(self, options: Any, before: int) -> None:
+        cavs.manual_seed(0)
+        self.options, self.before = options, before
+        self.function = TransformerXL(
+            options.words,
+            options.size,
+            options.layers,
+            options.heads,
+            context=options.length + before,
+            tied=options.tied,
+        )
+        self.with_memory = cavs.compile(self.function, outputs=["loss", "memory"]).eval()
+        self.without = cavs.compile(self.function, outputs=["loss"]).eval()
+        count = 1 + before + max(options.streams, options.length)
+        draw = np.random.default_rng(0)
+        self.text = draw.integers(0, options.words, count).astype(np.int32)
+        self.nothing = np.zeros((0, options.size), np.float32)
+        draws = draw.standard_normal((options.layers * before, options.size))
+        self.full = draws.astype(np.float32)
+
+    def windows(self, first: int, count: int) -> Any:
+        """Losses of the words first..first + count - 1, after a window of `before` words each."""
+        seen = self.before + 1
+        ends = np.arange(first, first + count) + 1
+        words = np.concatenate([self.text[end - seen : end] for end in ends])
+        graphs = cavs.batch([window_graph(seen, self.options.layers)] * count)
+        with cavs.no_grad():
+            out = self.without(graphs, word=words, label=self.text[ends], memory=self.nothing)
+        return out["loss"].numpy()
+
+    def segment(self, first: int, count: int, memory: Any) -> tuple[Any, Any]:
+        """Losses of these words, and the memory for what follows."""
+        layers = self.options.layers
+        graph = data.segment_graph(count, len(memory) // layers, layers)
+        words, labels = (self.text[at : at + count] for at in (first, first + 1))
+        with cavs.no_grad():
+            out = self.with_memory(graph, word=words, label=labels, memory=memory)
+        return out["loss"].numpy(), self.function.next_memory(memory, out["memory"], 1, self.before)
+
+    def check(self) -> None:
+        memory, length = self.nothing, self.options.length
+        for first in range(0, self.before + 1, length):
+            losses, memory = self.segment(first, min(length, self.before + 1 - first), memory)
+        (expected,) = self.windows(self.before, 1)
+        if not math.isclose(losses[-1], expected, rel_tol=1e-4):
+            raise SystemExit(f"expected one loss of both, got {losses[-1]} and {expected}")
+
+    def times(self) -> list[float]:
+        """Milliseconds by word: windows, word by word, segments."""
+        streams, length = self.options.streams, self.options.length
+        calls = [
+            (lambda: self.windows(self.before, streams), streams),
+            (lambda: self.segment(0, 1, self.full), 1),
+            (lambda: self.segment(0, length, self.full), length),
+        ]
+        taken: list[list[float]] = [[] for _ in calls]
+        for _ in range(1 + self.options.rounds):
+            for (call, words), found in zip(calls, taken, strict=True):
+                begin = time.process_time()
+                call()
+                found.append(1e3 * (time.process_time() - begin) / words)
+        return [float(np.median(found[1:])) for found in taken]  # the first compiles
+
+
+def evaluate(options: Any) -> None:
+    print(
+        f"Transformer-XL, {options.layers} layers of {options.size}, {options.heads} heads, "
+        f"{options.words} words, {options.threads} thread(s): evaluation, ms by word\n\n"
+        f"| words before | recomputed | word by word | | segments of {options.length} | |\n"
+        "|---|---|---|---|---|---|"
+    )
+    for before in options.before:
+        evaluation = Evaluation(options, before)
+        evaluation.check()
+        anew, one, many = evaluation.times()
+        ratios = [f"{taken:.3f} | {anew / taken:.1f}x" for taken in (one, many)]
+        print(f"| {before} | {anew:.2f} | {ratios[0]} | {ratios[1]} |", flush=True)
+
+
+QUICK = {"layers": 2, "size": 8, "heads": 2, "length": 3, "memory": 4, "streams": 2, "words": 11}
+QUICK |= {"rounds": 1, "before": [4, 7]}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     for name, default in (
         ("layers", 4),
         ("size", 128),
@@ -177,9 +285,17 @@ def main() -> None:
     ):
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N")
     parser.add_argument("--tied", action="store_true", help="logits by the embedding")
+    parser.add_argument("--evaluation", action="store_true", help="with a memory and without")
+    parser.add_argument("--before", type=int, nargs="+", default=[64, 128, 256, 512], metavar="N")
+    parser.add_argument("--quick", action="store_true", help="does it run? Figures of no use")
     options = parser.parse_args()
+    if options.quick:
+        vars(options).update(QUICK)
     cavs.set_num_threads(options.threads)
     torch.set_num_threads(options.threads)
+    if options.evaluation:
+        evaluate(options)
+        return
     calls, count = steps_of(options)
     times: dict[str, list[float]] = {name: [] for name in calls}
     losses = {name: call() for name, call in calls.items()}  # the first compiles

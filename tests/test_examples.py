@@ -112,6 +112,23 @@ def test_gan_makes_points_near_the_modes() -> None:
     assert shares[-1] > 50
 
 
+def test_dcgan_draws_more_than_nothing() -> None:
+    """In white images 14.9 % of the pixels are wrong, in other drawings 1.8 %."""
+    apart = run("dcgan.py", "--epochs", "2", "--steps", "100")
+    assert len(apart) == 3
+    assert apart[0] < 2
+    assert apart[-1] < 13
+
+
+def test_dcgan_reads_digits_and_writes_a_picture(data_dir: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "samples.png"
+    small = ("--epochs", "1", "--steps", "5", "--channels", "4", "--output", str(picture))
+    real, apart = run("dcgan.py", "--data", str(data_dir / "mnist"), *small)
+    assert 7 < real < 8.5 < apart
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
 def test_maml_learns_to_learn_waves() -> None:
     errors = run("maml.py", "--epochs", "2", "--steps", "200", "--tasks", "4")
     assert len(errors) == 2

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All that only a GPU can show, in one run of less than five minutes and without network: the wheel is
-# installed, the tests with the marker gpu run on the card, benchmarks/gpu.py measures.
+# installed, the tests with the marker gpu run on the card, benchmarks/gpu.py measures. It also compares layers of
+# attention and of convolution, at the sizes that it measures, with the CPU's engine and with PyTorch's.
 #
 #   tools/gpu_check.sh --prepare   without a GPU: builds the wheel, brings that of OpenBLAS, and compiles all
 #                                  kernels for sm_90 where NVRTC is installed. All stands in build/gpu_check/
@@ -19,7 +20,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=${PYTHON:-python3}
 prepared=$root/build/gpu_check
 packages=(numpy safetensors tqdm)
-usage() { sed -n '2,17s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '2,18s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
 build_wheel() {
   mkdir -p "$prepared" && rm -f "$prepared"/cavs_nn-*.whl

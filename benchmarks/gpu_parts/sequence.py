@@ -14,9 +14,8 @@ from cavs.data import chain_graph
 from cavs.models import VAE, LSTMLanguageModel
 from cavs.nn.estimators import importance_weighted_bound
 from gpu_parts.trees import per_step
-from gpu_parts.turns import Budget, rates
+from gpu_parts.turns import PEER, Budget, rates, waiting_for
 
-CUDNN = "PyTorch"
 Step = Callable[[int], object]
 
 
@@ -160,7 +159,6 @@ MODELS = (LanguageModel, Autoencoder)
 def rows(model: Any, options: argparse.Namespace, budget: Budget) -> Iterator[dict[str, Any]]:
     """Figures of a model, and of PyTorch where it can take part and has the same loss."""
     ours = model(options.device, model.quick if options.quick else model.sizes)
-    wait = lambda: None if options.device == "cpu" else cavs.cuda.synchronize(options.device)  # noqa: E731
     works: dict[str, Step] = {"cavs": ours.step}
 
     def add_peer() -> None:
@@ -168,20 +166,14 @@ def rows(model: Any, options: argparse.Namespace, budget: Budget) -> Iterator[di
         losses = [float(step(0).item()) for step in (ours.step, theirs)]
         if not np.isclose(*losses, rtol=model.tolerance):
             raise ArithmeticError(f"expected equal losses, got {losses}")
-        works[CUDNN] = theirs
+        works[PEER] = theirs
 
-    budget.attempt(f"{model.name}, {CUDNN}", add_peer)
-
-    def wait_for_all() -> None:
-        wait()
-        if CUDNN in works and options.device != "cpu":
-            import torch
-
-            torch.cuda.synchronize()
-
-    for contender, turns in rates(works, wait_for_all, 8, options.seconds).items():
+    budget.attempt(f"{model.name}, {PEER}", add_peer)
+    wait = waiting_for(options.device, *works)
+    for contender, turns in rates(works, wait, 8, options.seconds).items():
         rate = float(np.median(turns))
         row = {"model": model.name, "contender": contender, "mode": "train", "batches": "kept"}
         row |= {"hidden": None, "batch": ours.size, "ms_per_step": 1e3 / rate}
         row["per_second"] = ours.size * rate
-        yield row | (per_step(wait, ours.step, 8) if contender == "cavs" else {})
+        own = waiting_for(options.device)
+        yield row | (per_step(own, ours.step, 8) if contender == "cavs" else {})

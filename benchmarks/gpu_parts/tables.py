@@ -7,6 +7,7 @@ from typing import Any
 
 from gpu_parts.goals import Limit, best, goals
 from gpu_parts.trees import EAGER, GRAPH, SCAN
+from gpu_parts.turns import PEER
 
 
 def text_of(result: dict[str, Any], limits: Sequence[Limit] = ()) -> str:
@@ -16,6 +17,7 @@ def text_of(result: dict[str, Any], limits: Sequence[Limit] = ()) -> str:
         "\n".join(_goals(result, limits)),
         "\n".join(_trees(result, limits)),
         "\n".join(_sequences(result)),
+        "\n".join(_layers(result)),
         "\n".join(_costs(result)),
         "\n".join(_memory(result)),
         "\n".join(_ablation(result)),
@@ -82,6 +84,24 @@ def _sequences(result: dict[str, Any]) -> Iterator[str]:
         for r in rows:
             rate = _number(r["per_second"])
             yield _line(r["model"], r["contender"], f"{r['ms_per_step']:.3f}", rate)
+
+
+def _layers(result: dict[str, Any]) -> Iterator[str]:
+    rows = result["layers"]
+    if not rows:
+        return
+    yield "A layer alone; training is forward and all gradients. No goal is set.\n"
+    names = ("cavs, ms", "PyTorch, ms", "PyTorch / cavs", "launches", "graphs", "cuBLAS", "host ms")
+    yield from _header("layer", "", *names)
+    for layer, mode in dict.fromkeys((r["layer"], r["mode"]) for r in rows):
+        same = {r["contender"]: r for r in rows if (r["layer"], r["mode"]) == (layer, mode)}
+        ours = same["cavs"]
+        own, theirs, ratio = ours["ms_per_step"], "-", "-"
+        if PEER in same:
+            taken = same[PEER]["ms_per_step"]
+            theirs, ratio = f"{taken:.3f}", f"{taken / own:.2f}"
+        costs = [f"{ours[name]:,.1f}" for name in _COSTS[:3]]
+        yield _line(layer, mode, f"{own:.3f}", theirs, ratio, *costs, f"{ours['host_ms']:.3f}")
 
 
 _COSTS = ("launches", "graph_launches", "products", "copies_to_device", "bytes_to_device")

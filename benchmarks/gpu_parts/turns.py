@@ -8,9 +8,27 @@ from typing import Any
 
 import numpy as np
 
+import cavs
+
+PEER = "PyTorch"
 Work = Callable[[int], object]
 Wait = Callable[[], None]
 TURNS = 3
+
+
+def waiting_for(device: str, *contenders: str) -> Wait:
+    """Waits for what cavs, and PyTorch if it is among them, have given to the device."""
+
+    def wait() -> None:
+        if device == "cpu":
+            return
+        cavs.cuda.synchronize(device)
+        if PEER in contenders:
+            import torch
+
+            torch.cuda.synchronize(device)
+
+    return wait
 
 
 def rate_of_turn(work: Work, wait: Wait, count: int, seconds: float) -> float:

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,13 @@ def row(contender: str, rate: float, **others: Any) -> dict[str, Any]:
 
 def result(*rows: dict[str, Any], epochs: Any = ()) -> dict[str, Any]:
     found = {"data": "trees", "device": "cuda", "card": "a GPU", "versions": {}, "memory": {}}
-    return found | {"rows": list(rows), "epochs": list(epochs), "ablation": [], "missing": {}}
+    return found | {
+        "rows": list(rows),
+        "epochs": list(epochs),
+        "ablation": [],
+        "layers": [],
+        "missing": {},
+    }
 
 
 def verdicts(
@@ -128,6 +135,7 @@ def test_tables_and_logs_of_the_limit(part: Any, tmp_path: Path) -> None:
 def test_another_process_does_what_a_lost_device_left(part: Any, tmp_path: Path) -> None:
     names = [f"tree-lstm, hidden 3, batch {size}" for size in (4, 1)]
     names += [model.name for model in part("sequence").MODELS]
+    names += map(str, part("layers").QUICK)
     names += [f"ablation, hidden 3, batch {size}" for size in (4, 1)]
     names.append("tree-lstm, hidden 3, batch 4, JAX scan")
     given = result(row("cavs", 7)) | {"tried": names, "missing": {names[0]: "DeviceError: 700"}}
@@ -189,6 +197,26 @@ def test_pytorch_by_level_has_the_losses_and_gradients_of_cavs(part: Any) -> Non
             theirs.train(number)
 
 
+def test_layers_of_pytorch_have_the_values_and_gradients_of_cavs(part: Any) -> None:
+    """At the sizes of --quick; `figures` compares them at those that it measures."""
+    pytest.importorskip("torch")
+    layers, options = part("layers"), Namespace(device="cpu", seconds=0)
+    for layer in layers.QUICK:
+        budget = part("turns").Budget(100)
+        found = list(layers.figures(layer, options, budget))
+        assert budget.missing == {}
+        expected = [(mode, name) for mode in ("train", "infer") for name in ("cavs", "PyTorch")]
+        assert [(row["mode"], row["contender"]) for row in found] == expected
+        ours = layers.Ours(layer, "cpu")
+        arrays = layers.Peer(layer, ours.weights, "cpu").arrays()
+        inputs = {name for name in layer.arrays() if name != "d"}
+        assert arrays.keys() == {"y", "y alone", *inputs, *ours.weights}
+        for name in arrays:
+            wrong = arrays | {name: arrays[name] + 0.01}
+            with pytest.raises(ArithmeticError, match=name):
+                layers.agree(wrong, ours.arrays())
+
+
 @pytest.mark.gpu
 def test_everything_is_measured(tmp_path: Path) -> None:
     out, table = tmp_path / "gpu.json", tmp_path / "table.txt"
@@ -220,12 +248,16 @@ def test_everything_is_measured(tmp_path: Path) -> None:
     for one in (together, apart):
         assert one["graph_launches"] == 0  # whose launches would not be counted
     assert together["launches"] < apart["launches"]
+    layers = [row for row in found["layers"] if row["contender"] == "cavs"]
+    assert len(layers) == 8
+    assert all(row["launches"] + row["graph_launches"] > 0 for row in layers)
     assert all(m["predicted"] > 0 for m in found["memory"].values())
     # A smaller part that comes later may take memory that the first one let go.
     assert found["memory"]["tree-lstm, hidden 3, batch 4"]["grown"] > 0
     again = run("--table", out, "--limit-table", table).stdout
     assert again in done.stdout
     assert "| must | <= 0.1 s | - | not measured |" in again
+    assert "| attention, 2 x 9 words, 2 heads of 4 | train |" in again
     assert ", emulated (cuda);" in again or "CAVS_CUDA_DRIVER" not in os.environ
     assert "missing: hand-written CUDA" not in again
     assert "missing: hand-written CUDA: no --limit-table" in run("--table", out).stdout
