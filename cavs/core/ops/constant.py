@@ -13,8 +13,8 @@ def constant(array: Any) -> Any:
     """An array as a value without rows, which is the same for every vertex and in every call.
 
     In a vertex function NumPy's arrays may stand wherever a value may, so this is only needed for
-    what a value alone has, as in ``ops.constant(array)[0]``. The array is copied. Its numbers, of any
-    dtype, become those of the model's, anew where the model's dtype changes. It is no parameter: it
+    what a value alone has, as in ``ops.constant(array)[0]``. The array is copied. Its numbers, of
+    any dtype, become those of the model's, anew where the model's dtype changes. It is no parameter: it
     does not learn, has no gradient and stands in no checkpoint.
 
     Args:
