@@ -242,7 +242,7 @@ def test_gradients_of_the_tape_by_differences(fuzz: dict[str, Any], kind: str) -
     draw = fuzz["drawing"].draw_function
     if kind:
         draw = getattr(fuzz[f"drawing_{kind}"], f"draw_{kind}_function")
-    for seed in range(20 if kind else 40):
+    for seed in range(8 if kind else 40):
         description = draw(seed)
         rng, numbers = Random(seed), np.random.default_rng(seed)
         graphs = fuzz["graphs"].draw_batch(rng, description.most_children)

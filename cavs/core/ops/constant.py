@@ -14,8 +14,8 @@ def constant(array: Any) -> Any:
 
     In a vertex function NumPy's arrays may stand wherever a value may, so this is only needed for
     what a value alone has, as in ``ops.constant(array)[0]``. The array is copied. Its numbers, of
-    any dtype, become those of the model's, anew where the model's dtype changes. It is no parameter: it
-    does not learn, has no gradient and stands in no checkpoint.
+    any dtype, become those of the model's, anew where the model's dtype changes. It is no
+    parameter: it does not learn, has no gradient and stands in no checkpoint.
 
     Args:
         array: of any shape; an array of NumPy, a number, or nested lists of numbers.
