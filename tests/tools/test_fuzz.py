@@ -21,7 +21,8 @@ from cavs.training import Checkpoint, save_checkpoint
 
 FUZZ = Path(__file__).resolve().parents[2] / "tools" / "fuzz"
 MODULES = (
-    *("checkpoints", "datafiles", "differential", "drawing", "drawing_newer", "functions"),
+    *("attending", "checkpoints", "convolving", "datafiles", "differential", "drawing"),
+    *("drawing_attention", "drawing_convolution", "drawing_newer", "functions"),
     *("graphs", "hostile", "kills", "modelfiles", "mutations", "newer", "operations", "oracle"),
     *("runs", "table", "tape", "tensorfiles", "workers"),
 )
@@ -59,6 +60,44 @@ def test_each_newer_operation_is_drawn(fuzz: dict[str, Any]) -> None:
     drawn = {step.op for seed in range(120) for step in draw(seed).steps}
     assert newer <= drawn
     assert not newer & {step.op for seed in range(120) for step in older(seed).steps}
+
+
+@pytest.mark.parametrize("kind", ["attention", "convolution"])
+def test_a_slice_of_fixed_seeds_of_layers(kind: str) -> None:
+    done = run(kind, "--seed", "20000", "--count", "120")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "seeds 20000..20119, 120 trials" in done.stdout
+
+
+def test_each_form_of_attention_is_drawn(fuzz: dict[str, Any]) -> None:
+    """Over lists that are short and long; known ones become one operation."""
+    attending, draw = fuzz["attending"], fuzz["drawing_attention"].draw_attention_function
+    functions = [draw(seed, random_numbers=seed % 2 == 0) for seed in range(60)]
+    steps = [step for function in functions for step in function.steps]
+    drawn = [step for step in steps if step.op in attending.OPERATIONS]
+    assert {step.attrs["form"] for step in drawn} == set(attending.FORMS)
+    assert {step.op for step in drawn} == set(attending.OPERATIONS)
+    assert {type(step.attrs["position"]) for step in drawn} == {bool, np.ndarray, type(None)}
+    assert len({function.most_children for function in functions}) == 2
+    fused = [
+        cavs.compile(fuzz["functions"].DescribedFunction(f, "float32"), extra_children="ignore")
+        for f in functions[:20]
+    ]
+    found = ["attention(" in str(model.program) for model in fused]
+    assert 5 <= sum(found) < 20
+
+
+def test_each_convolution_is_drawn(fuzz: dict[str, Any]) -> None:
+    convolving, draw = fuzz["convolving"], fuzz["drawing_convolution"].draw_convolution_function
+    steps = [step for seed in range(60) for step in draw(seed).steps]
+    drawn = [step for step in steps if step.op in convolving.OPERATIONS]
+    assert {step.op for step in drawn} == set(convolving.OPERATIONS)
+    kernels = [step.attrs["kernel"] for step in drawn]
+    assert any(kernel.taps for kernel in kernels)
+    assert any(kernel.padding is None for kernel in kernels)
+    assert any(kernel.groups > 1 for kernel in kernels)
+    assert any(any(a != b for a, b in kernel.padding or ()) for kernel in kernels)
+    assert {"max_pool", "avg_pool", "upsample"} <= {step.op for step in steps}
 
 
 @pytest.mark.parametrize("kind", ["graphs", "programs", "models"])
@@ -168,6 +207,8 @@ def test_a_seed_gives_the_same_function_again(fuzz: dict[str, Any]) -> None:
     [
         *[(op, "check") for op in ("tanh", "linear", "embedding", "children_sum", "mul")],
         *[(op, "check_newer") for op in ("max_pool", "avg_pool", "cumsum", "permute", "gelu")],
+        ("children_attention", "check_attention"),
+        *[(op, "check_convolution") for op in ("conv1d", "conv2d", "conv_transpose2d")],
     ],
 )
 def test_a_wrong_value_is_found(fuzz: dict[str, Any], op: str, check: str) -> None:
@@ -194,13 +235,17 @@ def test_a_wrong_gradient_is_found(fuzz: dict[str, Any]) -> None:
     assert all("gradient" in fault.splitlines()[0] for fault in found)
 
 
-def test_gradients_of_the_tape_by_differences(fuzz: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kind", ["", "attention", "convolution"])
+def test_gradients_of_the_tape_by_differences(fuzz: dict[str, Any], kind: str) -> None:
     """Its own, so that it is no mistake of the tape that is found."""
     checked = 0
-    for seed in range(40):
-        description = fuzz["drawing"].draw_function(seed)
+    draw = fuzz["drawing"].draw_function
+    if kind:
+        draw = getattr(fuzz[f"drawing_{kind}"], f"draw_{kind}_function")
+    for seed in range(8 if kind else 40):
+        description = draw(seed)
         rng, numbers = Random(seed), np.random.default_rng(seed)
-        graphs = fuzz["graphs"].draw_batch(rng)
+        graphs = fuzz["graphs"].draw_batch(rng, description.most_children)
         inputs = fuzz["graphs"].draw_inputs(description.pulls, graphs, numbers)
         evaluate = fuzz["oracle"].evaluate
         first = evaluate(description, graphs, description.weights, inputs)
