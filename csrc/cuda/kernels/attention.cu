@@ -51,16 +51,15 @@ __device__ __forceinline__ Real score_of(const AttentionCall& it, int row, int h
   return score;
 }
 
-// The weight of an edge, or a gradient by its weight, after dropout.
-__device__ __forceinline__ Real dropped(const AttentionCall& it, int row, int head, int edge,
-                                        Real weight) {
+// Whether dropout zeroes the weight of an edge.
+__device__ __forceinline__ bool is_dropped(const AttentionCall& it, int row, int head, int edge) {
   const WeightDropout& by = it.dropout;
-  if (by.zeroed == 0) return weight;
+  if (by.zeroed == 0) return false;
   const auto graph = static_cast<unsigned long long>(by.graph_key[by.graph[row]]);
   const SampleKey key = sample_key(by.state->seed, by.state->step, by.op, graph,
                                    static_cast<unsigned>(by.local[edge]));
   const Block block = philox4x32(key, static_cast<unsigned>(head / 4));
-  return static_cast<int>(block.words[head % 4] >> 8) < by.zeroed ? Real(0) : weight;
+  return static_cast<int>(block.words[head % 4] >> 8) < by.zeroed;
 }
 
 // What the gradient needs of an edge: its weight after dropout, and the gradient by its score.
@@ -75,8 +74,8 @@ __device__ __forceinline__ OfEdge gradient_of(const AttentionCall& it, int row, 
   const Real log_sum = head_of(it.result, row, it.heads, it.values)[head];
   const Real weight = exp_(score_of(it, row, head, edge) - log_sum);
   const Real* v = head_of(it.v, it.child[edge], head, it.values);
-  const Real by_weight = dropped(it, row, head, edge, dot(d_out, v, it.values));
-  return {dropped(it, row, head, edge, weight), weight * (by_weight - mean)};
+  if (is_dropped(it, row, head, edge)) return {0, -weight * mean};
+  return {weight, weight * (dot(d_out, v, it.values) - mean)};
 }
 
 }  // namespace
@@ -104,8 +103,8 @@ extern "C" __global__ void __launch_bounds__(256)
       }
       const Real weight = exp_(score - top);
       sum += weight;
-      add_times(out, dropped(it, row, head, edge, weight),
-                head_of(it.v, it.child[edge], head, it.values), it.values);
+      if (is_dropped(it, row, head, edge)) continue;
+      add_times(out, weight, head_of(it.v, it.child[edge], head, it.values), it.values);
     }
     for (int i = 0; any && i < it.values; ++i) out[i] /= sum;
     head_of(it.result, row, it.heads, it.values)[head] = any ? top + log_(sum) : Real(0);
