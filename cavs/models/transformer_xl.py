@@ -35,9 +35,8 @@ class TransformerXL(cavs.TypedFunction):
     R is the table of sinusoids of distances, u and w are learned by layer and head. Layer 0 is the
     word's embedding times sqrt(size). Matrices, the embedding too, begin normal with a variance of
     one by their columns, u, w and biases at 0. Dropout acts on embeddings, on what is added to h_i
-    and to x, within the inner layer and on the last output. `attention_dropout` acts on the
-    weights, which then take a row for each pair of words: a step is some two times slower. With
-    `tied` the logits are h . embedding + a (Press and Wolf 2017), else V h + a.
+    and to x, within the inner layer and on the last output, `attention_dropout` on the weights.
+    With `tied` the logits are h . embedding + a (Press and Wolf 2017), else V h + a.
 
     Types: ``word``, ``layer1`` to ``layerN`` and, for what is remembered of the layer below each,
     ``memory0`` to ``memory(N-1)``.

@@ -141,6 +141,16 @@ class Binder {
                              places.is_run.data()});
     bound_.tables.push_back(
         {bound_.row_facts.back().data(), schedule.graph_ptr.data(), schedule.graph_vertex.data()});
+    bound_.tables.push_back(sizes_of_attention(instruction).zeroed > 0 ? edge_table(list)
+                                                                       : IndexTable());
+  }
+
+  IndexTable edge_table(int list) const {
+    const Schedule& schedule = sweep_.schedule;
+    const AttentionEdges& edges = attention_edges(schedule, list);
+    const int32_t* first = schedule.graph_edge.data();
+    if (edges.edge != nullptr) return {nullptr, first, edges.edge->data(), edges.lines.data()};
+    return {edges.to_edge.data(), first, edges.vertex.data(), edges.lines.data()};
   }
 
   std::byte* thread_memory(int thread) const {

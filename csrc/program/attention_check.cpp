@@ -9,12 +9,14 @@ namespace {
 using Check = InstructionCheck;
 
 constexpr int64_t kMost = 1 << 24;
+constexpr int64_t kNumbers = 1 << 24;  // how many different ones are drawn
 
 // The operands from `first` on: queries, keys, values, position scores, biases.
 void check_operands(const Check& c, size_t first) {
   const AttentionSizes it = sizes_of_attention(c.instruction);
   const auto some = [](int64_t n) { return n >= 1 && n <= kMost; };
   c.floats();
+  c.expect(it.zeroed >= 0 && it.zeroed <= kNumbers, "dropout that zeroes numbers of 2^24");
   c.expect(some(it.heads) && some(it.size) && some(it.values) && it.positions >= 0 &&
                it.positions <= kMost && (it.biases == 0 || it.biases == 1 || it.biases == it.heads),
            "heads of one element or more, and no bias, one, or one a head");

@@ -24,12 +24,13 @@ def lines(*options: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("tied", [[], ["--tied"]])
-def test_it_compares_a_training_step_with_pytorchs(tied: list[str]) -> None:
-    title, torch, own, ratio = lines(*tied)
+@pytest.mark.parametrize("more", [[], ["--tied"], ["--attention-dropout", "0.3"]])
+def test_it_compares_a_training_step_with_pytorchs(more: list[str]) -> None:
+    title, torch, own, *on_edges, ratio = lines(*more)
     assert title.startswith("Transformer-XL, 2 layers of 8, 2 heads, 2 segments of 3 words")
     assert torch.startswith("PyTorch")
     assert own.startswith("cavs")
+    assert [x.startswith("on edges") for x in on_edges] == [True] * ("0.3" in more)
     assert ratio.startswith("PyTorch / cavs ")
 
 

@@ -174,9 +174,10 @@ def own_state(s: Any, v: cavs.Vertex) -> None:
 
 
 def thinned(s: Any, v: cavs.Vertex) -> None:
-    h, x = v.gather(h=(2, SIZE)).h, v.pull("x", (2, SIZE))
+    h, x = v.gather(h=SIZE).h, v.pull("x", SIZE)
     v.scatter(h=x)
-    v.push(y=ops.attention(x, h, h, dropout=0.5))
+    weight = ops.sum(x * h, axis=-1, keepdims=True).softmax()
+    v.push(y=(ops.dropout(ops.broadcast(weight, (SIZE,)), 0.5) * h).sum())
 
 
 class Case(NamedTuple):
@@ -284,7 +285,7 @@ CASES = [
     Case(additive, "fuse_attention", "its scores are no products of queries and keys", ".sum()"),
     Case(of_edges_keys, "fuse_attention", "is computed on edges: compute it by the", "attention("),
     Case(own_state, "fuse_attention", "it waits for levels, and levels wait for it", "attention("),
-    Case(thinned, "fuse_attention", "its weights are dropped out, each by its edge", "attention("),
+    Case(thinned, "fuse_attention", "dropout draws for each element of the values", ".sum()"),
     Case(gated, "read_parents", "the gradient of 'h' differs from child to child", "", "training"),
 ]
 

@@ -71,9 +71,13 @@ class AttentionAboveLevels(cavs.VertexFunction):
 
 @listed
 class AttentionDropped(cavs.VertexFunction):
-    """Weights of edges are dropped."""
+    """Weights are dropped: in six heads, with all that scores add, and in one, by hand."""
 
     def forward(self, v: cavs.Vertex) -> None:
-        x, kids = v.pull("x", (2, 3)), v.gather(k=(2, 3))
+        x, kids = v.pull("x", (6, 3)), v.gather(k=(6, 3))
+        bias, places = v.pull_edge("bias"), v.pull("places", (6, 40))
         v.scatter(k=x * 0.5)
-        v.push(y=ops.attention(x, kids.k, kids.k, dropout=0.3))
+        y = ops.attention(x, kids.k, kids.k, bias=bias, position=places, dropout=0.3)
+        score = ops.sum(x[0] * kids.k[1], axis=-1, keepdims=True)
+        z = (ops.dropout(score.softmax(), 0.6) * kids.k[2]).sum()
+        v.push(y=y, z=z)

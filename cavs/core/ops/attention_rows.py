@@ -5,10 +5,14 @@ Keys and values are read at the rows of the children themselves. The result has 
 heads and, behind them, for each head the logarithm of its sum of exponentials, from which the
 gradient makes the weights again. The gradient has rows of three kinds: by the query and, behind it,
 by position; by keys and, behind them, values; by bias.
+
+Dropout sets weights to zero, and leaves the others as they are: what they are scaled by is a factor
+of the result. The gradient drops the same weights, by numbers that it draws again.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +21,7 @@ from cavs.core.ops._def import OpDef, Shape, apply, define, rows_given, size_of
 from cavs.core.ops.shape import reshape, slice_last
 
 _EXPONENTIAL = 15  # FLOPs, as of a softmax
+_NUMBERS = 2**24  # that are drawn
 _GIVEN = 2  # operands of the gradient before those of the operation: its cotangent and result
 
 
@@ -69,11 +74,14 @@ def _vjp(dy: Any, y: Any, q: Any, k: Any, v: Any, *rest: Any, **attrs: Any) -> t
 def attributes_of(shapes: Sequence[Shape], attrs: Mapping[str, Any]) -> ShapeAttributes:
     """What the kernel is told; `shapes`: of q, k, v and what is added to scores. The sizes are how
     many heads there are, how long one of keys is and one of values, how many columns of position
-    scores a head has, and how many numbers an edge; behind them, which gradients are wanted."""
+    scores a head has, and how many numbers an edge; of the numbers that dropout draws, how many
+    zero a weight, and its key; behind them, which gradients are wanted."""
     heads, sizes = attrs["heads"], [size_of(shape) for shape in shapes]
     positions = sizes[3] // heads if attrs["position"] else 0
     biases = sizes[-1] if attrs["bias"] else 0
-    source = (heads, sizes[0] // heads, sizes[2] // heads, positions, biases)
+    rate, key = attrs["dropout"] or (0.0, 0)
+    dropout = math.ceil(rate * _NUMBERS), key
+    source = (heads, sizes[0] // heads, sizes[2] // heads, positions, biases, *dropout)
     return ShapeAttributes(source, (0,) * len(ATTENTION_GRADIENTS))
 
 

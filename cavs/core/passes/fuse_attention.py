@@ -1,12 +1,12 @@
 """fuse_attention: softmax over children and the sum weighted by it become attention, which needs no
 rows for edges.
 
-What is found is ``(score.softmax() * v).sum()`` where ``score`` is ``ops.sum(q * k, -1)``, with or
-without ``keepdims``, times a number, plus a bias or scores by the child's place: what
-:func:`cavs.ops.attention` is made of, and what the documentation shows. Keys and values are states,
-or parts of states: the pass ``commute_gather`` has brought products of them to the child. Attention
-is computed for all vertices at once, before or after the levels; so it is left as it was where a
-level needs it that it waits for.
+What is found is ``(score.softmax() * v).sum()``, with or without dropout of the weights, where
+``score`` is ``ops.sum(q * k, -1)``, with or without ``keepdims``, times a number, plus a bias or
+scores by the child's place: what :func:`cavs.ops.attention` is made of, and what the documentation
+shows. Keys and values are states, or parts of states: the pass ``commute_gather`` has brought
+products of them to the child. Attention is computed for all vertices at once, before or after the
+levels; so it is left as it was where a level needs it that it waits for.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class _Found(NamedTuple):
         k, v: keys and values of edges, in the end of the children themselves.
         scale: of the products of queries and keys.
         position, bias: what is added to scores, if anything.
+        dropout: of the weights: its rate, and the number by which it draws; None without.
         edges: the rows of the edges.
     """
 
@@ -58,6 +59,7 @@ class _Found(NamedTuple):
     scale: float
     position: Node | None
     bias: Node | None
+    dropout: tuple[float, int] | None
     edges: Space
 
 
@@ -124,14 +126,15 @@ def _match(node: Node) -> _Found | None:
         return None
     for i, value in enumerate(node.inputs[0].inputs):
         weights = _unrepeated(node.inputs[0].inputs[1 - i])
+        dropped = weights if weights.op is DROPOUT else None
+        if dropped is not None:
+            weights = _unrepeated(dropped.inputs[0])
         if weights.op is SEGMENT_SOFTMAX:
-            return _of_weights(node, weights, value)
-        if weights.op is DROPOUT and _unrepeated(weights.inputs[0]).op is SEGMENT_SOFTMAX:
-            raise _RefusedError("its weights are dropped out, each by its edge")
+            return _of_weights(node, weights, value, dropped)
     return None
 
 
-def _of_weights(node: Node, weights: Node, value: Node) -> _Found:
+def _of_weights(node: Node, weights: Node, value: Node, dropped: Node | None) -> _Found:
     scale, products, added = _terms(weights.inputs[0])
     pair = () if products is None else products.inputs[0].inputs
     queries = [_repeated(x) for x in pair]
@@ -143,6 +146,11 @@ def _of_weights(node: Node, weights: Node, value: Node) -> _Found:
     sizes = {size_of(x.shape[:-1]) for x in (q, key, value)}
     if sizes != {heads} or weights.size != heads or node.shape != value.shape:
         raise _RefusedError("queries, keys and values have other shapes than (heads, size)")
+    dropout = None
+    if dropped is not None:
+        dropout = dropped.attrs["p"], dropped.attrs["key"]
+        if dropped.size != heads:
+            raise _RefusedError("dropout draws for each element of the values, not for each weight")
     if q.space != node.space:
         raise _RefusedError("its query has no row for each vertex")
     position = bias = None
@@ -155,7 +163,7 @@ def _of_weights(node: Node, weights: Node, value: Node) -> _Found:
             raise _RefusedError(
                 "its scores are a sum of more than products, a bias and places' scores"
             )
-    return _Found(heads, q, key, value, scale, position, bias, key.space)
+    return _Found(heads, q, key, value, scale, position, bias, dropout, key.space)
 
 
 def _by_children(found: _Found, scatters: Mapping[Name, Node]) -> _Found:
@@ -340,8 +348,9 @@ def _attention(node: Node, found: _Found, operands: Sequence[Node]) -> Node:
         "to": node.space,
         "position": found.position is not None,
         "bias": found.bias is not None,
+        "dropout": found.dropout,
     }
     shape = (v.size + found.heads,)
     row = Node(ATTENTION, (q, k, v, *added), attrs, shape, node.space, where=node.where)
     means: Node = reshape(slice_last(row, 0, v.size), node.shape)
-    return means
+    return apply(MUL, means, 1 / (1 - found.dropout[0])) if found.dropout else means

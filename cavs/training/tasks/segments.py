@@ -154,7 +154,7 @@ class SegmentTask(RunningText):
             "attention_dropout",
             Number(0, 1),
             0.0,
-            "of the weights of attention, which then takes a row for each pair of words",
+            "of the weights of attention",
             "P",
             "model",
         ),

@@ -37,10 +37,11 @@ int64_t attention_bytes(const Program& program, const Schedule& schedule) {
       if (!is_attention(instruction)) continue;
       const int list = edges_of_attention(program, instruction);
       const AttentionPlaces& places = attention_places(schedule, list);
-      bytes = std::max(
-          bytes, attention_isa().bytes({program.dtype, sizes_of_attention(instruction),
-                                        largest(places.parents->ptr), largest(*places.child_ptr),
-                                        schedule.edges[static_cast<size_t>(list)].max_arity}));
+      const AttentionSizes sizes = sizes_of_attention(instruction);
+      AttentionWork work = {program.dtype, sizes, places.most_parents, largest(*places.child_ptr),
+                            schedule.edges[static_cast<size_t>(list)].max_arity};
+      if (sizes.zeroed > 0) work.dropout_lines = attention_edges(schedule, list).lines[0];
+      bytes = std::max(bytes, attention_isa().bytes(work));
     }
   }
   return bytes;

@@ -1,6 +1,7 @@
 // Attention over children on the CPU: where children stand, and its kernels.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -19,10 +20,21 @@ struct AttentionPlaces {
   std::vector<int32_t> first;   // [vertex row] place of the first child, in its graph; 0 of none
   std::vector<int32_t> is_run;  // [graph]
   bool all_runs = true;         // then nobody needs the lists of children
+  int64_t most_parents = 0, most_edges = 0;  // of a graph
+};
+
+// The numbers of edges within their graphs, by which dropout draws: see kEdgeTable. No list has an
+// entry for each edge where none is there anyway.
+struct AttentionEdges {
+  std::vector<int32_t> vertex, to_edge;        // [place], [vertex row]
+  const std::vector<int32_t>* edge = nullptr;  // [edge row], in the place of these
+  std::array<int32_t, 2> lines = {};           // of memory
 };
 
 // Made when they are first asked for, and kept with the schedule.
 const AttentionPlaces& attention_places(const Schedule& schedule, int list);
+
+const AttentionEdges& attention_edges(const Schedule& schedule, int list);
 
 // That of the instruction set at hand.
 const AttentionIsa& attention_isa();

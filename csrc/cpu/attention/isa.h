@@ -15,8 +15,15 @@ enum GraphTable {
                  // row] the place of its first child there; `part`: [graph] whether it is a run
   kAllTable,     // CSR: graph -> all of its vertices; `index`: first and last row of keys, and
                  // whether queries are those of inner vertices alone
+  kEdgeTable,    // of dropout, empty without: where the numbers of edges in their graphs come from.
+                 // `list`: [edge row] numbers of edges in the batch, or, with an `index`, [place of
+                 // kChildTable] numbers of vertices, to which index[vertex row of the parent] is
+                 // added; `ptr`: [graph] number of its first edge in the batch; `part`: lines of
+                 // memory that dropout takes, and the one where bits begin
   kGraphTables,
 };
+
+constexpr int64_t kLine = 64;  // bytes
 
 // The sizes of a kernel, and of the largest graph: vertices with queries, vertices among which
 // children are counted, and the most children of a vertex.
@@ -24,6 +31,7 @@ struct AttentionWork {
   DType dtype;
   AttentionSizes sizes;
   int64_t parents, children, arity;
+  int64_t dropout_lines = 0;  // of memory, see kEdgeTable
 };
 
 constexpr int kAttentionKernels = 2;

@@ -21,8 +21,9 @@ void for_each_head(const KernelCall& call, bool together, const Work& work) {
 
 template <class T>
 void attention(const KernelCall& call) {
-  const Attention<T> it(call, 0);
+  Attention<T> it(call, 0);
   for_each_head(call, false, [&](int64_t graph, int64_t head) {
+    it.dropout.draw(graph, head);
     if (it.is_run(graph)) {
       forward_runs(it, graph, head);
     } else {
@@ -33,10 +34,11 @@ void attention(const KernelCall& call) {
 
 template <class T>
 void attention_grad(const KernelCall& call) {
-  const Attention<T> it(call, 2);
+  Attention<T> it(call, 2);
   const bool together = it.d_bias != nullptr && it.told.biases == 1;  // heads add to one number
   for_each_head(call, together, [&](int64_t graph, int64_t head) {
     it.clear(graph, head);
+    it.dropout.draw(graph, head);
     if (it.is_run(graph)) {
       backward_runs(it, graph, head);
     } else {

@@ -56,6 +56,7 @@ void forward_lists(const Attention<T>& it, int64_t graph, int64_t head) {
     if (sum == 0) continue;  // no child is possible
     *it.log_sum(row, head) = top + log_scalar(sum);
     const T share = 1 / sum;
+    if (it.dropout.acts()) it.dropout.drop(i - it.parents_begin(graph), head, 0, n, s);
     for (int64_t j = 0; j < n; ++j) {
       const T* v = it.head_of(it.v, it.child[begin + j], head, it.values);
       add_times(o, s[j] * share, v, it.values);
@@ -66,7 +67,8 @@ void forward_lists(const Attention<T>& it, int64_t graph, int64_t head) {
 template <class T>
 void backward_lists(const Attention<T>& it, int64_t graph, int64_t head) {
   T* s = it.scratch;
-  for (int64_t i = it.parents_begin(graph); i < it.parents_end(graph); ++i) {
+  const int64_t first = it.parents_begin(graph);
+  for (int64_t i = first; i < it.parents_end(graph); ++i) {
     const int64_t row = it.parents.list[i], n = it.count(row);
     if (n == 0) continue;
     const int64_t begin = it.child_ptr[row];
@@ -77,8 +79,11 @@ void backward_lists(const Attention<T>& it, int64_t graph, int64_t head) {
     exp_total(s, *it.log_sum(row, head), s, n);
     for (int64_t j = 0; j < n; ++j) {
       const int64_t from = it.child[begin + j];
-      const T weight = s[j];
-      const T d = weight * (dot(d_out, it.head_of(it.v, from, head, it.values), it.values) - mean);
+      const bool dropped = it.dropout.drops(i - first, head, j);
+      const T weight = dropped ? T(0) : s[j];
+      const T by_weight =
+          dropped ? T(0) : dot(d_out, it.head_of(it.v, from, head, it.values), it.values);
+      const T d = s[j] * (by_weight - mean);
       if (it.d_query != nullptr) {
         add_times(it.head_of(*it.d_query, row, head, it.size), d,
                   it.head_of(it.k, from, head, it.size), it.size);

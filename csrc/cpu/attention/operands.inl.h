@@ -1,7 +1,9 @@
 // The operands of attention, and where vertices and their children stand in them.
 #pragma once
 
-#include "cpu/attention/isa.h"
+#include <cstddef>
+
+#include "cpu/attention/dropout.inl.h"
 #include "cpu/kernels/double_math.inl.h"
 #include "cpu/kernels/log_space.inl.h"
 #include "cpu/kernels/rows.inl.h"
@@ -9,8 +11,8 @@
 namespace cavs {
 namespace {
 
-// s = q . k + position + bias of the children of a vertex, o = sum of softmax(s) v. A row of
-// results has the heads' o, then their log sum exp s.
+// s = q . k + position + bias of the children of a vertex, o = sum of D(softmax(s)) v, where D
+// drops weights. A row of results has the heads' o, then their log sum exp s.
 template <class T>
 struct Attention {
   Attention(const KernelCall& call, int first)
@@ -18,15 +20,15 @@ struct Attention {
         heads(told.heads),
         size(told.size),
         values(told.values),
-        scratch(static_cast<T*>(call.scratch)),
         q(call.in[first]),
         k(call.in[first + 1]),
         v(call.in[first + 2]),
         position(told.positions > 0 ? call.in + first + 3 : nullptr),
-        bias(told.biases > 0 ? call.in + call.num_in - 1 : nullptr) {
-    const IndexTable& children_of = call.tables[first + 1];
-    child_ptr = children_of.ptr;
-    child = children_of.list;
+        bias(told.biases > 0 ? call.in + call.num_in - 1 : nullptr),
+        child_ptr(call.tables[first + 1].ptr),
+        child(call.tables[first + 1].list),
+        dropout(call, told, child_ptr, call.tables + call.num_in),
+        scratch(reinterpret_cast<T*>(static_cast<std::byte*>(call.scratch) + dropout.bytes())) {
     const IndexTable* tables = call.tables + call.num_in;
     parents = tables[kParentTable];
     children = tables[kChildTable];
@@ -92,13 +94,14 @@ struct Attention {
 
   const AttentionSizes told;
   const int64_t heads, size, values;
-  T* const scratch;
   const Operand &q, &k, &v;
   const Operand* const position;
   const Operand* const bias;
+  const int32_t *const child_ptr, *const child;
+  Dropout dropout;
+  T* const scratch;
   const Operand *result = nullptr, *d_out = nullptr;
   const Operand *d_query = nullptr, *d_children = nullptr, *d_bias = nullptr;
-  const int32_t *child_ptr, *child;
   IndexTable parents, children, all;
 };
 

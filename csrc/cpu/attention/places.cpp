@@ -54,6 +54,14 @@ AttentionPlaces find_places(const Schedule& schedule, int list, const GraphVerti
   std::vector<Span> spans;
   for (int64_t g = 0; g < schedule.num_graphs; ++g) {
     spans.clear();
+    int64_t listed = 0;
+    for (int32_t i = found.parents->ptr[g]; i < found.parents->ptr[g + 1]; ++i) {
+      const int32_t row = found.parents->vertex[i];
+      listed += edges.ptr[row + 1] - edges.ptr[row];
+    }
+    found.most_edges = std::max(found.most_edges, listed);
+    found.most_parents =
+        std::max(found.most_parents, int64_t{found.parents->ptr[g + 1]} - found.parents->ptr[g]);
     bool is_run = known;
     for (int32_t i = found.parents->ptr[g]; is_run && i < found.parents->ptr[g + 1]; ++i) {
       const int32_t row = found.parents->vertex[i], arity = edges.ptr[row + 1] - edges.ptr[row];
@@ -69,30 +77,67 @@ AttentionPlaces find_places(const Schedule& schedule, int list, const GraphVerti
   return found;
 }
 
+AttentionEdges find_edges(const Schedule& schedule, int list, const AttentionPlaces& places) {
+  AttentionEdges found;
+  if (places.all_runs && schedule.has_runs()) {
+    for (const int32_t row : *places.child) found.vertex.push_back(schedule.vertex_order[row]);
+    for (const int32_t v : schedule.vertex_order) {
+      found.to_edge.push_back(schedule.run_ptr[v] - schedule.run_first[v]);
+    }
+  } else {
+    found.edge = &schedule.order_of_edges(list);
+  }
+  const auto lines = [](int64_t bytes) {
+    return static_cast<int32_t>((bytes + kLine - 1) / kLine);
+  };
+  // Bits begin a line later, and end a line earlier: vectors read beyond them.
+  const int32_t begin = lines(places.most_parents * static_cast<int64_t>(sizeof(int32_t))) + 1;
+  found.lines = {begin + lines(places.most_edges) + 1, begin};
+  return found;
+}
+
 // What the CPU keeps of a schedule.
 class KeptPlaces final : public Schedule::Mirror {
  public:
   const AttentionPlaces& find(const Schedule& schedule, int list) {
     const std::lock_guard<std::mutex> lock(mutex_);
+    return places(schedule, list);
+  }
+  const AttentionEdges& find_numbers(const Schedule& schedule, int list) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = edges_.find(list);
+    if (found != edges_.end()) return found->second;
+    return edges_.emplace(list, find_edges(schedule, list, places(schedule, list))).first->second;
+  }
+
+ private:
+  const AttentionPlaces& places(const Schedule& schedule, int list) {
     if (all_.ptr.empty()) all_ = {schedule.graph_ptr, schedule.graph_vertex};
     const auto found = lists_.find(list);
     if (found != lists_.end()) return found->second;
     return lists_.emplace(list, find_places(schedule, list, all_)).first->second;
   }
 
- private:
   std::mutex mutex_;
   GraphVertices all_;
   std::map<int, AttentionPlaces> lists_;
+  std::map<int, AttentionEdges> edges_;
 };
+
+KeptPlaces& kept_of(const Schedule& schedule) {
+  return static_cast<KeptPlaces&>(schedule.mirror(
+      Device{},
+      []() -> std::unique_ptr<Schedule::Mirror> { return std::make_unique<KeptPlaces>(); }));
+}
 
 }  // namespace
 
 const AttentionPlaces& attention_places(const Schedule& schedule, int list) {
-  Schedule::Mirror& kept = schedule.mirror(Device{}, []() -> std::unique_ptr<Schedule::Mirror> {
-    return std::make_unique<KeptPlaces>();
-  });
-  return static_cast<KeptPlaces&>(kept).find(schedule, list);
+  return kept_of(schedule).find(schedule, list);
+}
+
+const AttentionEdges& attention_edges(const Schedule& schedule, int list) {
+  return kept_of(schedule).find_numbers(schedule, list);
 }
 
 }  // namespace cavs

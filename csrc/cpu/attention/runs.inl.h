@@ -140,6 +140,16 @@ class Head {
     return largest;
   }
 
+  // Drops weights, or gradients by weights that were dropped, of vertex i with the `n` children
+  // from place `begin` on. What is not in its list stays, or is dropped too.
+  void drop(int64_t i, int64_t begin, int64_t n, T* x) const {
+    if (!it.dropout.acts()) return;
+    const Span own = span(i);
+    const int64_t from = greatest(own.begin - begin, 0) / kLanes<T> * kLanes<T>;
+    const int64_t to = least(own.end - begin, n);
+    it.dropout.drop(i, head, begin + from - own.begin, to - from, x + from);
+  }
+
   const Attention<T>& it;
   const int64_t head;
   const int32_t* const parent;
@@ -185,6 +195,7 @@ void forward_runs(const Attention<T>& it, int64_t graph, int64_t number) {
       const T sum = exp_total(s + r * n, top, s + r * n, n);
       shares[r] = sum == 0 ? T(0) : 1 / sum;
       *log_sum = sum == 0 ? T(0) : top + log_scalar(sum);
+      head.drop(i + r, from, n, s + r * n);
     }
     if (!keys.empty()) {
       product(rows, values, keys.end - from, s, n, 1, v.row(lead), v.step, o, values, false);
@@ -204,7 +215,8 @@ void forward_runs(const Attention<T>& it, int64_t graph, int64_t number) {
 }
 
 // The gradient of a head, a block of vertices by a block of children at a time. P are the weights,
-// dS the gradient by scores: dv = P' do, dS = P (do v' - o . do), dq = dS k, dk = dS' q.
+// dS the gradient by scores: dv = D(P)' do, dS = P (D(do v') - o . do), dq = dS k, dk = dS' q. D
+// drops weights, where they were dropped.
 template <class T>
 class Backward {
  public:
@@ -318,12 +330,14 @@ class Backward {
     fill_row(ds + (none ? 0 : used), T(0), kKeys - (none ? 0 : used));
     if (none) return;
     head_.complete(i, from, used, s);
+    head_.drop(i, from, used, ds);
     const T log_sum = *it_.log_sum(row, number_);
     for (int64_t j = 0; j < used; j += kLanes<T>) {
       const Vec<T> weight = exp_(load_vector(s + j) - log_sum);
       store_vector<T>(s + j, weight);
       store_vector<T>(ds + j, weight * (load_vector(ds + j) - mean));
     }
+    head_.drop(i, from, used, s);
     const Span own = head_.span(i);
     const int64_t begin = greatest(own.begin, from), end = least(own.end, from + stop);
     if (begin < end && it_.d_query != nullptr && it_.position != nullptr) {
@@ -363,7 +377,8 @@ int64_t memory_of(const AttentionWork& work) {
     count += kTileRows * (columns + values);
   }
   constexpr int64_t blocks = 16;
-  return (greatest(count, work.arity) + blocks * kUnit<T>)*static_cast<int64_t>(sizeof(T));
+  return (greatest(count, work.arity) + blocks * kUnit<T>)*static_cast<int64_t>(sizeof(T)) +
+         work.dropout_lines * kLine;
 }
 
 }  // namespace

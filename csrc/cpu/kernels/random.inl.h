@@ -1,33 +1,12 @@
-// Kernels that draw random numbers, from Philox4x32-10 (Salmon et al., "Parallel random numbers: as
-// easy as 1, 2, 3", SC 2011): a counter-based generator, so that a sample depends on its key and
-// counter alone. cavs/kernels/philox.py defines the same numbers in NumPy.
+// Kernels that draw random numbers, row by row.
 #pragma once
 
+#include "cpu/kernels/philox.inl.h"
 #include "cpu/kernels/row_ops.inl.h"
 #include "cpu/kernels/rows.inl.h"
 
 namespace cavs {
 namespace {
-
-// The parts of the generator's key and counter that are the same for all numbers of a row. The
-// place of a number in the row is the other part.
-struct SampleKey {
-  uint32_t key[2];  // seed, step and the upper half of the graph's key
-  uint32_t local, graph, op;
-};
-
-// Row `local` (a vertex or an edge) of the graph whose key is `graph_key`, for operation `op`.
-CAVS_INLINE SampleKey sample_key(const RandomContext& random, uint32_t op, int64_t graph_key,
-                                 uint32_t local) {
-  const auto low = [](uint64_t value) { return static_cast<uint32_t>(value); };
-  const auto high = [](uint64_t value) { return static_cast<uint32_t>(value >> 32); };
-  const auto graph = static_cast<uint64_t>(graph_key);
-  return {{low(random.seed) ^ (low(random.step) * 0x9E3779B9u),
-           high(random.seed) ^ (high(graph) + high(random.step) * 0xBB67AE85u)},
-          local,
-          low(graph),
-          op};
-}
 
 constexpr uint32_t kWholeGraph = 0xFFFFFFFFu;  // the local index of rows that are graphs,
 constexpr uint32_t kWholeBatch = 0xFFFFFFFEu;  // and of what has no rows, which is of graph 0
@@ -45,31 +24,6 @@ CAVS_INLINE SampleKey sample_key_of_row(const RandomContext& random, const Unifo
     local = random.edges[static_cast<size_t>(of.edges)].local;
   }
   return sample_key(random, of.key, random.graph_key[graph[r]], static_cast<uint32_t>(local[r]));
-}
-
-// Words of 32 bits in the lower halves of lanes of 64, which hold the whole product of two words.
-// The content of the upper halves does not matter.
-typedef uint64_t Wide __attribute__((vector_size(kVectorBytes)));
-constexpr int kWideLanes = kVectorBytes / 8;
-constexpr int64_t kWideWords = 4 * kWideLanes;  // a lane makes a block of four words
-
-CAVS_INLINE Wide all_lanes(uint32_t word) { return word - Wide{}; }
-
-// The products of the lower halves. For AVX-512 the masked forms are used: the definitions of the
-// others leave an operand undefined, and compilers warn of that.
-CAVS_INLINE Wide multiply_words(Wide x, Wide y) {
-#if defined(__AVX512F__)
-  const auto a = reinterpret_cast<__m512i>(x);
-  return reinterpret_cast<Wide>(_mm512_mask_mul_epu32(a, 0xff, a, reinterpret_cast<__m512i>(y)));
-#elif defined(__AVX2__)
-  return reinterpret_cast<Wide>(
-      _mm256_mul_epu32(reinterpret_cast<__m256i>(x), reinterpret_cast<__m256i>(y)));
-#elif defined(__SSE2__)
-  return reinterpret_cast<Wide>(
-      _mm_mul_epu32(reinterpret_cast<__m128i>(x), reinterpret_cast<__m128i>(y)));
-#else
-  return (x & 0xffffffffu) * (y & 0xffffffffu);
-#endif
 }
 
 // x[0] y[0] x[2] y[2] ..
@@ -112,8 +66,7 @@ CAVS_INLINE Wide block_order() {
   return order;
 }
 
-// Random words [first, first + N * kWideWords) of a row, in vectors of kLanes<float>. N chains of
-// rounds run side by side, because a round waits for the one before it.
+// Random words [first, first + N * kWideWords) of a row, in vectors of kLanes<float>.
 template <int N>
 CAVS_INLINE void philox4x32(const SampleKey& row, int64_t first, WordsF (&words)[2 * N]) {
   Wide a[N], b[N], c[N], d[N];
@@ -123,19 +76,7 @@ CAVS_INLINE void philox4x32(const SampleKey& row, int64_t first, WordsF (&words)
     c[i] = all_lanes(row.graph);
     d[i] = all_lanes(row.op);
   }
-  Wide key0 = all_lanes(row.key[0]), key1 = all_lanes(row.key[1]);
-  for (int round = 0; round < 10; ++round) {
-    for (int i = 0; i < N; ++i) {
-      const Wide even = multiply_words(a[i], all_lanes(0xD2511F53u));
-      const Wide odd = multiply_words(c[i], all_lanes(0xCD9E8D57u));
-      a[i] = (odd >> 32) ^ b[i] ^ key0;
-      b[i] = odd;
-      c[i] = (even >> 32) ^ d[i] ^ key1;
-      d[i] = even;
-    }
-    key0 += all_lanes(0x9E3779B9u);
-    key1 += all_lanes(0xBB67AE85u);
-  }
+  philox_rounds(row, a, b, c, d);
   for (int i = 0; i < N; ++i) {
     const Wide ab = (a[i] & 0xffffffffu) | b[i] << 32, cd = (c[i] & 0xffffffffu) | d[i] << 32;
     words[2 * i] = reinterpret_cast<WordsF>(even_lanes(ab, cd));

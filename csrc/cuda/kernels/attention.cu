@@ -1,6 +1,7 @@
 // Attention over children: a thread takes one head of a vertex, and its children in their order.
 #include "cuda/kernels/attention_call.h"
 #include "cuda/kernels/log_space.h"
+#include "cuda/kernels/philox.h"
 #include "cuda/kernels/tiles.h"
 
 namespace cavs::cuda {
@@ -50,7 +51,18 @@ __device__ __forceinline__ Real score_of(const AttentionCall& it, int row, int h
   return score;
 }
 
-// What the gradient needs of an edge: its weight, and the gradient by its score.
+// Whether dropout zeroes the weight of an edge.
+__device__ __forceinline__ bool is_dropped(const AttentionCall& it, int row, int head, int edge) {
+  const WeightDropout& by = it.dropout;
+  if (by.zeroed == 0) return false;
+  const auto graph = static_cast<unsigned long long>(by.graph_key[by.graph[row]]);
+  const SampleKey key = sample_key(by.state->seed, by.state->step, by.op, graph,
+                                   static_cast<unsigned>(by.local[edge]));
+  const Block block = philox4x32(key, static_cast<unsigned>(head / 4));
+  return static_cast<int>(block.words[head % 4] >> 8) < by.zeroed;
+}
+
+// What the gradient needs of an edge: its weight after dropout, and the gradient by its score.
 struct OfEdge {
   Real weight, slope;
 };
@@ -62,6 +74,7 @@ __device__ __forceinline__ OfEdge gradient_of(const AttentionCall& it, int row, 
   const Real log_sum = head_of(it.result, row, it.heads, it.values)[head];
   const Real weight = exp_(score_of(it, row, head, edge) - log_sum);
   const Real* v = head_of(it.v, it.child[edge], head, it.values);
+  if (is_dropped(it, row, head, edge)) return {0, -weight * mean};
   return {weight, weight * (dot(d_out, v, it.values) - mean)};
 }
 
@@ -90,6 +103,7 @@ extern "C" __global__ void __launch_bounds__(256)
       }
       const Real weight = exp_(score - top);
       sum += weight;
+      if (is_dropped(it, row, head, edge)) continue;
       add_times(out, weight, head_of(it.v, it.child[edge], head, it.values), it.values);
     }
     for (int i = 0; any && i < it.values; ++i) out[i] /= sum;

@@ -6,6 +6,19 @@
 namespace cavs::cuda {
 namespace {
 
+void set_dropout(AttentionCall* made, const DeviceCall& call) {
+  const AttentionSizes told = sizes_of_attention(*call.instruction);
+  const Random& random = *call.random;
+  if (told.zeroed == 0 || random.edges == nullptr) return;
+  WeightDropout& dropout = made->dropout;
+  dropout.state = random.state;
+  dropout.graph_key = random.graph_key;
+  dropout.graph = random.vertices.graph;
+  dropout.local = random.edges[edges_of_attention(*call.program, *call.instruction)].local;
+  dropout.op = told.key;
+  dropout.zeroed = static_cast<int>(told.zeroed);
+}
+
 AttentionCall call_of(const DeviceCall& call) {
   const Instruction& instruction = *call.instruction;
   const AttentionSizes sizes = sizes_of_attention(instruction);
@@ -27,6 +40,7 @@ AttentionCall call_of(const DeviceCall& call) {
   made.positions = static_cast<int>(sizes.positions);
   made.biases = static_cast<int>(sizes.biases);
   made.rows = call.rows;
+  set_dropout(&made, call);
   return made;
 }
 

@@ -51,7 +51,8 @@ CudaProgram::CudaProgram(OpenGpu& open, const Executable& exe)
       call.state_writes = &exe.state_writes[s][i];
       call.edges = instructions[i].space.kind == SpaceKind::kEdge;
       random = random || std::holds_alternative<UniformAttributes>(instructions[i].attributes) ||
-               std::holds_alternative<DropoutAttributes>(instructions[i].attributes);
+               std::holds_alternative<DropoutAttributes>(instructions[i].attributes) ||
+               (is_attention(instructions[i]) && sizes_of_attention(instructions[i]).zeroed > 0);
     }
   }
   first_calls_.push_back(calls.size());

@@ -25,8 +25,13 @@ class Asked final : public Lists {
   std::set<ListId>& lists_;
 };
 
-void add_random(const Attributes& attributes, std::set<ListId>* lists) {
-  const UniformAttributes* sampled = sampled_of(attributes);
+void add_random(const Program& program, const Instruction& instruction, std::set<ListId>* lists) {
+  if (is_attention(instruction) && sizes_of_attention(instruction).zeroed > 0) {
+    const int edges = edges_of_attention(program, instruction);
+    lists->insert({{List::kGraphKeys}, {List::kGraph}, {List::kEdgeLocal, 0, edges}});
+    return;
+  }
+  const UniformAttributes* sampled = sampled_of(instruction.attributes);
   if (sampled == nullptr || sampled->rows == SampledRows::kBatch) return;
   lists->insert({List::kGraphKeys});
   if (sampled->rows == SampledRows::kVertex) lists->insert({{List::kGraph}, {List::kLocal}});
@@ -93,7 +98,7 @@ std::set<ListId> lists_read(const Program& program) {
       for (const TableSpec& table : own_tables(instruction)) {
         resolve_table(table, instruction.space, {program, asked, uniques, parents});
       }
-      add_random(instruction.attributes, &lists);
+      add_random(program, instruction, &lists);
     }
   }
   if (program.backward) return lists;  // its forward program staged the inputs
