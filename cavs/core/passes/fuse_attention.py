@@ -4,9 +4,9 @@ rows for edges.
 What is found is ``(score.softmax() * v).sum()`` where ``score`` is ``ops.sum(q * k, -1)``, with or
 without ``keepdims``, times a number, plus a bias or scores by the child's place: what
 :func:`cavs.ops.attention` is made of, and what the documentation shows. Keys and values are states,
-or parts of states: the pass ``commute_gather`` has brought products of them to the child. Attention
-is computed for all vertices at once, before or after the levels; so it is left as it was where a
-level needs it that it waits for.
+or parts of states: the pass ``commute_gather`` has brought products of them to the child. Where no
+level needs it, or it waits for none, attention is computed for all vertices at once, before or
+after the levels; else level by level.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node, ancestors, rebuild, without_reshapes
 from cavs.core.lowering.settled import settled_states
 from cavs.core.ops._def import Space, SpaceKind, apply, size_of
+from cavs.core.ops.attention_levels import LEVEL_ATTENTION
 from cavs.core.ops.attention_rows import ATTENTION
 from cavs.core.ops.elementwise import ADD, MUL
 from cavs.core.ops.random import DROPOUT
@@ -49,6 +50,8 @@ class _Found(NamedTuple):
         scale: of the products of queries and keys.
         position, bias: what is added to scores, if anything.
         edges: the rows of the edges.
+        columns: of an attention within levels, whose keys and values are what is gathered, where
+            they begin in the rows of these states.
     """
 
     heads: int
@@ -59,6 +62,7 @@ class _Found(NamedTuple):
     position: Node | None
     bias: Node | None
     edges: Space
+    columns: tuple[int, int] | None = None
 
 
 def fuse_attention(function: FunctionIR, context: Context) -> FunctionIR:
@@ -75,7 +79,10 @@ def fuse_attention(function: FunctionIR, context: Context) -> FunctionIR:
             reasons[node] = str(why)
     settles = {"hoist", "defer"}.issubset(context.switches)
     for node in _among_levels(function, found, settles):
-        reasons[node] = "it waits for levels, and levels wait for it"
+        try:
+            found[node] = _in_levels(node, function, context)
+        except _RefusedError as why:
+            reasons[node] = str(why)
     if context.notes is not None:
         _say(context.notes, found, reasons)
     return _Replaced(function, found).function if found else function
@@ -293,6 +300,35 @@ def _among_levels(function: FunctionIR, found: dict[Node, _Found], settles: bool
     return taken
 
 
+def _in_levels(node: Node, function: FunctionIR, context: Context) -> _Found:
+    """An attention that runs level by level; raises where it stays on edges."""
+    found = _match(node)
+    assert found is not None
+    needed = ("read_parents", "hoist", "defer")
+    off = [name for name in needed if name not in context.switches]
+    if off:
+        raise _RefusedError(f"it waits for levels, and {off[0]} is off")
+    (k, k_start), (v, v_start) = map(_columns_of, (found.k, found.v))
+    states = [function.scatters[x.attrs["name"]] for x in (k, v)]
+    if states[0].space != states[1].space:
+        raise _RefusedError("keys and values are states of different vertices")
+    return found._replace(k=k, v=v, columns=(k_start, v_start))
+
+
+def _columns_of(node: Node) -> tuple[Node, int]:
+    """The gather whose columns an edge value is, and the first of these columns."""
+    start = 0
+    while node.op is not GATHER:
+        (x,) = node.inputs
+        if node.op is SLICE and x.size != x.shape[-1]:
+            raise _RefusedError(
+                "its keys or values, which wait for levels, are parts of heads: scatter them apart"
+            )
+        start += node.attrs["start"] if node.op is SLICE else 0
+        node = x
+    return node, start
+
+
 def _gathered(node: Node) -> Name | None:
     return node.attrs["name"] if node.op is GATHER else None
 
@@ -334,14 +370,25 @@ def _attention(node: Node, found: _Found, operands: Sequence[Node]) -> Node:
     q, k, v, *added = operands
     if found.scale != 1.0:
         q = apply(MUL, q, found.scale)
+    op, values, columns = ATTENTION, v.size, {}
+    if found.columns is not None:
+        op, values = LEVEL_ATTENTION, node.size
+        k_start, v_start = found.columns
+        columns = {
+            "size": q.size // found.heads,
+            "values": values // found.heads,
+            "k_start": k_start,
+            "v_start": v_start,
+        }
     attrs = {
+        **columns,
         "heads": found.heads,
         "edges": found.edges,
         "to": node.space,
         "position": found.position is not None,
         "bias": found.bias is not None,
     }
-    shape = (v.size + found.heads,)
-    row = Node(ATTENTION, (q, k, v, *added), attrs, shape, node.space, where=node.where)
-    means: Node = reshape(slice_last(row, 0, v.size), node.shape)
+    shape = (values + found.heads,)
+    row = Node(op, (q, k, v, *added), attrs, shape, node.space, where=node.where)
+    means: Node = reshape(slice_last(row, 0, values), node.shape)
     return means

@@ -34,7 +34,7 @@ int64_t attention_bytes(const Program& program, const Schedule& schedule) {
   int64_t bytes = 0;
   for (const Segment& segment : program.segments) {
     for (const Instruction& instruction : segment.instructions) {
-      if (!is_attention(instruction)) continue;
+      if (!goes_over_graphs(instruction)) continue;
       const int list = edges_of_attention(program, instruction);
       const AttentionPlaces& places = attention_places(schedule, list);
       bytes = std::max(

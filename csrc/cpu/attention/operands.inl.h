@@ -14,7 +14,7 @@ namespace {
 template <class T>
 struct Attention {
   Attention(const KernelCall& call, int first)
-      : told(attributes_of<ShapeAttributes>(call)),
+      : told(attributes_of<AttentionAttributes>(call)),
         heads(told.heads),
         size(told.size),
         values(told.values),
@@ -90,7 +90,7 @@ struct Attention {
     return row_of<T>(*d_children, row) + heads * size + head * values;
   }
 
-  const AttentionSizes told;
+  const AttentionAttributes& told;
   const int64_t heads, size, values;
   T* const scratch;
   const Operand &q, &k, &v;
