@@ -99,16 +99,19 @@ void check_has_edges(const Check& c) {
 }  // namespace
 
 int edges_of_attention(const Program& program, const Instruction& instruction) {
-  return edge_list_of(program, own_tables(instruction)[kOutEdges].members);
+  return edge_list_of(program, own_tables(instruction)[kEdgeChildren].members);
 }
 
 std::vector<TableSpec> own_tables(const Instruction& instruction) {
   const TableSpec& key = instruction.tables[key_of(instruction)];
   const bool by_children = key.kind == TableKind::kNone;
   const int members = by_children ? instruction.tables[0].members : key.members;
-  return {{TableKind::kParents, 0, members},
-          {TableKind::kParent, 0, members},
-          {TableKind::kChildRows, 0, members}};
+  std::vector<TableSpec> tables{{TableKind::kChildRows, 0, members}};
+  if (sizes_of_attention(instruction).children) {
+    tables.push_back({TableKind::kParents, 0, members});
+    tables.push_back({TableKind::kParent, 0, members});
+  }
+  return tables;
 }
 
 void check_places(const Instruction& instruction, int64_t most) {

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import dags, forests
+from vertex_functions.attention import AttentionsOfStates
 
 import cavs
 from cavs import nn, ops
@@ -49,26 +50,6 @@ class Recursion(cavs.VertexFunction):
         )
         h = ops.tanh(x + self.out(mean.reshape(HEADS * VALUES)))
         v.scatter(h=h)
-        v.push(h=h)
-
-
-class Several(cavs.VertexFunction):
-    """States that are keys and values as they stand, or in part, and are read otherwise too."""
-
-    def __init__(self) -> None:
-        self.w, self.u = nn.Linear(8, 8), nn.Linear(2, 8)
-
-    def forward(self, v: cavs.Vertex) -> None:
-        x, kids = v.pull("x", 8), v.gather(h=8, g=(2, 2))
-        q, k = x[:6].reshape(2, 3), kids.h[1:7].reshape(2, 3)
-        first = ops.attention(q, k, kids.h.reshape(2, 4), scale=0.7)
-        second = ops.attention(q[:, :2], kids.g, kids.g, bias=v.pull_edge("bias"))
-        by_hand = (ops.sum(x * kids.h, axis=-1, keepdims=True).softmax() * kids.h).sum()
-        last = v.gather(-1, h=8).h
-        h = ops.tanh(
-            x + self.w(first.reshape(8) + by_hand + kids.h.sum()) + self.u(second[0]) - 0.5 * last
-        )
-        v.scatter(h=h, g=h[2:6].reshape(2, 2))
         v.push(h=h)
 
 
@@ -123,7 +104,7 @@ FUNCTIONS = {
     "recursion": (Recursion, [dag(30, 6, 1), dag(12, 11, 2), dag(1, 0, 0), cavs.InputGraph([])]),
     "one bias": (lambda: Recursion(1, position=False), [dag(20, 6, 3)]),
     "nothing added": (lambda: Recursion(0, position=False), [wide(), dag(5, 4, 4)]),
-    "several": (Several, [dag(25, 5, 5), dag(9, 9, 6)]),
+    "several": (AttentionsOfStates, [dag(25, 5, 5), dag(9, 9, 6)]),
     "types": (typed, [dag(25, 5, 7, types=True), dag(9, 9, 8, types=True)]),
 }
 
@@ -131,10 +112,13 @@ FUNCTIONS = {
 def made(name: str, dtype: str = "float64", passes: tuple[str, ...] = PASSES) -> cavs.Model:
     """The model with the same parameters every time."""
     nn.init.manual_seed(3)
-    function = FUNCTIONS[name][0]()
+    return cavs.compile(of_dtype(FUNCTIONS[name][0](), dtype), dtype=dtype, passes=passes)
+
+
+def of_dtype(function: Any, dtype: str) -> Any:
     for p in function.parameters():
         p.data = p.data.astype(dtype)
-    return cavs.compile(function, dtype=dtype, passes=passes)
+    return function
 
 
 def drawn(model: cavs.Model, graphs: cavs.GraphBatch, seed: int = 0) -> Arrays:
@@ -347,6 +331,19 @@ def test_more_children_than_places_are_refused() -> None:
     graphs = cavs.batch([cavs.InputGraph([[]] * 13 + [list(range(13))])])
     with pytest.raises(cavs.CavsError, match=r"at most 12 children.*got 13"):
         model(graphs, **drawn(model, graphs))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_on_a_gpu(name: str, dtype: str) -> None:
+    graphs = cavs.batch([g for g in FUNCTIONS[name][1] if g.num_edges < 200])
+    nn.init.manual_seed(3)
+    on_gpu = cavs.compile(of_dtype(FUNCTIONS[name][0](), dtype), dtype=dtype, device="cuda")
+    model = made(name, dtype)
+    x = drawn(model, graphs)
+    rtol = 3e-5 if dtype == "float32" else 1e-12
+    compare(run(on_gpu, graphs, x, None), run(model, graphs, x, None), rtol)
 
 
 SCRIPT = """

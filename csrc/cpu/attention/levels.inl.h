@@ -14,11 +14,12 @@ template <class T>
 struct LevelAttention : Attention<T> {
   LevelAttention(const KernelCall& call, int first) : Attention<T>(call, first) {
     const IndexTable* tables = call.tables + call.num_in;
+    this->child_ptr = tables[kEdgeChildren].ptr;
+    this->child = tables[kEdgeChildren].list;
+    if (!this->told.children) return;
     out_ptr = tables[kOutEdges].ptr;
     out_edge = tables[kOutEdges].list;
     parent = tables[kEdgeParents].index;
-    this->child_ptr = tables[kEdgeChildren].ptr;
-    this->child = tables[kEdgeChildren].list;
   }
 
   T score_of(int64_t row, int64_t edge, int64_t from, int64_t head) const {
@@ -35,7 +36,7 @@ struct LevelAttention : Attention<T> {
                this->head_of(*this->result, row, head, this->values), this->values);
   }
 
-  const int32_t *out_ptr, *out_edge, *parent;
+  const int32_t *out_ptr = nullptr, *out_edge = nullptr, *parent = nullptr;
 };
 
 // Largest scores may come late: what was added up before is then made smaller.

@@ -19,9 +19,11 @@ AttentionCall call_of(const DeviceCall& call) {
   const Table* own = call.tables + inputs;
   made.child_ptr = own[kEdgeChildren].ptr;
   made.child = own[kEdgeChildren].list;
-  made.out_ptr = own[kOutEdges].ptr;
-  made.out_edge = own[kOutEdges].list;
-  made.parent = own[kEdgeParents].index;
+  if (sizes.children) {
+    made.out_ptr = own[kOutEdges].ptr;
+    made.out_edge = own[kOutEdges].list;
+    made.parent = own[kEdgeParents].index;
+  }
   made.heads = static_cast<int>(sizes.heads);
   made.size = static_cast<int>(sizes.size);
   made.values = static_cast<int>(sizes.values);
