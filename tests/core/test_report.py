@@ -423,7 +423,9 @@ def test_of_a_function_of_types_the_type_is_named() -> None:
 def test_attention_that_waits_for_levels_needs_other_passes() -> None:
     def own_state(s: Any, v: cavs.Vertex) -> None:
         h, x = v.gather(h=(2, SIZE)).h, v.pull("x", (2, SIZE))
-        v.scatter(h=ops.attention(x, h, h) + x)
+        y = ops.attention(x, h, h) + x
+        v.scatter(h=y)
+        v.push(y=y)
 
     for name in ("read_parents", "hoist", "defer"):
         passes = tuple(x for x in PASSES if x != name)

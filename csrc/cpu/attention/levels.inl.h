@@ -1,5 +1,6 @@
 // Attention row by row, as levels run: a vertex reads the rows of its children and, in backward, a
-// child those of its parents. Sums go over lists in their order, so bits depend on nothing else.
+// child those of its parents. Lists are short, so all heads of an edge are taken together. Sums go
+// over lists in their order, so bits depend on nothing else.
 #pragma once
 
 #include "cpu/attention/lists.inl.h"
@@ -8,7 +9,8 @@
 namespace cavs {
 namespace {
 
-constexpr int64_t kScores = 256;  // that are taken together
+constexpr int64_t kScores = 1024;  // of edges and heads, that are taken together
+constexpr int64_t kHeads = 64;
 
 template <class T>
 struct LevelAttention : Attention<T> {
@@ -30,96 +32,171 @@ struct LevelAttention : Attention<T> {
     }
     return this->bias == nullptr ? score : score + this->bias_of(edge, head);
   }
-  // How the loss changes with all weights of a vertex at once.
-  T mean_of(int64_t row, int64_t head) const {
-    return dot(this->head_of(*this->d_out, row, head, this->values),
-               this->head_of(*this->result, row, head, this->values), this->values);
+
+  // How the loss changes with the weight of a child, per weight: do . (v - o).
+  T slope_of(int64_t row, int64_t from, int64_t head) const {
+    const T* d = this->head_of(*this->d_out, row, head, this->values);
+    const T* v = this->head_of(this->v, from, head, this->values);
+    const T* o = this->head_of(*this->result, row, head, this->values);
+    Vec<T> sum = {};
+    int64_t l = 0;
+    for (; l + kLanes<T> <= this->values; l += kLanes<T>) {
+      sum += load_vector(d + l) * (load_vector(v + l) - load_vector(o + l));
+    }
+    if (l < this->values) {
+      const int64_t n = this->values - l;
+      sum += load_lanes(d + l, n, T(0)) * (load_lanes(v + l, n, T(0)) - load_lanes(o + l, n, T(0)));
+    }
+    return sum_lanes<T>(sum);
   }
 
   const int32_t *out_ptr = nullptr, *out_edge = nullptr, *parent = nullptr;
 };
 
+// y (+)= the sum of factor[j * step] * x(j), j < count; `n` elements.
+template <class T, class Rows>
+CAVS_INLINE void add_rows(T* y, bool add, const T* factor, int64_t step, int64_t count, int64_t n,
+                          const Rows& x) {
+  int64_t l = 0;
+  for (; l + kLanes<T> <= n; l += kLanes<T>) {
+    Vec<T> sum = {};
+    if (add) sum = load_vector(y + l);
+    for (int64_t j = 0; j < count; ++j) sum += factor[j * step] * load_vector(x(j) + l);
+    store_vector<T>(y + l, sum);
+  }
+  if (l == n) return;
+  Vec<T> sum = {};
+  if (add) sum = load_lanes(y + l, n - l, T(0));
+  for (int64_t j = 0; j < count; ++j) sum += factor[j * step] * load_lanes(x(j) + l, n - l, T(0));
+  store_lanes<T>(y + l, sum, n - l);
+}
+
+// Heads [first, first + count) of rows.
+struct SomeHeads {
+  int64_t first, count;
+  int64_t edges() const { return kScores / count; }  // that are taken together
+};
+
 // Largest scores may come late: what was added up before is then made smaller.
 template <class T>
-void forward_level(const LevelAttention<T>& it, int64_t row, int64_t head) {
+void forward_level(const LevelAttention<T>& it, int64_t row, const SomeHeads& heads) {
   T* s = it.scratch;
-  T* o = it.head_of(*it.result, row, head, it.values);
-  T top = -kInfinite<T>, total = 0;
-  fill_row(o, T(0), it.values);
-  const int64_t end = it.child_ptr[row + 1];
-  for (int64_t edge = it.child_ptr[row]; edge < end; edge += kScores) {
-    const int64_t n = least(kScores, end - edge);
-    for (int64_t j = 0; j < n; ++j) s[j] = it.score_of(row, edge + j, it.child[edge + j], head);
-    const T largest = row_maximum(s, n);
-    if (largest == -kInfinite<T>) continue;  // none of these children is possible
-    if (!(largest <= top)) {
-      const T factor = total == 0 ? T(0) : exp_scalar(top - largest);
-      multiply_row(o, factor, it.values);
-      total *= factor;
-      top = largest;
-    }
-    total += exp_total(s, top, s, n);
+  T top[kHeads], total[kHeads], before[kHeads];  // `before`: the largest, then logarithms
+  fill_row(top, -kInfinite<T>, heads.count);
+  fill_row(total, T(0), heads.count);
+  const int64_t begin = it.child_ptr[row], end = it.child_ptr[row + 1], count = heads.count;
+  for (int64_t edge = begin; edge < end; edge += heads.edges()) {
+    const int64_t n = least(heads.edges(), end - edge);
+    copy_row(before, top, count);
     for (int64_t j = 0; j < n; ++j) {
-      add_times(o, s[j], it.head_of(it.v, it.child[edge + j], head, it.values), it.values);
+      for (int64_t h = 0; h < count; ++h) {
+        const T score = it.score_of(row, edge + j, it.child[edge + j], heads.first + h);
+        s[j * count + h] = score;
+        if (!(score <= top[h])) top[h] = score;
+      }
+    }
+    for (int64_t h = 0; edge > begin && h < count; ++h) {
+      if (before[h] == top[h] || total[h] == 0) continue;
+      const T less = exp_scalar(before[h] - top[h]);
+      total[h] *= less;
+      multiply_row(it.head_of(*it.result, row, heads.first + h, it.values), less, it.values);
+    }
+    for (int64_t j = 0; j < n; ++j) {
+      for (int64_t h = 0; h < count; ++h) {
+        s[j * count + h] -= top[h] == -kInfinite<T> ? T(0) : top[h];
+      }
+    }
+    exp_total(s, T(0), s, n * count);
+    for (int64_t j = 0; j < n; ++j) {
+      for (int64_t h = 0; h < count; ++h) total[h] += s[j * count + h];
+    }
+    for (int64_t h = 0; h < count; ++h) {
+      const int64_t head = heads.first + h;
+      add_rows(it.head_of(*it.result, row, head, it.values), edge > begin, s + h, count, n,
+               it.values,
+               [&](int64_t j) { return it.head_of(it.v, it.child[edge + j], head, it.values); });
     }
   }
-  const bool none = total == 0;
-  multiply_row(o, none ? T(0) : 1 / total, it.values);
-  *it.log_sum(row, head) = none ? T(0) : top + log_scalar(total);
+  for (int64_t h = 0; h < count; ++h) {
+    T* o = it.head_of(*it.result, row, heads.first + h, it.values);
+    multiply_row(o, total[h] == 0 ? T(0) : 1 / total[h], it.values);
+    if (begin == end) fill_row(o, T(0), it.values);
+  }
+  for (int64_t h = 0; h < count; h += kLanes<T>) {
+    const int64_t n = least(kLanes<T>, count - h);
+    store_lanes<T>(before + h, log_(load_lanes(total + h, n, T(1))), n);
+  }
+  for (int64_t h = 0; h < count; ++h) {
+    *it.log_sum(row, heads.first + h) = total[h] == 0 ? T(0) : top[h] + before[h];
+  }
 }
 
 // The gradient of a vertex's query and positions, and of the biases of its edges.
 template <class T>
-void query_level(const LevelAttention<T>& it, int64_t row, int64_t head) {
+void query_level(const LevelAttention<T>& it, int64_t row, const SomeHeads& heads) {
   T* s = it.scratch;
-  if (it.d_query != nullptr) {
-    fill_row(it.head_of(*it.d_query, row, head, it.size), T(0), it.size);
+  const int64_t begin = it.child_ptr[row], end = it.child_ptr[row + 1], count = heads.count;
+  for (int64_t h = 0; it.d_query != nullptr && h < count; ++h) {
+    const int64_t head = heads.first + h;
+    if (begin == end) fill_row(it.head_of(*it.d_query, row, head, it.size), T(0), it.size);
     if (it.position != nullptr) fill_row(it.d_positions_of(row, head), T(0), it.told.positions);
   }
-  const int64_t end = it.child_ptr[row + 1];
-  if (it.child_ptr[row] == end) return;
-  const T* d_out = it.head_of(*it.d_out, row, head, it.values);
-  const T mean = it.mean_of(row, head), log_sum = *it.log_sum(row, head);
-  for (int64_t edge = it.child_ptr[row]; edge < end; edge += kScores) {
-    const int64_t n = least(kScores, end - edge);
-    for (int64_t j = 0; j < n; ++j) s[j] = it.score_of(row, edge + j, it.child[edge + j], head);
-    exp_total(s, log_sum, s, n);
+  for (int64_t edge = begin; edge < end; edge += heads.edges()) {
+    const int64_t n = least(heads.edges(), end - edge);
     for (int64_t j = 0; j < n; ++j) {
-      const int64_t from = it.child[edge + j];
-      const T d = s[j] * (dot(d_out, it.head_of(it.v, from, head, it.values), it.values) - mean);
-      if (it.d_bias != nullptr) it.add_d_bias(edge + j, head, d);
-      if (it.d_query == nullptr) continue;
-      add_times(it.head_of(*it.d_query, row, head, it.size), d,
-                it.head_of(it.k, from, head, it.size), it.size);
-      if (it.position == nullptr) continue;
-      it.d_positions_of(row, head)[it.told.positions - (end - edge - j)] = d;
+      for (int64_t h = 0; h < count; ++h) {
+        const int64_t head = heads.first + h;
+        s[j * count + h] =
+            it.score_of(row, edge + j, it.child[edge + j], head) - *it.log_sum(row, head);
+      }
+    }
+    exp_total(s, T(0), s, n * count);
+    for (int64_t j = 0; j < n; ++j) {
+      for (int64_t h = 0; h < count; ++h) {
+        const int64_t head = heads.first + h;
+        const T d = s[j * count + h] * it.slope_of(row, it.child[edge + j], head);
+        s[j * count + h] = d;
+        if (it.d_bias != nullptr) it.add_d_bias(edge + j, head, d);
+        if (it.d_query == nullptr || it.position == nullptr) continue;
+        it.d_positions_of(row, head)[it.told.positions - (end - edge - j)] = d;
+      }
+    }
+    for (int64_t h = 0; it.d_query != nullptr && h < count; ++h) {
+      const int64_t head = heads.first + h;
+      add_rows(it.head_of(*it.d_query, row, head, it.size), edge > begin, s + h, count, n, it.size,
+               [&](int64_t j) { return it.head_of(it.k, it.child[edge + j], head, it.size); });
     }
   }
 }
 
 // The gradient of a child's key and value, from all vertices whose child it is.
 template <class T>
-void children_level(const LevelAttention<T>& it, int64_t row, int64_t head) {
-  T* s = it.scratch;
-  T* d_key = it.head_of(*it.d_children, row, head, it.size);
-  T* d_value = it.d_values_of(row, head);
-  fill_row(d_key, T(0), it.size);
-  fill_row(d_value, T(0), it.values);
-  const T* v = it.head_of(it.v, row, head, it.values);
-  const int32_t end = it.out_ptr[row + 1];
-  for (int64_t i = it.out_ptr[row]; i < end; i += kScores) {
-    const int64_t n = least(kScores, end - i);
+void children_level(const LevelAttention<T>& it, int64_t row, const SomeHeads& heads) {
+  T *s = it.scratch, *d = s + kScores;
+  const int64_t begin = it.out_ptr[row], end = it.out_ptr[row + 1], count = heads.count;
+  const auto parent = [&](int64_t i) { return it.parent[it.out_edge[i]]; };
+  for (int64_t i = begin; i < end || i == begin; i += heads.edges()) {  // zeros without parents
+    const int64_t n = least(heads.edges(), end - i);
     for (int64_t j = 0; j < n; ++j) {
-      const int64_t edge = it.out_edge[i + j], parent = it.parent[edge];
-      s[j] = it.score_of(parent, edge, row, head) - *it.log_sum(parent, head);
+      for (int64_t h = 0; h < count; ++h) {
+        const int64_t head = heads.first + h;
+        s[j * count + h] = it.score_of(parent(i + j), it.out_edge[i + j], row, head) -
+                           *it.log_sum(parent(i + j), head);
+      }
     }
-    exp_total(s, T(0), s, n);
+    exp_total(s, T(0), s, n * count);
     for (int64_t j = 0; j < n; ++j) {
-      const int64_t parent = it.parent[it.out_edge[i + j]];
-      const T* d_out = it.head_of(*it.d_out, parent, head, it.values);
-      const T d = s[j] * (dot(d_out, v, it.values) - it.mean_of(parent, head));
-      add_times(d_key, d, it.head_of(it.q, parent, head, it.size), it.size);
-      add_times(d_value, s[j], d_out, it.values);
+      for (int64_t h = 0; h < count; ++h) {
+        const T slope = it.slope_of(parent(i + j), row, heads.first + h);
+        d[j * count + h] = s[j * count + h] * slope;
+      }
+    }
+    for (int64_t h = 0; h < count; ++h) {
+      const int64_t head = heads.first + h;
+      add_rows(it.head_of(*it.d_children, row, head, it.size), i > begin, d + h, count, n, it.size,
+               [&](int64_t j) { return it.head_of(it.q, parent(i + j), head, it.size); });
+      add_rows(it.d_values_of(row, head), i > begin, s + h, count, n, it.values,
+               [&](int64_t j) { return it.head_of(*it.d_out, parent(i + j), head, it.values); });
     }
   }
 }
@@ -128,7 +205,9 @@ template <class T, class Work>
 void for_each_row(const KernelCall& call, int first, const Work& work) {
   const LevelAttention<T> it(call, first);
   for (int64_t row = call.row_begin; row < call.row_end; ++row) {
-    for (int64_t head = 0; head < it.heads; ++head) work(it, row, head);
+    for (int64_t head = 0; head < it.heads; head += kHeads) {
+      work(it, row, SomeHeads{head, least(kHeads, it.heads - head)});
+    }
   }
 }
 
