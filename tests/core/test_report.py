@@ -179,6 +179,14 @@ def thinned(s: Any, v: cavs.Vertex) -> None:
     v.push(y=ops.attention(x, h, h, dropout=0.5))
 
 
+def shown_weights(s: Any, v: cavs.Vertex) -> None:
+    h, x = v.gather(h=SIZE).h, v.pull("x", SIZE)
+    weight = ops.sum(h * x, axis=-1, keepdims=True).softmax()
+    y = ops.tanh((weight * h).sum() + x)
+    v.scatter(h=y)
+    v.push(y=y, weight=weight)
+
+
 class Case(NamedTuple):
     body: Callable[[Any, cavs.Vertex], None]
     name: str
@@ -283,6 +291,7 @@ CASES = [
     Case(read_twice, "merge_matmuls", "over all rows is read by 2 operations", "", "training"),
     Case(additive, "fuse_attention", "its scores are no products of queries and keys", ".sum()"),
     Case(of_edges_keys, "fuse_attention", "is computed on edges: compute it by the", "attention("),
+    Case(shown_weights, "fuse_attention", "its weights are read by themselves", ".sum()"),
     Case(parts_of_heads, "fuse_attention", "parts of heads: scatter them apart", "attention("),
     Case(thinned, "fuse_attention", "its weights are dropped out, each by its edge", "attention("),
     Case(gated, "read_parents", "the gradient of 'h' differs from child to child", "", "training"),

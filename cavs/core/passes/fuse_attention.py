@@ -308,11 +308,22 @@ def _in_levels(node: Node, function: FunctionIR, context: Context) -> _Found:
     off = [name for name in needed if name not in context.switches]
     if off:
         raise _RefusedError(f"it waits for levels, and {off[0]} is off")
+    if _reads_weights(node, function):
+        raise _RefusedError("its weights are read by themselves: edges have rows of them anyway")
     (k, k_start), (v, v_start) = map(_columns_of, (found.k, found.v))
     states = [function.scatters[x.attrs["name"]] for x in (k, v)]
     if states[0].space != states[1].space:
         raise _RefusedError("keys and values are states of different vertices")
     return found._replace(k=k, v=v, columns=(k_start, v_start))
+
+
+def _reads_weights(node: Node, function: FunctionIR) -> bool:
+    """Whether something else than the attention `node` reads its weights."""
+    (product,), roots = node.inputs, function.roots()
+    softmax = next(x for x in map(_unrepeated, product.inputs) if x.op is SEGMENT_SOFTMAX)
+    readers = [x for x in ancestors(roots) for y in x.inputs if _unrepeated(y) is softmax]
+    apart = [x for x in readers if x is not product and x.op not in (RESHAPE, BROADCAST)]
+    return bool(apart) or any(_unrepeated(x) is softmax for x in roots)
 
 
 def _columns_of(node: Node) -> tuple[Node, int]:
