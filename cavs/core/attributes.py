@@ -165,6 +165,32 @@ class ConvolutionAttributes(Attributes):
 
 
 @dataclass(frozen=True)
+class AttentionAttributes(Attributes):
+    """Attributes of the kernels of attention over children.
+
+    Attributes:
+        heads, size, values: of each head `size` elements of queries and keys, `values` of values.
+        positions: columns of position scores of a head, if there are such scores.
+        biases: numbers of an edge that scores add.
+        query, children, bias: which gradients are wanted.
+        zeroed, key: dropout of the weights: of the 2**24 numbers that are drawn those below
+            `zeroed` zero a weight, none without dropout; and the operation's number, from which
+            they are drawn.
+    """
+
+    heads: int
+    size: int
+    values: int
+    positions: int = 0
+    biases: int = 0
+    query: bool = False
+    children: bool = False
+    bias: bool = False
+    zeroed: int = 0
+    key: int = 0
+
+
+@dataclass(frozen=True)
 class UniformAttributes(Attributes):
     """Attributes of ``uniform``: the operation's number, from which its samples are drawn."""
 

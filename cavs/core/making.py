@@ -63,7 +63,7 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
         (x,) = inputs
         attrs["edges"] = x.space
         return Node(op, (), attrs, op.infer(x.shape), _rows_of(op, inputs, attrs))
-    if op.over_graphs:  # each operand has rows of its own
+    if op.over_graphs or op.rows_apart:
         shape = op.infer(*[x.shape for x in inputs], **attrs)
         return Node(op, inputs, attrs, shape, _rows_of(op, inputs, attrs))
     if op.operand_space is not None:

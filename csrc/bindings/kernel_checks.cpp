@@ -48,7 +48,7 @@ class CallChecker {
     describe();
     CAVS_CHECK(!is_attention(instruction_), ErrorKind::kValue,
                "[kernels] expected a kernel of rows and tables, got '", call_.kernel->name,
-               "', which goes over graphs; run a program that has it");
+               "', which needs tables of graphs; run a program that has it");
     check_instruction(program_, instruction_);
     const bool reduces = sums_rows(instruction_);
     for (size_t i = 0; i < call_.inputs.size(); ++i) check_input(i);

@@ -104,10 +104,11 @@ class Binder {
     for (const auto* list : {&instruction.inputs, &instruction.outputs}) {
       for (const int id : *list) add_operand(s, id);
     }
-    if (is_attention(instruction)) {
-      add_tables_of_attention(instruction);
+    if (goes_over_graphs(instruction)) {
+      add_tables_of_graphs(instruction);
     } else {
       for (const TableSpec& table : instruction.tables) add_table(instruction, table);
+      if (is_attention(instruction)) add_own_tables(instruction);
     }
     code.calls.push_back(call);
   }
@@ -116,11 +117,21 @@ class Binder {
     bound_.tables.push_back(resolve_table(table, instruction.space, tables_));
   }
 
+  void add_own_tables(const Instruction& instruction) {
+    check_places(instruction);
+    for (const TableSpec& table : own_tables(instruction)) add_table(instruction, table);
+  }
+
+  void check_places(const Instruction& instruction) const {
+    const auto list = static_cast<size_t>(edges_of_attention(exe_.program, instruction));
+    cavs::check_places(instruction, sweep_.schedule.edges[list].max_arity);
+  }
+
   // Runs of children are not written out as lists. See GraphTable.
-  void add_tables_of_attention(const Instruction& instruction) {
+  void add_tables_of_graphs(const Instruction& instruction) {
+    check_places(instruction);
     const int list = edges_of_attention(exe_.program, instruction);
     const Schedule& schedule = sweep_.schedule;
-    check_places(instruction, schedule.edges[static_cast<size_t>(list)].max_arity);
     const AttentionPlaces& places = attention_places(schedule, list);
     for (const TableSpec& table : instruction.tables) {
       if (table.kind == TableKind::kChildRows && places.all_runs) {

@@ -6,6 +6,7 @@
 #include "cpu/attention/attention.h"
 #include "cpu/kernels/blas.h"
 #include "cpu/threads.h"
+#include "program/attention_check.h"
 #include "program/kernels.h"
 #include "runtime/executable.h"
 
@@ -86,7 +87,7 @@ class Preparation {
     call.state_writes = &exe_.state_writes[s][i];
     made_->num_operands += instruction.inputs.size() + instruction.outputs.size();
     made_->num_tables += instruction.tables.size();
-    if (is_attention(instruction)) made_->num_tables += kGraphTables;
+    if (is_attention(instruction)) made_->num_tables += kGraphTables + kAttentionTables;
     made_->calls.push_back(std::move(call));
   }
 

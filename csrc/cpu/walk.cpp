@@ -320,7 +320,7 @@ class Walker {
       if (stopped(thread)) return;
       KernelCall& call = code.calls[static_cast<size_t>(i)];
       const Instruction& instruction = *call_of(i).instruction;
-      const bool by_graph = is_attention(instruction);
+      const bool by_graph = goes_over_graphs(instruction);
       call.row_begin = by_graph ? 0 : counts_.first(instruction.space);
       call.row_end = by_graph ? schedule_.num_graphs : counts_.last(instruction.space);
       call.thread = part;
@@ -360,7 +360,12 @@ class Walker {
   // What a call's FLOPs are counted by: rows, or the edges of an attention.
   int64_t rows_of(const Instruction& instruction, const KernelCall& call) const {
     if (!is_attention(instruction)) return call.row_end - call.row_begin;
-    return counts_.edges_of(edges_of_attention(program_, instruction));
+    if (goes_over_graphs(instruction)) {
+      return counts_.edges_of(edges_of_attention(program_, instruction));
+    }
+    const bool by_children = sizes_of_attention(instruction).children;
+    const int32_t* ptr = call.tables[by_children ? 0 : key_of(instruction)].ptr;
+    return ptr[call.row_end] - ptr[call.row_begin];
   }
 
   // Keeps an event that ends now; returns how long it took.

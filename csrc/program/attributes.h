@@ -200,6 +200,33 @@ struct ConvolutionAttributes {
   int64_t tap(int64_t i) const { return taps.empty() ? i : taps[static_cast<size_t>(i)]; }
 };
 
+// Attention over children: `heads` heads, whose queries and keys have `size` elements and whose
+// values have `values`. Scores add `positions` columns of a head, 0 without, and `biases` numbers
+// of an edge: none, one for all heads, or one for each. Behind them, which gradients are wanted.
+// Dropout, which levels do not have: of the 2^24 numbers that operation `key` draws, those below
+// `zeroed` zero a weight.
+struct AttentionAttributes {
+  int64_t heads = 1, size = 1, values = 1;
+  int64_t positions = 0, biases = 0;
+  bool query = false, children = false, bias = false;
+  int64_t zeroed = 0;
+  uint32_t key = 0;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("heads", self.heads);
+    visit("size", self.size);
+    visit("values", self.values);
+    visit("positions", self.positions);
+    visit("biases", self.biases);
+    visit("query", self.query);
+    visit("children", self.children);
+    visit("bias", self.bias);
+    visit("zeroed", self.zeroed);
+    visit("key", self.key);
+  }
+};
+
 enum class SampledRows : uint8_t { kVertex, kEdge, kGraph, kBatch };  // kBatch: none
 
 // Random numbers that depend on the graph of a row and its place in the graph.

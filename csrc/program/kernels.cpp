@@ -260,15 +260,15 @@ const std::vector<Kernel>& kernels() {
   const auto none = NoAttributes();
   const auto axis = AxisAttributes();
   const auto product = MatmulAttributes();
-  const auto shapes = ShapeAttributes();
+  const auto heads = AttentionAttributes();
   const auto masked = MaskedMatmulAttributes();
   const auto conv = ConvolutionAttributes();
   // Never destroyed: programs point to rows, and may run while the process ends.
   static const auto* const table = new std::vector<Kernel>{
       // clang-format off
       {"argsort", kOne, kStanding, W::kRows, OrderAttributes(), nullptr, check_order},
-      {"attention", {3, true}, kBoth, W::kSums, shapes, flops_of_attention, check_attention},
-      {"attention_grad", {5, true}, kBoth, W::kSums, shapes, flops_of_attention, check_attention_grad},
+      {"attention", {3, true}, kBoth, W::kGraphs, heads, flops_of_attention, check_attention},
+      {"attention_grad", {5, true}, kBoth, W::kGraphs, heads, flops_of_attention, check_attention_grad},
       {"avg_pool", kOne, kStanding, W::kRows, PoolAttributes(), per_input<1>, check_pool},
       {"avg_unpool", kOne, kStanding, W::kRows, PoolAttributes(), per_output<1>, check_unpool},
       {"broadcast", kOne, kStanding, W::kRows, ShapeAttributes(), nullptr, check_broadcast},
@@ -288,6 +288,9 @@ const std::vector<Kernel>& kernels() {
       {"embedding", kTwo, kStanding, W::kRows, EmbeddingAttributes(), nullptr, check_embedding},
       {"fill", kNone, kStanding, W::kRows, FillAttributes(), nullptr, check_fill},
       {"fused", kAny, kBoth, W::kRows, Group(), flops_of_group, check_fused},
+      {"level_attention", {3, true}, kBoth, W::kRows, heads, flops_of_attention, check_level_attention},
+      {"level_attention_children", {5, true}, kBoth, W::kRows, heads, flops_of_attention, check_level_attention_children},
+      {"level_attention_grad", {5, true}, kBoth, W::kRows, heads, flops_of_attention, check_level_attention_grad},
       {"load", kOne, kIndexed, W::kRows, LoadAttributes(), nullptr, check_load},
       {"log_softmax", kOne, kStanding, W::kRows, axis, per_output<15>, check_along},
       {"logsumexp", kOne, kStanding, W::kRows, axis, per_input<12>, check_reduction},
@@ -365,6 +368,10 @@ RowCost row_cost(const Program& program, const Instruction& instruction) {
 
 bool sums_rows(const Instruction& instruction) {
   return instruction.kernel->writes == Writes::kSums;
+}
+
+bool goes_over_graphs(const Instruction& instruction) {
+  return instruction.kernel->writes == Writes::kGraphs;
 }
 
 }  // namespace cavs

@@ -29,6 +29,7 @@ enum class Writes : uint8_t {
   kRows,       // row r of its space
   kScattered,  // the row that the table names, where there is one; it reads row r
   kSums,       // sums over all rows; threads share the elements of the sum
+  kGraphs,     // rows of all graphs, each of which it needs as a whole; threads share the graphs
 };
 
 struct Kernel {
@@ -62,7 +63,9 @@ double product_flops(const MatmulAttributes& product);
 // kernels trust them and do not look again.
 void check_instruction(const Program& program, const Instruction& instruction);
 
-// Whether the instruction sums over all rows; it then stands in a segment that sums over rows.
+// Whether the instruction sums over all rows, or goes over graphs. It then takes all rows at once,
+// in a segment that sums over rows.
 bool sums_rows(const Instruction& instruction);
+bool goes_over_graphs(const Instruction& instruction);
 
 }  // namespace cavs

@@ -119,7 +119,7 @@ using Attributes =
                  ScanAttributes, OrderAttributes, PickAttributes, PoolAttributes,
                  EmbeddingAttributes, ColumnsAttributes, ShapeAttributes, PermuteAttributes,
                  UniformAttributes, DropoutAttributes, LoadAttributes, FillAttributes, Group,
-                 ConvolutionAttributes>;
+                 ConvolutionAttributes, AttentionAttributes>;
 
 struct Kernel;
 using KernelId = const Kernel*;  // its row in kernels.cpp

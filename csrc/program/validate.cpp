@@ -142,8 +142,9 @@ class Validator {
                "' over the rows of its segment ('", space_name(segment.space, program_.uniques),
                "'), got '", space_name(instruction.space, program_.uniques),
                "'; move it to a segment of its rows");
-    CAVS_CHECK(global == sums_rows(instruction), ErrorKind::kValue, "[program] expected '",
-               instruction.kernel->name, "' in a segment ",
+    CAVS_CHECK(global == (sums_rows(instruction) || goes_over_graphs(instruction)),
+               ErrorKind::kValue, "[program] expected '", instruction.kernel->name,
+               "' in a segment ",
                global ? "by rows or levels, got a global one" : "that is global, got another",
                "; move it");
   }
@@ -233,8 +234,8 @@ class Validator {
                ErrorKind::kValue, "[program] expected '", instruction.kernel->name,
                "' to write a value or output of its own program, got '", value.name,
                "'; write another value");
-    const bool by_graph = is_attention(instruction);  // whose own check knows better
-    const Space expected = by_graph                  ? value.space
+    const bool attends = is_attention(instruction);  // whose own check knows better
+    const Space expected = attends                   ? value.space
                            : sums_rows(segment.kind) ? Space{SpaceKind::kNone, -1}
                                                      : instruction.space;
     const bool scattered = instruction.kernel->writes == Writes::kScattered &&

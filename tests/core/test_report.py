@@ -166,10 +166,10 @@ def of_edges_keys(s: Any, v: cavs.Vertex) -> None:
     v.push(y=ops.attention(x, h * v.pull_edge("z"), h))
 
 
-def own_state(s: Any, v: cavs.Vertex) -> None:
-    h, x = v.gather(h=(2, SIZE)).h, v.pull("x", (2, SIZE))
-    y = ops.attention(x, h, h) + x
-    v.scatter(h=y)
+def parts_of_heads(s: Any, v: cavs.Vertex) -> None:
+    h, x = v.gather(h=(2, 2 * SIZE)).h, v.pull("x", (2, SIZE))
+    y = ops.attention(x, h[:, :SIZE], h[:, SIZE:]) + x
+    v.scatter(h=ops.concat([x, y], axis=-1))
     v.push(y=y)
 
 
@@ -178,6 +178,21 @@ def thinned(s: Any, v: cavs.Vertex) -> None:
     v.scatter(h=x)
     weight = ops.sum(x * h, axis=-1, keepdims=True).softmax()
     v.push(y=(ops.dropout(ops.broadcast(weight, (SIZE,)), 0.5) * h).sum())
+
+
+def dropped_in_levels(s: Any, v: cavs.Vertex) -> None:
+    h, x = v.gather(h=(2, SIZE)).h, v.pull("x", (2, SIZE))
+    y = ops.attention(x, h, h, dropout=0.5) + x
+    v.scatter(h=y)
+    v.push(y=y)
+
+
+def shown_weights(s: Any, v: cavs.Vertex) -> None:
+    h, x = v.gather(h=SIZE).h, v.pull("x", SIZE)
+    weight = ops.sum(h * x, axis=-1, keepdims=True).softmax()
+    y = ops.tanh((weight * h).sum() + x)
+    v.scatter(h=y)
+    v.push(y=y, weight=weight)
 
 
 class Case(NamedTuple):
@@ -284,8 +299,10 @@ CASES = [
     Case(read_twice, "merge_matmuls", "over all rows is read by 2 operations", "", "training"),
     Case(additive, "fuse_attention", "its scores are no products of queries and keys", ".sum()"),
     Case(of_edges_keys, "fuse_attention", "is computed on edges: compute it by the", "attention("),
-    Case(own_state, "fuse_attention", "it waits for levels, and levels wait for it", "attention("),
+    Case(shown_weights, "fuse_attention", "its weights are read by themselves", ".sum()"),
+    Case(parts_of_heads, "fuse_attention", "parts of heads: scatter them apart", "attention("),
     Case(thinned, "fuse_attention", "dropout draws for each element of the values", ".sum()"),
+    Case(dropped_in_levels, "fuse_attention", "where dropout draws for rows of edges", "attention("),
     Case(gated, "read_parents", "the gradient of 'h' differs from child to child", "", "training"),
 ]
 
@@ -419,6 +436,21 @@ def test_of_a_function_of_types_the_type_is_named() -> None:
     text = cavs.compile(function).explain().partition("=== not done")[2]
     assert "type 'a': dropout draws for each row, not for each distinct 'word'" in text
     assert "type 'b': the state 'guess', which parents gather, needs it" in text
+
+
+def test_attention_that_waits_for_levels_needs_other_passes() -> None:
+    def own_state(s: Any, v: cavs.Vertex) -> None:
+        h, x = v.gather(h=(2, SIZE)).h, v.pull("x", (2, SIZE))
+        y = ops.attention(x, h, h) + x
+        v.scatter(h=y)
+        v.push(y=y)
+
+    for name in ("read_parents", "hoist", "defer"):
+        passes = tuple(x for x in PASSES if x != name)
+        compiler = Compiler(Small(own_state), passes)
+        (remark,) = refused(compiler, "training", "fuse_attention")
+        assert remark.words == f"it waits for levels, and {name} is off"
+    assert not refused(Compiler(Small(own_state)), "training", "fuse_attention")
 
 
 def check(function: cavs.VertexFunction, passes: tuple[str, ...] = PASSES) -> None:

@@ -36,7 +36,7 @@ each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 STRUCTURES = (
     *("Constants", "DroppedEverywhere", "DropoutsById", "ManySlots", "Masked", "Missing"),
     *("Segments", "ScatteredInputs", "Axes", "Places"),
-    *("AttentionLayers", "AttentionOverStates"),
+    *("AttentionLayers", "AttentionOverStates", "AttentionsOfStates"),
 )
 # What moves values, chooses between them, or rounds once.
 EXACT = frozenset(

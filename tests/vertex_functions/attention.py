@@ -39,7 +39,7 @@ class AttentionLayers(cavs.VertexFunction):
 
 @listed
 class AttentionOverStates(cavs.VertexFunction):
-    """What it gives is the state that it reads: it runs level by level, on edges."""
+    """What it gives is the state that it reads: it runs level by level."""
 
     def __init__(self) -> None:
         self.q, self.k = linear(4, 4), linear(4, 4)
@@ -51,6 +51,27 @@ class AttentionOverStates(cavs.VertexFunction):
         mean = ops.attention(q, k, h.reshape(2, 2), bias=v.pull_edge("bias", 2), position=places)
         h = ops.tanh(x + mean.reshape(4))
         v.scatter(h=h)
+        v.push(h=h)
+
+
+@listed
+class AttentionsOfStates(cavs.VertexFunction):
+    """States that are keys and values as they stand, or in part, and are read otherwise too."""
+
+    def __init__(self) -> None:
+        self.w, self.u = linear(8, 8), linear(2, 8)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x, kids = v.pull("x", 8), v.gather(h=8, g=(2, 2))
+        q, k = x[:6].reshape(2, 3), kids.h[1:7].reshape(2, 3)
+        first = ops.attention(q, k, kids.h.reshape(2, 4), scale=0.7)
+        second = ops.attention(q[:, :2], kids.g, kids.g, bias=v.pull_edge("bias"))
+        by_hand = (ops.sum(x * kids.h, axis=-1, keepdims=True).softmax() * kids.h).sum()
+        last = v.gather(-1, h=8).h
+        h = ops.tanh(
+            x + self.w(first.reshape(8) + by_hand + kids.h.sum()) + self.u(second[0]) - 0.5 * last
+        )
+        v.scatter(h=h, g=h[2:6].reshape(2, 2))
         v.push(h=h)
 
 

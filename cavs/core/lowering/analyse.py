@@ -11,6 +11,7 @@ from cavs.core.lowering.fuse import Partition, Unit, arrange, say_groups
 from cavs.core.lowering.nodes import (
     adds_all_rows,
     parts,
+    reads_parents,
     runs_at_once,
     summed_rows,
     sums_all_rows,
@@ -21,7 +22,7 @@ from cavs.core.lowering.sinks import Lowered, Sinks
 from cavs.core.lowering.steps import Step, StepWriter
 from cavs.core.lowering.storage import Storage, place
 from cavs.core.ops._def import Rows, Space, SpaceKind, Typed, Unique
-from cavs.core.ops.structure import GATHER, STATE_COTANGENT
+from cavs.core.ops.structure import GATHER
 from cavs.core.program import SegmentKind
 from cavs.core.remarks import Notes
 
@@ -106,7 +107,7 @@ def _settle(storage: Storage) -> Storage:
 
     def name_of(node: Node) -> Name | None:
         if storage.forward:
-            return node.attrs["reading"] if node.op is STATE_COTANGENT else None
+            return node.attrs["reading"] if reads_parents(node) else None
         return node.attrs["name"] if node.op is GATHER else None
 
     def reads(node: Node) -> list[Node]:
@@ -132,8 +133,8 @@ def _phases(
         return [x for x in storage.reads(node) if x not in storage.external]
 
     def is_source(node: Node) -> bool:
-        source = STATE_COTANGENT if storage.forward else GATHER
-        return node.op is source and node not in storage.settled
+        source = reads_parents(node) if storage.forward else node.op is GATHER
+        return source and node not in storage.settled
 
     settled = set(storage.settled.values())
     waiting = {k: x for k, x in storage.sinks.states.items() if x not in settled}
@@ -151,10 +152,10 @@ def _units(storage: Storage, phases: Mapping[Node, Phase], apart: Types) -> dict
         if not storage.is_unit(node):
             continue
         unit = Unit(node, phases[node], _partition(node, apart), node.op.elementwise)
+        crosses = node.op.crosses or reads_parents(node) or node in storage.settled
         for x in storage.reads(node):
             for source, crossed in storage.stored(x):
-                crossed = crossed or node.op.crosses or node in storage.settled
-                unit.add_dependency(units[source], crossed, source is x)
+                unit.add_dependency(units[source], crossed or crosses, source is x)
         units[node] = unit
     for terms in storage.sums.values():
         for before, term in pairwise(terms):

@@ -12,16 +12,30 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from cavs.core.attributes import (
+    AttentionAttributes,
     Attributes,
     MaskedMatmulAttributes,
     MatmulAttributes,
-    ShapeAttributes,
 )
 from cavs.core.ir import Node
 from cavs.core.lowering.nodes import reads_through_index
 from cavs.core.lowering.operands import Operand, Reader, id_table, index_table, of_type
 from cavs.core.ops._def import OpDef, SpaceKind
-from cavs.core.ops.attention_rows import ATTENTION, ATTENTION_GRADIENTS
+from cavs.core.ops.attention_levels import (
+    KEYS,
+    LEVEL_ATTENTION,
+    LEVEL_ATTENTION_BIAS,
+    LEVEL_ATTENTION_CHILDREN,
+    LEVEL_ATTENTION_QUERY,
+    LEVEL_ATTENTIONS,
+    VALUES,
+)
+from cavs.core.ops.attention_rows import (
+    ATTENTION,
+    ATTENTION_GRAD_BIAS,
+    ATTENTION_GRAD_CHILDREN,
+    ATTENTION_GRAD_QUERY,
+)
 from cavs.core.ops.matmul import MATMUL, MATMUL_REDUCE
 from cavs.core.ops.structure import (
     CHILD_COLUMNS,
@@ -123,12 +137,51 @@ def _attention(reader: Reader, node: Node) -> Call:
 
 def gradient_call(reader: Reader, nodes: Sequence[Node]) -> Call:
     """The call that computes gradients of one attention, in the order of its outputs."""
-    told = _attributes(nodes[0])
-    assert isinstance(told, ShapeAttributes)
-    wanted = tuple(int(any(x.op is op for x in nodes)) for op in ATTENTION_GRADIENTS)
-    return Call(
-        "attention_grad", _attention_operands(reader, nodes[0]), replace(told, target=wanted)
+    first, wanted = nodes[0], {node.op for node in nodes}
+    told = _attributes(first)
+    assert isinstance(told, AttentionAttributes)
+    in_levels = first.op in LEVEL_ATTENTIONS
+    told = replace(
+        told,
+        query=not wanted.isdisjoint((ATTENTION_GRAD_QUERY, LEVEL_ATTENTION_QUERY)),
+        children=ATTENTION_GRAD_CHILDREN in wanted,
+        bias=not wanted.isdisjoint((ATTENTION_GRAD_BIAS, LEVEL_ATTENTION_BIAS)),
     )
+    if in_levels:
+        return Call("level_attention_grad", _level_operands(reader, first), told)
+    return Call("attention_grad", _attention_operands(reader, first), told)
+
+
+def _level_attention(reader: Reader, node: Node) -> Call:
+    return Call(node.op.name, _level_operands(reader, node), _attributes(node))
+
+
+def _level_operands(reader: Reader, node: Node) -> tuple[Operand, ...]:
+    """Keys and values where children scattered them, a bias at the edges to them. A child finds
+    what is of its parents through their lists, and of itself no more than its key and value."""
+    attrs, edges = node.attrs, of_type(node.attrs["edges"])
+    by_children = node.op is LEVEL_ATTENTION_CHILDREN
+    kinds = (
+        (TableKind.PARENT_ROWS, TableKind.NONE, TableKind.PARENTS)
+        if by_children
+        else (TableKind.NONE, TableKind.CHILD_ROWS, TableKind.CHILDREN)
+    )
+    vertices, children, own = (
+        NO_TABLE if kind is TableKind.NONE else Table(kind, of=edges) for kind in kinds
+    )
+    found = [reader.held(attrs["reading"])._replace(table=vertices)] if by_children else []
+    first = {LEVEL_ATTENTION: 0, LEVEL_ATTENTION_CHILDREN: 1}.get(node.op, 2)  # queries
+    for i, x in enumerate(node.inputs):
+        if i == first + KEYS:
+            of_state = reader.state(x).columns(attrs["k_start"], attrs["heads"] * attrs["size"])
+        elif i == first + VALUES:
+            of_state = reader.state(x).columns(attrs["v_start"], attrs["heads"] * attrs["values"])
+        else:
+            table = own if attrs["bias"] and i == len(node.inputs) - 1 else vertices
+            found.append(reader.stored(x)._replace(table=table))
+            continue
+        found.append(of_state._replace(table=children))
+    return tuple(found)
 
 
 def _attention_operands(reader: Reader, node: Node) -> tuple[Operand, ...]:
@@ -180,6 +233,8 @@ _CALLS: dict[OpDef, Callable[[Reader, Node], Call]] = {
     GRAPH_MAX: lambda reader, x: Call("segment_max", (reader.listed(x),)),
     SLOTS_TO_EDGES: _slots_to_edges,
     ATTENTION: _attention,
+    LEVEL_ATTENTION: _level_attention,
+    LEVEL_ATTENTION_CHILDREN: _level_attention,
     CHILD_COLUMNS: _child_columns,
     CHILD_COLUMNS_GRAD: _over_children,
     MATMUL: _matmul,

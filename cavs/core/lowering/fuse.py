@@ -14,7 +14,7 @@ from cavs.core.ir import Node
 from cavs.core.lowering.nodes import summed_rows
 from cavs.core.lowering.phases import Phase
 from cavs.core.ops._def import Rows, Space, SpaceKind
-from cavs.core.ops.attention_rows import ATTENTION_GRADIENTS
+from cavs.core.ops.attention_levels import GRADIENTS_OF_ATTENTION
 from cavs.core.program import SegmentKind
 from cavs.core.remarks import Notes, called, counted, of_rows
 
@@ -161,7 +161,7 @@ def _by_kernel(units: Iterable[Unit]) -> list[list[Unit]]:
     found: dict[object, list[Unit]] = {}
     for unit in units:
         node = unit.node
-        of_one = node.op in ATTENTION_GRADIENTS and unit.output is None
+        of_one = node.op in GRADIENTS_OF_ATTENTION and unit.output is None
         found.setdefault(node.inputs if of_one else unit, []).append(unit)
     return list(found.values())
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from cavs.core.ir import Node
 from cavs.core.ops._def import Between, Space, SpaceKind
+from cavs.core.ops.attention_levels import LEVEL_ATTENTION_CHILDREN, LEVEL_ATTENTIONS
 from cavs.core.ops.matmul import MATMUL, MATMUL_REDUCE
 from cavs.core.ops.shape import BROADCAST, CONCAT, RESHAPE, SLICE
-from cavs.core.ops.structure import GATHER, JOIN, MAX_ROWS
+from cavs.core.ops.structure import GATHER, JOIN, MAX_ROWS, STATE_COTANGENT
 
 WIDEST = 4096
 """Elements of the longest rows that kernels bring together."""
@@ -29,6 +30,11 @@ def is_view(node: Node) -> bool:
 def is_column(node: Node) -> bool:
     """Whether the node repeats one element along a row, which elementwise groups do themselves."""
     return node.op is BROADCAST and node.inputs[0].size == 1
+
+
+def reads_parents(node: Node) -> bool:
+    """Whether the node, of a gradient, reads what parents hand to their children."""
+    return node.op in (STATE_COTANGENT, LEVEL_ATTENTION_CHILDREN)
 
 
 def is_part(node: Node) -> bool:
@@ -63,7 +69,7 @@ def summed_rows(node: Node) -> Space:
 
 def reads_state(user: Node, gather: Node) -> bool:
     """Whether the gather's user reads the state itself, through the lists of children."""
-    over_children = user.op.reduces is Between.CHILDREN
+    over_children = user.op.reduces is Between.CHILDREN or user.op in LEVEL_ATTENTIONS
     return over_children and gather.op is GATHER and gather.attrs["slot"] is None
 
 

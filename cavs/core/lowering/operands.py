@@ -166,6 +166,15 @@ class Reader:
         name = gather.attrs["name"]
         return State(name) if self._storage.forward else self._storage.sinks.states[name]
 
+    def state(self, gather: Node) -> Operand:
+        """The rows of the state that a gather takes, where they were scattered."""
+        return Operand(self._state(gather), gather.size)
+
+    def held(self, reading: Name) -> Operand:
+        """What parents hand to their children, in a gradient."""
+        node = self._storage.sinks.states[reading]
+        return Operand(node, node.size)
+
     def gathered(self, node: Node) -> Operand:
         """The rows of the states that a gather takes."""
         return Operand(self._state(node), node.size, index_table(node))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from cavs.core.attributes import ColumnsAttributes, FillAttributes, ShapeAttributes
+from cavs.core.attributes import AttentionAttributes, ColumnsAttributes, FillAttributes
 from cavs.core.ir import Node
 from cavs.core.lowering.calls import Call, gradient_call, kernel_call
 from cavs.core.lowering.fuse import Unit
@@ -14,7 +14,8 @@ from cavs.core.lowering.nodes import is_line, reads_through_index, summed_rows, 
 from cavs.core.lowering.operands import Operand, Reader, Returned, order_table
 from cavs.core.lowering.storage import Storage
 from cavs.core.ops._def import Space, SpaceKind
-from cavs.core.ops.attention_rows import ATTENTION_GRADIENTS, gradient_flops
+from cavs.core.ops.attention_levels import GRADIENTS_OF_ATTENTION
+from cavs.core.ops.attention_rows import flops_of_edge
 from cavs.core.ops.shape import CONCAT, SLICE
 
 
@@ -60,7 +61,7 @@ class StepWriter:
         first, node = group[0], group[0].node
         if first.output is not None:
             return [self._store(node, first.output)]
-        if node.op in ATTENTION_GRADIENTS:
+        if node.op in GRADIENTS_OF_ATTENTION:
             return [self._gradients([unit.node for unit in group])]
         if first.fusable:
             return [self._fused([unit.node for unit in group])]
@@ -79,12 +80,12 @@ class StepWriter:
         return Step(call, (result,), driving, node.flops, str(node.where or ""))
 
     def _gradients(self, nodes: Sequence[Node]) -> Step:
-        nodes = sorted(nodes, key=lambda node: ATTENTION_GRADIENTS.index(node.op))
+        nodes = sorted(nodes, key=lambda node: GRADIENTS_OF_ATTENTION.index(node.op))
         call = gradient_call(self._reader, nodes)
         outputs = tuple(map(self._reader.stored, nodes))
         query = nodes[0].inputs[2]
-        assert isinstance(call.attributes, ShapeAttributes)
-        flops = gradient_flops(call.attributes)
+        assert isinstance(call.attributes, AttentionAttributes)
+        flops = flops_of_edge(call.attributes)
         return Step(call, outputs, query.space, flops, str(nodes[0].where or ""))
 
     def _fused(self, nodes: Sequence[Node]) -> Step:

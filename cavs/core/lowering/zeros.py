@@ -285,7 +285,7 @@ class Zeros:
         """Rows of `node` that the user reads only for rows of its own that nobody reads."""
         rows = unread.get(user, NO_ROWS)
         op = user.op
-        if not rows or op is JOIN or op.mixes_edges or op.over_graphs:
+        if not rows or op is JOIN or op.mixes_edges or op.over_graphs or op.rows_apart:
             return NO_ROWS
         if op.repeats is not None:
             return self._ids.coarser(user, rows)

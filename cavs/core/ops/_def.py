@@ -319,7 +319,9 @@ class OpDef:
         is_sum: whether it adds up the rows that it reduces.
         is_index_load: whether it does nothing but find rows by an index.
         moves: whether it does nothing but move elements within a row.
-        over_graphs: whether it reads any rows of a graph and is computed for all graphs at once.
+        over_graphs: whether it reads any rows of a graph, each operand having rows of its own, and
+            is computed for all graphs at once.
+        rows_apart: whether each operand has rows of its own, of vertices or of edges.
         mixes_edges: whether the result, a value per edge, depends on all edges of the vertex.
         random: whether its value depends on which row it is of.
         drops: whether it does nothing in evaluation, where it equals its first operand.
@@ -359,6 +361,7 @@ class OpDef:
     is_index_load: bool = False
     moves: bool = False
     over_graphs: bool = False
+    rows_apart: bool = False
     mixes_edges: bool = False
     random: bool = False
     drops: bool = False

@@ -16,7 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cavs.core.attributes import ShapeAttributes
+from cavs.core.attributes import AttentionAttributes
 from cavs.core.ops._def import OpDef, Shape, apply, define, rows_given, size_of
 from cavs.core.ops.shape import reshape, slice_last
 
@@ -41,16 +41,12 @@ def _by_bias(*shapes: Shape, **_: Any) -> Shape:
     return shapes[-1]
 
 
-def _flops(shapes: Sequence[Shape], out: Shape) -> int:
-    """Of an edge: a product with a key and one with a value, and an exponential a head."""
-    q, v = size_of(shapes[0]), size_of(shapes[2])
-    return 2 * (q + v) + _EXPONENTIAL * (out[0] - v)
-
-
-def gradient_flops(told: ShapeAttributes) -> int:
-    """FLOPs of an edge in the kernel of all gradients: scores again, and four products more."""
-    heads, size, values, *_ = told.source
-    return heads * (5 * (size + values) + _EXPONENTIAL)
+def flops_of_edge(told: AttentionAttributes) -> int:
+    """FLOPs of an edge in a kernel: scores, a product with values, or how the loss changes with a
+    weight, and a product for each gradient."""
+    both = told.size + told.values
+    products = both + told.query * told.size + told.children * both
+    return told.heads * (2 * products + _EXPONENTIAL)
 
 
 def _vjp(dy: Any, y: Any, q: Any, k: Any, v: Any, *rest: Any, **attrs: Any) -> tuple[Any, ...]:
@@ -71,25 +67,28 @@ def _vjp(dy: Any, y: Any, q: Any, k: Any, v: Any, *rest: Any, **attrs: Any) -> t
     return tuple(found)
 
 
-def attributes_of(shapes: Sequence[Shape], attrs: Mapping[str, Any]) -> ShapeAttributes:
-    """What the kernel is told; `shapes`: of q, k, v and what is added to scores. The sizes are how
-    many heads there are, how long one of keys is and one of values, how many columns of position
-    scores a head has, and how many numbers an edge; of the numbers that dropout draws, how many
-    zero a weight, and its key; behind them, which gradients are wanted."""
+def attributes_of(shapes: Sequence[Shape], attrs: Mapping[str, Any]) -> AttentionAttributes:
+    """What the kernel is told; `shapes`: of q, k, v and what is added to scores."""
     heads, sizes = attrs["heads"], [size_of(shape) for shape in shapes]
     positions = sizes[3] // heads if attrs["position"] else 0
     biases = sizes[-1] if attrs["bias"] else 0
     rate, key = attrs["dropout"] or (0.0, 0)
-    dropout = math.ceil(rate * _NUMBERS), key
-    source = (heads, sizes[0] // heads, sizes[2] // heads, positions, biases, *dropout)
-    return ShapeAttributes(source, (0,) * len(ATTENTION_GRADIENTS))
+    return AttentionAttributes(
+        heads,
+        sizes[0] // heads,
+        sizes[2] // heads,
+        positions,
+        biases,
+        zeroed=math.ceil(rate * _NUMBERS),
+        key=key,
+    )
 
 
 ATTENTION = define(
     "attention",
     arity=-1,
     infer=_infer,
-    flops=_flops,
+    flops_of=lambda shapes, out, attrs: flops_of_edge(attributes_of(shapes, attrs)),
     space=rows_given,
     over_graphs=True,
     vjp=_vjp,

@@ -5,8 +5,8 @@ What is found is ``(score.softmax() * v).sum()``, with or without dropout of the
 ``score`` is ``ops.sum(q * k, -1)``, with or without ``keepdims``, times a number, plus a bias or
 scores by the child's place: what :func:`cavs.ops.attention` is made of, and what the documentation
 shows. Keys and values are states, or parts of states: the pass ``commute_gather`` has brought
-products of them to the child. Attention is computed for all vertices at once, before or after the
-levels; so it is left as it was where a level needs it that it waits for.
+products of them to the child. Where no level needs it, or it waits for none, attention is computed
+for all vertices at once, before or after the levels; else level by level, without dropout.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node, ancestors, rebuild, without_reshapes
 from cavs.core.lowering.settled import settled_states
 from cavs.core.ops._def import Space, SpaceKind, apply, size_of
+from cavs.core.ops.attention_levels import LEVEL_ATTENTION
 from cavs.core.ops.attention_rows import ATTENTION
 from cavs.core.ops.elementwise import ADD, MUL
 from cavs.core.ops.random import DROPOUT
@@ -50,6 +51,8 @@ class _Found(NamedTuple):
         position, bias: what is added to scores, if anything.
         dropout: of the weights: its rate, and the number by which it draws; None without.
         edges: the rows of the edges.
+        columns: of an attention within levels, whose keys and values are what is gathered, where
+            they begin in the rows of these states.
     """
 
     heads: int
@@ -61,6 +64,7 @@ class _Found(NamedTuple):
     bias: Node | None
     dropout: tuple[float, int] | None
     edges: Space
+    columns: tuple[int, int] | None = None
 
 
 def fuse_attention(function: FunctionIR, context: Context) -> FunctionIR:
@@ -77,7 +81,10 @@ def fuse_attention(function: FunctionIR, context: Context) -> FunctionIR:
             reasons[node] = str(why)
     settles = {"hoist", "defer"}.issubset(context.switches)
     for node in _among_levels(function, found, settles):
-        reasons[node] = "it waits for levels, and levels wait for it"
+        try:
+            found[node] = _in_levels(node, function, context)
+        except _RefusedError as why:
+            reasons[node] = str(why)
     if context.notes is not None:
         _say(context.notes, found, reasons)
     return _Replaced(function, found).function if found else function
@@ -301,6 +308,48 @@ def _among_levels(function: FunctionIR, found: dict[Node, _Found], settles: bool
     return taken
 
 
+def _in_levels(node: Node, function: FunctionIR, context: Context) -> _Found:
+    """An attention that runs level by level; raises where it stays on edges."""
+    found = _match(node)
+    assert found is not None
+    needed = ("read_parents", "hoist", "defer")
+    off = [name for name in needed if name not in context.switches]
+    if off:
+        raise _RefusedError(f"it waits for levels, and {off[0]} is off")
+    if found.dropout is not None:
+        raise _RefusedError("it waits for levels, where dropout draws for rows of edges")
+    if _reads_weights(node, function):
+        raise _RefusedError("its weights are read by themselves: edges have rows of them anyway")
+    (k, k_start), (v, v_start) = map(_columns_of, (found.k, found.v))
+    states = [function.scatters[x.attrs["name"]] for x in (k, v)]
+    if states[0].space != states[1].space:
+        raise _RefusedError("keys and values are states of different vertices")
+    return found._replace(k=k, v=v, columns=(k_start, v_start))
+
+
+def _reads_weights(node: Node, function: FunctionIR) -> bool:
+    """Whether something else than the attention `node` reads its weights."""
+    (product,), roots = node.inputs, function.roots()
+    softmax = next(x for x in map(_unrepeated, product.inputs) if x.op is SEGMENT_SOFTMAX)
+    readers = [x for x in ancestors(roots) for y in x.inputs if _unrepeated(y) is softmax]
+    apart = [x for x in readers if x is not product and x.op not in (RESHAPE, BROADCAST)]
+    return bool(apart) or any(_unrepeated(x) is softmax for x in roots)
+
+
+def _columns_of(node: Node) -> tuple[Node, int]:
+    """The gather whose columns an edge value is, and the first of these columns."""
+    start = 0
+    while node.op is not GATHER:
+        (x,) = node.inputs
+        if node.op is SLICE and x.size != x.shape[-1]:
+            raise _RefusedError(
+                "its keys or values, which wait for levels, are parts of heads: scatter them apart"
+            )
+        start += node.attrs["start"] if node.op is SLICE else 0
+        node = x
+    return node, start
+
+
 def _gathered(node: Node) -> Name | None:
     return node.attrs["name"] if node.op is GATHER else None
 
@@ -342,7 +391,18 @@ def _attention(node: Node, found: _Found, operands: Sequence[Node]) -> Node:
     q, k, v, *added = operands
     if found.scale != 1.0:
         q = apply(MUL, q, found.scale)
+    op, values, columns = ATTENTION, v.size, {}
+    if found.columns is not None:
+        op, values = LEVEL_ATTENTION, node.size
+        k_start, v_start = found.columns
+        columns = {
+            "size": q.size // found.heads,
+            "values": values // found.heads,
+            "k_start": k_start,
+            "v_start": v_start,
+        }
     attrs = {
+        **columns,
         "heads": found.heads,
         "edges": found.edges,
         "to": node.space,
@@ -350,7 +410,7 @@ def _attention(node: Node, found: _Found, operands: Sequence[Node]) -> Node:
         "bias": found.bias is not None,
         "dropout": found.dropout,
     }
-    shape = (v.size + found.heads,)
-    row = Node(ATTENTION, (q, k, v, *added), attrs, shape, node.space, where=node.where)
-    means: Node = reshape(slice_last(row, 0, v.size), node.shape)
+    shape = (values + found.heads,)
+    row = Node(op, (q, k, v, *added), attrs, shape, node.space, where=node.where)
+    means: Node = reshape(slice_last(row, 0, values), node.shape)
     return apply(MUL, means, 1 / (1 - found.dropout[0])) if found.dropout else means

@@ -34,10 +34,10 @@ int64_t attention_bytes(const Program& program, const Schedule& schedule) {
   int64_t bytes = 0;
   for (const Segment& segment : program.segments) {
     for (const Instruction& instruction : segment.instructions) {
-      if (!is_attention(instruction)) continue;
+      if (!goes_over_graphs(instruction)) continue;
       const int list = edges_of_attention(program, instruction);
       const AttentionPlaces& places = attention_places(schedule, list);
-      const AttentionSizes sizes = sizes_of_attention(instruction);
+      const AttentionAttributes& sizes = sizes_of_attention(instruction);
       AttentionWork work = {program.dtype, sizes, places.most_parents, largest(*places.child_ptr),
                             schedule.edges[static_cast<size_t>(list)].max_arity};
       if (sizes.zeroed > 0) work.dropout_lines = attention_edges(schedule, list).lines[0];

@@ -51,14 +51,14 @@ void draw_edges(const SampleKey& key, int64_t block, uint64_t least, uint32_t ba
 // Drops weights of attention, where that is wanted. A weight that is kept stays as it is.
 class Dropout {
  public:
-  // `tables`: those behind the tables of operands.
-  Dropout(const KernelCall& call, const AttentionSizes& told, const int32_t* child_ptr,
+  // `tables`: those behind the tables of operands, of which only dropout needs some.
+  Dropout(const KernelCall& call, const AttentionAttributes& told, const int32_t* child_ptr,
           const IndexTable* tables)
       : random_(*call.random),
         child_ptr_(child_ptr),
-        parents_(tables[kParentTable]),
-        children_(tables[kChildTable]),
-        edges_(tables[kEdgeTable]),
+        parents_(told.zeroed > 0 ? tables[kParentTable] : IndexTable()),
+        children_(told.zeroed > 0 ? tables[kChildTable] : IndexTable()),
+        edges_(told.zeroed > 0 ? tables[kEdgeTable] : IndexTable()),
         least_(static_cast<uint64_t>(told.zeroed) << 8),  // a number is the upper 24 of 32 bits
         key_(told.key),
         bytes_(told.zeroed > 0 ? edges_.part[0] * kLine : 0),

@@ -4,11 +4,12 @@
 
 #include "base/dtype.h"
 #include "cpu/isa_table.h"
-#include "program/attention_sizes.h"
+#include "program/attributes.h"
 
 namespace cavs {
 
-// The tables of such a call behind those of its operands. Its rows are the graphs.
+// The tables of a call over graphs, behind those of its operands. Its rows are the graphs. A call
+// over rows has those of AttentionTable there.
 enum GraphTable {
   kParentTable,  // CSR: graph -> the vertices that may have queries, in the user's order
   kChildTable,   // CSR: graph -> the vertices among which children are counted; `index`: [vertex
@@ -29,12 +30,12 @@ constexpr int64_t kLine = 64;  // bytes
 // children are counted, and the most children of a vertex.
 struct AttentionWork {
   DType dtype;
-  AttentionSizes sizes;
+  AttentionAttributes sizes;
   int64_t parents, children, arity;
   int64_t dropout_lines = 0;  // of memory, see kEdgeTable
 };
 
-constexpr int kAttentionKernels = 2;
+constexpr int kAttentionKernels = 5;
 
 struct AttentionIsa {
   const KernelEntry* kernels;              // [kAttentionKernels]

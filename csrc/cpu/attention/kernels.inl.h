@@ -2,6 +2,7 @@
 // function.
 #pragma once
 
+#include "cpu/attention/levels.inl.h"
 #include "cpu/attention/lists.inl.h"
 #include "cpu/attention/runs.inl.h"
 
@@ -12,7 +13,7 @@ namespace {
 // does not depend on how many they are.
 template <class Work>
 void for_each_head(const KernelCall& call, bool together, const Work& work) {
-  const int64_t heads = AttentionSizes(attributes_of<ShapeAttributes>(call)).heads;
+  const int64_t heads = attributes_of<AttentionAttributes>(call).heads;
   const int64_t each = together ? heads : 1, parts = call.row_end * heads / each;
   const int64_t begin = parts * call.thread / call.num_threads;
   const int64_t end = parts * (call.thread + 1) / call.num_threads;
@@ -53,7 +54,10 @@ int64_t memory(const AttentionWork& work) {
 
 constexpr KernelEntry kKernels[kAttentionKernels] = {
     {"attention", attention<float>, attention<double>},
-    {"attention_grad", attention_grad<float>, attention_grad<double>}};
+    {"attention_grad", attention_grad<float>, attention_grad<double>},
+    {"level_attention", level_attention<float>, level_attention<double>},
+    {"level_attention_children", level_attention_children<float>, level_attention_children<double>},
+    {"level_attention_grad", level_attention_grad<float>, level_attention_grad<double>}};
 constexpr AttentionIsa kIsa = {kKernels, memory};
 
 }  // namespace

@@ -15,8 +15,9 @@ namespace {
 // drops weights. A row of results has the heads' o, then their log sum exp s.
 template <class T>
 struct Attention {
-  Attention(const KernelCall& call, int first)
-      : told(attributes_of<ShapeAttributes>(call)),
+  // `graphs`: whether there are the tables of GraphTable.
+  Attention(const KernelCall& call, int first, bool graphs = true)
+      : told(attributes_of<AttentionAttributes>(call)),
         heads(told.heads),
         size(told.size),
         values(told.values),
@@ -29,10 +30,12 @@ struct Attention {
         child(call.tables[first + 1].list),
         dropout(call, told, child_ptr, call.tables + call.num_in),
         scratch(reinterpret_cast<T*>(static_cast<std::byte*>(call.scratch) + dropout.bytes())) {
-    const IndexTable* tables = call.tables + call.num_in;
-    parents = tables[kParentTable];
-    children = tables[kChildTable];
-    all = tables[kAllTable];
+    if (graphs) {
+      const IndexTable* tables = call.tables + call.num_in;
+      parents = tables[kParentTable];
+      children = tables[kChildTable];
+      all = tables[kAllTable];
+    }
     const Operand* out = call.out;
     if (first == 0) {
       result = out;
@@ -92,12 +95,12 @@ struct Attention {
     return row_of<T>(*d_children, row) + heads * size + head * values;
   }
 
-  const AttentionSizes told;
+  const AttentionAttributes& told;
   const int64_t heads, size, values;
   const Operand &q, &k, &v;
   const Operand* const position;
   const Operand* const bias;
-  const int32_t *const child_ptr, *const child;
+  const int32_t *child_ptr, *child;
   Dropout dropout;
   T* const scratch;
   const Operand *result = nullptr, *d_out = nullptr;

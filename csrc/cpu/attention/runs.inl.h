@@ -366,7 +366,7 @@ void backward_runs(const Attention<T>& it, int64_t graph, int64_t head) {
 // Bytes that a thread needs.
 template <class T>
 int64_t memory_of(const AttentionWork& work) {
-  const AttentionSizes& it = work.sizes;
+  const AttentionAttributes& it = work.sizes;
   const int64_t size = round_up(it.size, kLanes<T>), values = round_up(it.values, kLanes<T>);
   const int64_t columns = round_up(work.children, kPanelColumns<T>);
   int64_t count = work.parents * size + work.children * (size + values) + columns * size;

@@ -39,6 +39,11 @@ CAVS_INLINE T log_scalar(T x) {
   return log_(splat(x))[0];
 }
 
+template <class T>
+CAVS_INLINE T exp_scalar(T x) {
+  return exp_(splat(x))[0];
+}
+
 // exp(x - shift) of a few elements, with zeros in the lanes beyond. These lanes do not compute
 // exp(-inf), because a result that underflows takes a processor as long as the rest of a short row.
 template <class T>

@@ -7,7 +7,7 @@ namespace cavs::cuda {
 namespace {
 
 void set_dropout(AttentionCall* made, const DeviceCall& call) {
-  const AttentionSizes told = sizes_of_attention(*call.instruction);
+  const AttentionAttributes& told = sizes_of_attention(*call.instruction);
   const Random& random = *call.random;
   if (told.zeroed == 0 || random.edges == nullptr) return;
   WeightDropout& dropout = made->dropout;
@@ -21,7 +21,7 @@ void set_dropout(AttentionCall* made, const DeviceCall& call) {
 
 AttentionCall call_of(const DeviceCall& call) {
   const Instruction& instruction = *call.instruction;
-  const AttentionSizes sizes = sizes_of_attention(instruction);
+  const AttentionAttributes& sizes = sizes_of_attention(instruction);
   const size_t key = key_of(instruction), inputs = instruction.inputs.size();
   AttentionCall made;
   made.q = call.in[key - 1];
@@ -29,11 +29,14 @@ AttentionCall call_of(const DeviceCall& call) {
   made.v = call.in[key + 1];
   if (sizes.positions > 0) made.position = call.in[key + 2];
   if (sizes.biases > 0) made.bias = call.in[inputs - 1];
-  made.child_ptr = call.tables[key].ptr;
-  made.child = call.tables[key].list;
-  made.out_ptr = call.tables[inputs].ptr;
-  made.out_edge = call.tables[inputs].list;
-  made.parent = call.tables[inputs + 1].index;
+  const Table* own = call.tables + inputs;
+  made.child_ptr = own[kEdgeChildren].ptr;
+  made.child = own[kEdgeChildren].list;
+  if (sizes.children) {
+    made.out_ptr = own[kOutEdges].ptr;
+    made.out_edge = own[kOutEdges].list;
+    made.parent = own[kEdgeParents].index;
+  }
   made.heads = static_cast<int>(sizes.heads);
   made.size = static_cast<int>(sizes.size);
   made.values = static_cast<int>(sizes.values);
@@ -59,7 +62,7 @@ void attention(Library& library, const Stream& stream, const DeviceCall& call) {
 
 // A launch for each gradient.
 void attention_grad(Library& library, const Stream& stream, const DeviceCall& call) {
-  const AttentionSizes sizes = sizes_of_attention(*call.instruction);
+  const AttentionAttributes& sizes = sizes_of_attention(*call.instruction);
   AttentionCall made = call_of(call);
   made.d_out = call.in[0];
   made.result = call.in[1];
@@ -71,7 +74,7 @@ void attention_grad(Library& library, const Stream& stream, const DeviceCall& ca
   if (sizes.children) {
     AttentionCall of_children = made;
     of_children.d_children = *out++;
-    of_children.rows = call.keys;
+    if (goes_over_graphs(*call.instruction)) of_children.rows = call.keys;
     launch_parts(library, stream, "attention_by_children", of_children, made.heads);
   }
   if (sizes.bias) {
@@ -86,6 +89,9 @@ const std::vector<DeviceKernel>& attention_kernels() {
   static const auto* const table = new std::vector<DeviceKernel>{
       {"attention", attention},
       {"attention_grad", attention_grad},
+      {"level_attention", attention},
+      {"level_attention_children", attention_grad},
+      {"level_attention_grad", attention_grad},
   };
   return *table;
 }

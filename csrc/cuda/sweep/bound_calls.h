@@ -31,12 +31,9 @@ struct BoundCall {
   DeviceCall call;
 };
 
-// Tables that a kernel has beside those of its operands, behind them. The gradient by keys and
-// values of children goes over the edges in which they are children.
-inline std::vector<TableSpec> own_tables(const Instruction& instruction) {
-  if (!is_attention(instruction)) return {};
-  const int members = instruction.tables[key_of(instruction)].members;
-  return {{TableKind::kParents, 0, members}, {TableKind::kParent, 0, members}};
+// Tables that a kernel has beside those of its operands, behind them.
+inline std::vector<TableSpec> further_tables(const Instruction& instruction) {
+  return is_attention(instruction) ? own_tables(instruction) : std::vector<TableSpec>();
 }
 
 // Calls with the operands, tables and random numbers that they point to.
@@ -51,7 +48,7 @@ struct BoundCalls {
     for (const BoundCall& it : calls) {
       const Instruction& instruction = *it.call.instruction;
       operand_count += instruction.inputs.size() + instruction.outputs.size();
-      table_count += instruction.tables.size() + own_tables(instruction).size();
+      table_count += instruction.tables.size() + further_tables(instruction).size();
     }
     operands.reserve(operand_count);  // calls point into them
     tables.reserve(table_count);
@@ -67,7 +64,7 @@ struct BoundCalls {
       for (const TableSpec& table : instruction.tables) {
         tables.push_back(table_of(table, instruction.space));
       }
-      for (const TableSpec& table : own_tables(instruction)) {
+      for (const TableSpec& table : further_tables(instruction)) {
         tables.push_back(table_of(table, instruction.space));
       }
     }

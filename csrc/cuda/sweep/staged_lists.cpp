@@ -95,7 +95,7 @@ std::set<ListId> lists_read(const Program& program) {
         const int edges = edge_list_of(program, table.members);
         lists.insert({List::kUniqueParents, table.argument, edges});
       }
-      for (const TableSpec& table : own_tables(instruction)) {
+      for (const TableSpec& table : further_tables(instruction)) {
         resolve_table(table, instruction.space, {program, asked, uniques, parents});
       }
       add_random(program, instruction, &lists);
