@@ -8,9 +8,9 @@ vertex without edges.
 Without --data it learns outlines that the program draws, of circles, squares and crosses: after 300
 steps, ten seconds of one core, many samples can be told, with gaps and spots. With `--data DIR`,
 the folder of binarized_mnist.npz, it learns digits. After 2,000 steps (`--epochs 8 --steps 250`),
-a minute, most samples can be read as digits, with thick strokes; with `--channels 32`, two minutes
-and a half, nearly all, with strokes as thin as the data's. Of an unseen digit 9.7 and 9.5 % of the
-pixels are other than in the nearest of 1,000 samples; than in that of 1,000 real digits, 7.7 %.
+a minute, many samples can be read as digits, with thick strokes; with `--channels 32`, two
+minutes, most. Of an unseen digit 9.7 and 9.6 % of the pixels are other than in the nearest of 1,000
+samples; than in that of 1,000 real digits, 7.7 %.
 """
 
 from __future__ import annotations
