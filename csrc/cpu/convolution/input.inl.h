@@ -135,16 +135,18 @@ void conv_input(const KernelCall& call) {
   const ImagePlan<T> plan(attributes_of<ConvolutionAttributes>(call), memory, false);
   const ConvolutionSizes& s = plan.sizes;
   const ImagePlaces& m = plan.places;
-  const int64_t outputs = s.outputs * m.channel, lines = s.down.places, width = s.across.places;
+  const int64_t outputs = s.outputs * m.channel, width = s.across.places;
   fill_row(plan.image, T(0), s.groups * outputs + kReadsOn);
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
     const T* panels = panels_for<T>(call, r, plan.packed, [&](const T* weight, T* packed) {
       pack_phases(plan, weight, packed);
     });
     const T* dy = row_of<T>(call.in[0], r);
-    for (int64_t line = 0; line < s.groups * s.outputs * lines; ++line, dy += width) {
-      const int64_t at = m.at(line / lines, line % lines + plan.border_down, plan.border_across);
-      copy_line(plan.image + at, dy, width);
+    for (int64_t o = 0; o < s.groups * s.outputs; ++o) {
+      T* target = plan.image + m.at(o, plan.border_down, plan.border_across);
+      for (int64_t y = 0; y < s.down.places; ++y, dy += width, target += m.width) {
+        copy_line(target, dy, width);
+      }
     }
     for (int64_t g = 0; g < s.groups; ++g) {
       for (int64_t i = 0; i < plan.count_down * plan.count_across; ++i) {
