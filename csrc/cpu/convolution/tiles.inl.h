@@ -39,16 +39,29 @@ CAVS_INLINE void store_line(T* target, const T* line, int64_t n) {
   }
 }
 
+// Asks for the memory of a line of `n` outputs ahead of its stores, which would wait for it one by
+// one and hold up the sums after them.
+template <class T>
+CAVS_INLINE void expect_line(const T* target, int64_t n) {
+  __builtin_prefetch(target, 1);
+  __builtin_prefetch(target + n - 1, 1);
+}
+
 // So many places as a vector has lanes, in one line: where they stand in the image, where they go,
 // and how many of them there are, if a line is shorter.
 struct Slot {
   int64_t place = 0, target = 0, lanes = 0;
 };
 
-// Rows of the weight by places of the image, which `slots` name.
+// Rows of the weight by places of the image, which `slots` name. The outputs of the tile after it
+// begin at `next`.
 template <int Rows, int Vectors, class T>
-void place_tile(const Stencil<T>& s, const T* a, const T* image, const Slot* slots, T* y) {
+void place_tile(const Stencil<T>& s, const T* a, const T* image, const Slot* slots, T* y,
+                const T* next) {
   Vec<T> found[Rows][Vectors] = {};
+  if constexpr (Rows > 2) {  // a few lines are followed by the machine itself
+    for (int i = 0; i < Rows; ++i) expect_line(next + i * s.channel, kLanes<T> + 1);
+  }
   for (int64_t l = 0; l < s.k; ++l) {
     const T* x = image + s.offsets[l];
     Vec<T> line[Vectors];
@@ -79,11 +92,11 @@ void place_tile(const Stencil<T>& s, const T* a, const T* image, const Slot* slo
 
 template <int Rows, int Vectors, class T>
 void place_tile_of(int64_t rows, const Stencil<T>& s, const T* a, const T* image, const Slot* slots,
-                   T* y) {
+                   T* y, const T* next) {
   if constexpr (Rows > 1) {
-    if (rows < Rows) return place_tile_of<Rows - 1, Vectors>(rows, s, a, image, slots, y);
+    if (rows < Rows) return place_tile_of<Rows - 1, Vectors>(rows, s, a, image, slots, y, next);
   }
-  place_tile<Rows, Vectors>(s, a, image, slots, y);
+  place_tile<Rows, Vectors>(s, a, image, slots, y, next);
 }
 
 // The slots of a line. The last one of a long line overlaps the one before.
@@ -112,15 +125,16 @@ void convolve_places(const Stencil<T>& s, const T* image, T* y) {
   const int64_t tiles = (s.rows + kTileRows - 1) / kTileRows;
   for (int64_t p = 0; p < slots; p += 2) {
     const Slot two[2] = {slot_of(s, p), slot_of(s, least(p + 1, slots - 1))};
+    const int64_t ahead = slot_of(s, least(p + 2, slots - 1)).target;
     for (int64_t t = 0; t < tiles; ++t) {
       const int64_t row = first_of(s.rows, kTileRows, t);
       const int64_t few = first_of(s.rows, kTileRows, t + 1) - row;
       const T* a = s.weight + row * s.k;
       T* target = y + row * s.channel;
       if (p + 1 < slots) {
-        place_tile_of<kTileRows, 2>(few, s, a, image, two, target);
+        place_tile_of<kTileRows, 2>(few, s, a, image, two, target, target + ahead);
       } else {
-        place_tile_of<kTileRows, 1>(few, s, a, image, two, target);
+        place_tile_of<kTileRows, 1>(few, s, a, image, two, target, target + ahead);
       }
     }
   }
@@ -182,6 +196,25 @@ void pixel_tiles(int64_t lines, int64_t pixels, int64_t k, const T* panel, const
   pixel_tile_of<1, kMostPixels, Vectors>(pixels, k, panel, image, line_step, offsets, sums);
 }
 
+// Whole lines of pixels stand together where they do so in the result: how many pixels follow one
+// another.
+template <class T>
+CAVS_INLINE int64_t run_of_pixels(const Stencil<T>& s, int64_t lines, int64_t pixels) {
+  return s.pixel == 1 && s.line == pixels ? lines * pixels : pixels;
+}
+
+template <class T>
+CAVS_INLINE void expect_columns(const Stencil<T>& s, int64_t lines, int64_t pixels, int64_t columns,
+                                const T* y) {
+  const int64_t run = run_of_pixels(s, lines, pixels);
+  for (int64_t c = 0; c < columns; ++c, y += s.channel) {
+    const T* target = y;
+    for (int64_t i = 0; i < lines * pixels; i += run, target += s.line) {
+      expect_line(target, (run - 1) * s.pixel + 1);
+    }
+  }
+}
+
 // Writes the first `columns` columns of a tile as so many lines of pixels, each in its channel.
 template <class T>
 void store_columns(const Stencil<T>& s, const T* sums, int64_t lines, int64_t pixels,
@@ -193,8 +226,7 @@ void store_columns(const Stencil<T>& s, const T* sums, int64_t lines, int64_t pi
       transpose_4x4(sums + i * width + j, width, turned + j * length + i, length);
     }
   }
-  // Whole lines stand together where they do so in the result.
-  const int64_t run = s.pixel == 1 && s.line == pixels ? lines * pixels : pixels;
+  const int64_t run = run_of_pixels(s, lines, pixels);
   for (int64_t c = 0; c < columns; ++c) {
     T* target = y + c * s.channel;
     const T* from = turned + c * length;
@@ -222,13 +254,14 @@ void convolve_pixels(const Stencil<T>& s, const T* image, T* y) {
       for (int64_t t = 0; t < tiles; ++t) {
         const int64_t ox = s.width * t / tiles, pixels = s.width * (t + 1) / tiles - ox;
         const T* x = image + oy * s.image_width + ox;
+        T* target = y + row * s.channel + oy * s.line + ox * s.pixel;
+        expect_columns(s, lines, pixels, columns, target);
         if (columns > kLanes<T>) {
           pixel_tiles<2>(lines, pixels, s.k, panel, x, s.image_width, s.offsets, sums);
         } else {
           pixel_tiles<1>(lines, pixels, s.k, panel, x, s.image_width, s.offsets, sums);
         }
-        store_columns(s, sums, lines, pixels, columns,
-                      y + row * s.channel + oy * s.line + ox * s.pixel);
+        store_columns(s, sums, lines, pixels, columns, target);
       }
     }
   }
