@@ -33,6 +33,21 @@ struct Axis {
   int64_t reach() const { return (places - 1) * stride + dilation * (kernel - 1) + 1; }
 };
 
+struct Range {
+  int64_t begin, end;
+};
+
+CAVS_INLINE Range hull(const Range& a, const Range& b) {
+  return {least(a.begin, b.begin), greatest(a.end, b.end)};
+}
+
+// The places along an axis of which tap i sees the image, not the border.
+CAVS_INLINE Range seen_by_tap(const Axis& axis, int64_t i) {
+  const int64_t first = axis.before - axis.dilation * i, last = first + axis.size - 1;
+  return {first <= 0 ? 0 : (first + axis.stride - 1) / axis.stride,
+          last < 0 ? 0 : least(axis.places, last / axis.stride + 1)};
+}
+
 CAVS_INLINE Axis axis_of(const ConvolutionAttributes& it, int axis) {
   return {it.image[1 + axis], it.places[1 + axis], it.kernel[axis],
           it.stride[axis],    it.padding[axis],    it.dilation[axis]};
