@@ -254,26 +254,28 @@ CAVS_INLINE void expect_columns(const Stencil<T>& s, int64_t lines, int64_t pixe
 }
 
 // Writes the first `columns` columns of a tile as so many lines of pixels, each in its channel.
+// Blocks of 4 x 4 are turned round; the last ones overlap those before.
 template <class T>
 void store_columns(const Stencil<T>& s, const T* sums, int64_t lines, int64_t pixels,
                    int64_t columns, T* y) {
-  constexpr int64_t length = (kMostPixels + 3) / 4 * 4, width = kPanelColumns<T>;
-  alignas(64) T turned[width * length];
-  for (int64_t i = 0; i < lines * pixels; i += 4) {
-    for (int64_t j = 0; j < columns; j += 4) {
-      transpose_4x4(sums + i * width + j, width, turned + j * length + i, length);
-    }
-  }
+  constexpr int64_t width = kPanelColumns<T>;
   const int64_t run = run_of_pixels(s, lines, pixels);
-  for (int64_t c = 0; c < columns; ++c) {
-    T* target = y + c * s.channel;
-    const T* from = turned + c * length;
-    for (int64_t i = 0; i < lines * pixels; i += run, target += s.line) {
-      if (s.pixel == 1) {
-        store_line(target, from + i, run);
-      } else {
-        for (int64_t v = 0; v < run; ++v) target[v * s.pixel] = from[i + v];
+  for (int64_t line = 0; line < lines * pixels; line += run, sums += run * width, y += s.line) {
+    if (s.pixel == 1 && run >= 4 && columns >= 4) {
+      for (int64_t j = 0; j < columns; j += 4) {
+        const int64_t c = least(j, columns - 4);
+        const T* from = sums + c;
+        T* target = y + c * s.channel;
+        for (int64_t i = 0; i < run; i += 4) {
+          const int64_t at = least(i, run - 4);
+          transpose_4x4(from + at * width, width, target + at, s.channel);
+        }
       }
+      continue;
+    }
+    for (int64_t c = 0; c < columns; ++c) {
+      T* target = y + c * s.channel;
+      for (int64_t v = 0; v < run; ++v) target[v * s.pixel] = sums[v * width + c];
     }
   }
 }
