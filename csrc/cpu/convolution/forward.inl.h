@@ -23,6 +23,7 @@ struct ForwardPlan {
     places = image_places(down.reach(), across.reach(), down.stride, across.stride);
     stencil.rows = s.outputs;
     stencil.k = s.channels * s.num_taps;
+    stencil.taps = s.num_taps;
     stencil.height = down.places;
     stencil.width = across.places;
     stencil.image_width = places.width;
@@ -32,6 +33,7 @@ struct ForwardPlan {
     image = memory.take<T>(s.groups * s.channels * places.channel + kReadsOn);
     packed = memory.take<T>(s.groups * packed_elements(stencil));
     stencil.offsets = memory.take<int32_t>(stencil.k);
+    stencil.seen = memory.take<int32_t>(2 * stencil.height);
     taps = memory.take<int32_t>(s.num_taps);
     weight = {s.outputs, s.channels * s.all_taps, s.channels, s.all_taps, s.num_taps,
               taps,      s.taps == nullptr};
@@ -39,7 +41,12 @@ struct ForwardPlan {
 
   void find_offsets() {
     const ConvolutionSizes& s = sizes;
-    for (int64_t t = 0; t < s.num_taps; ++t) taps[t] = static_cast<int32_t>(s.tap(t));
+    for (int64_t i = 0; i < 2 * stencil.height; ++i) stencil.seen[i] = 0;
+    for (int64_t t = 0; t < s.num_taps; ++t) {
+      taps[t] = static_cast<int32_t>(s.tap(t));
+      const Range lines = seen_by_tap(s.down, taps[t] / s.across.kernel);
+      note_seen(stencil, t, lines.begin, lines.end);
+    }
     int32_t* offset = stencil.offsets;
     for (int64_t c = 0; c < s.channels; ++c) {
       for (int64_t t = 0; t < s.num_taps; ++t) {

@@ -33,6 +33,21 @@ struct Axis {
   int64_t reach() const { return (places - 1) * stride + dilation * (kernel - 1) + 1; }
 };
 
+struct Range {
+  int64_t begin, end;
+};
+
+CAVS_INLINE Range hull(const Range& a, const Range& b) {
+  return {least(a.begin, b.begin), greatest(a.end, b.end)};
+}
+
+// The places along an axis of which tap i sees the image, not the border.
+CAVS_INLINE Range seen_by_tap(const Axis& axis, int64_t i) {
+  const int64_t first = axis.before - axis.dilation * i, last = first + axis.size - 1;
+  return {first <= 0 ? 0 : (first + axis.stride - 1) / axis.stride,
+          last < 0 ? 0 : least(axis.places, last / axis.stride + 1)};
+}
+
 CAVS_INLINE Axis axis_of(const ConvolutionAttributes& it, int axis) {
   return {it.image[1 + axis], it.places[1 + axis], it.kernel[axis],
           it.stride[axis],    it.padding[axis],    it.dilation[axis]};
@@ -98,34 +113,29 @@ CAVS_INLINE void copy_line(T* target, const T* line, int64_t n) {
   if (i < n) store_vector<T>(target + i, load_lanes(line + i, n - i, T(0)));
 }
 
-// Copies line y of a channel.
-template <class T>
-CAVS_INLINE void fill_line(const ImagePlaces& m, const ConvolutionSizes& s, int64_t c, int64_t y,
-                           int64_t pixels, const T* line, T* image) {
-  const Axis &down = s.down, &across = s.across;
-  if (m.stride_across == 1) {
-    return copy_line(image + m.at(c, y + down.before, across.before), line, pixels);
-  }
-  for (int64_t v = 0; v < least(m.stride_across, pixels); ++v) {
-    T* target = image + m.at(c, y + down.before, v + across.before);
-    for (int64_t u = v; u < pixels; u += m.stride_across) *target++ = line[u];
-  }
-}
-
-// Copies planes of an image in the order of their places; the border, zeros, stays as it is.
+// Copies planes of an image in the order of their places; the border, zeros, stays as it is. The
+// place of a line is found from that of the line before: a division takes longer than the copy.
 template <class T>
 void fill_image(const ImagePlaces& m, const ConvolutionSizes& s, int64_t channels, const T* x,
                 T* image) {
   const Axis &down = s.down, &across = s.across;
   const int64_t lines = least(down.size, down.reach() - down.before);
   const int64_t pixels = least(across.size, across.reach() - across.before);
-  if (pixels <= 0) return;
-  for (int64_t c = 0; c < channels; ++c) {
+  for (int64_t c = 0; c < channels; ++c, x += down.size * across.size, image += m.channel) {
     for (int64_t first = 0; first < m.stride_down; ++first) {
       const int64_t padded = down.before % m.stride_down;
       const int64_t y = (first - padded + m.stride_down) % m.stride_down;
-      for (int64_t at = y; at < lines; at += m.stride_down) {
-        fill_line(m, s, c, at, pixels, x + (c * down.size + at) * across.size, image);
+      for (int64_t v = 0; v < least(m.stride_across, pixels); ++v) {
+        T* target = image + m.at(0, y + down.before, v + across.before);
+        for (int64_t at = y; at < lines; at += m.stride_down, target += m.width) {
+          const T* line = x + at * across.size;
+          if (m.stride_across == 1) {
+            copy_line(target, line, pixels);
+          } else {
+            T* to = target;
+            for (int64_t u = v; u < pixels; u += m.stride_across) *to++ = line[u];
+          }
+        }
       }
     }
   }

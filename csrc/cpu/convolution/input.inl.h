@@ -83,6 +83,7 @@ struct ImagePlan {
     Stencil<T>& it = phase.stencil;
     it.rows = s.channels;
     it.k = s.outputs * taps;
+    it.taps = taps;
     it.height = y.count;
     it.width = x.count;
     it.image_width = places.width;
@@ -91,6 +92,7 @@ struct ImagePlan {
     it.pixel = s.across.stride;
     it.by_pixels = better_by_pixels(it);
     it.offsets = memory.take<int32_t>(it.k);
+    it.seen = memory.take<int32_t>(2 * it.height);
     int32_t* const list = memory.take<int32_t>(taps);
     phase.weight = {s.channels,
                     s.all_taps,
@@ -101,8 +103,13 @@ struct ImagePlan {
                     s.taps == nullptr && taps == s.all_taps};
     if (counts) return phase;
     int64_t count = 0;
+    for (int64_t i = 0; i < 2 * it.height; ++i) it.seen[i] = 0;
     for (int64_t t = 0; t < s.num_taps; ++t) {
-      if (used(t)) list[count++] = static_cast<int32_t>(s.tap(t));
+      if (!used(t)) continue;
+      const int64_t i = s.tap(t) / s.across.kernel;
+      const int64_t line = (s.down.dilation * i - y.rest) / s.down.stride - y.shift;
+      note_seen(it, count, line, line + s.down.places);
+      list[count++] = static_cast<int32_t>(s.tap(t));
     }
     int32_t* offset = it.offsets;
     for (int64_t o = 0; o < s.outputs; ++o) {
@@ -135,16 +142,18 @@ void conv_input(const KernelCall& call) {
   const ImagePlan<T> plan(attributes_of<ConvolutionAttributes>(call), memory, false);
   const ConvolutionSizes& s = plan.sizes;
   const ImagePlaces& m = plan.places;
-  const int64_t outputs = s.outputs * m.channel, lines = s.down.places, width = s.across.places;
+  const int64_t outputs = s.outputs * m.channel, width = s.across.places;
   fill_row(plan.image, T(0), s.groups * outputs + kReadsOn);
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
     const T* panels = panels_for<T>(call, r, plan.packed, [&](const T* weight, T* packed) {
       pack_phases(plan, weight, packed);
     });
     const T* dy = row_of<T>(call.in[0], r);
-    for (int64_t line = 0; line < s.groups * s.outputs * lines; ++line, dy += width) {
-      const int64_t at = m.at(line / lines, line % lines + plan.border_down, plan.border_across);
-      copy_line(plan.image + at, dy, width);
+    for (int64_t o = 0; o < s.groups * s.outputs; ++o) {
+      T* target = plan.image + m.at(o, plan.border_down, plan.border_across);
+      for (int64_t y = 0; y < s.down.places; ++y, dy += width, target += m.width) {
+        copy_line(target, dy, width);
+      }
     }
     for (int64_t g = 0; g < s.groups; ++g) {
       for (int64_t i = 0; i < plan.count_down * plan.count_across; ++i) {

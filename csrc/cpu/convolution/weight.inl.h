@@ -18,6 +18,7 @@ struct WeightPlan {
   T* dys;                         // [image][panel][place]
   T* sums;                        // [group][tap of a run]
   int32_t* offsets;               // [run] of a group's images
+  Range* seen;                    // [run] lines of places that see more than the border
   int32_t* order;                 // [tap of a run] its number l
   int32_t* sorted;                // taps of a channel by their offsets
   int64_t runs[kLongestRun + 1];  // how many of each length
@@ -34,6 +35,7 @@ struct WeightPlan {
     dys = memory.take<T>(images * columns * places);
     sums = memory.take<T>(s.groups * forward.stencil.k * columns);
     offsets = memory.take<int32_t>(forward.stencil.k);
+    seen = memory.take<Range>(forward.stencil.k);
     order = memory.take<int32_t>(forward.stencil.k);
     sorted = memory.take<int32_t>(s.num_taps);
   }
@@ -51,14 +53,14 @@ struct WeightPlan {
     tiles = 0;
     for (int length = kLongestRun; length > 0; --length) {
       const int32_t* const first = run;
-      for (int64_t c = 0; c < s.channels; ++c) add_runs(length, c, &run, &tap);
+      add_runs(length, &run, &tap);
       runs[length] = run - first;
       tiles += (runs[length] + runs_of_tile(length) - 1) / runs_of_tile(length);
     }
   }
 
-  // Of a channel, those of this length; longer ones are cut.
-  void add_runs(int64_t length, int64_t c, int32_t** run, int32_t** tap) const {
+  // Adds those of this length of all channels, line by line of the kernel; longer ones are cut.
+  void add_runs(int64_t length, int32_t** run, int32_t** tap) const {
     const ConvolutionSizes& s = forward.sizes;
     const int32_t* offset = forward.stencil.offsets;
     for (int64_t begin = 0, end = 1; begin < s.num_taps; begin = end++) {
@@ -67,17 +69,31 @@ struct WeightPlan {
       for (int64_t i = 0; i < pieces; ++i) {
         const int64_t from = begin + first_of(taps, kLongestRun, i);
         if (begin + first_of(taps, kLongestRun, i + 1) - from != length) continue;
-        *(*run)++ = offset[c * s.num_taps + sorted[from]];
-        for (int64_t t = from; t < from + length; ++t) {
-          *(*tap)++ = static_cast<int32_t>(c * s.num_taps + sorted[t]);
+        const Range lines = lines_of_taps(from, length);
+        for (int64_t c = 0; c < s.channels; ++c) {
+          seen[*run - offsets] = lines;
+          *(*run)++ = offset[c * s.num_taps + sorted[from]];
+          for (int64_t t = from; t < from + length; ++t) {
+            *(*tap)++ = static_cast<int32_t>(c * s.num_taps + sorted[t]);
+          }
         }
       }
     }
   }
 
+  Range lines_of_taps(int64_t from, int64_t length) const {
+    Range lines = {forward.stencil.height, 0};
+    for (int64_t t = from; t < from + length; ++t) {
+      const ConvolutionSizes& s = forward.sizes;
+      lines = hull(lines, seen_by_tap(s.down, s.tap(sorted[t]) / s.across.kernel));
+    }
+    return lines;
+  }
+
   // The runs of a tile of a group.
   struct Tile {
     int64_t taps, runs, run, tap;  // of each run, how many, and the first of both
+    Range lines;
   };
   Tile tile(int64_t number) const {
     int64_t run = 0, tap = 0;
@@ -86,7 +102,9 @@ struct WeightPlan {
       if (number < count) {
         const int64_t first = first_of(runs[length], most, number);
         const int64_t few = first_of(runs[length], most, number + 1) - first;
-        return {length, few, run + first, tap + first * length};
+        Range lines = seen[run + first];
+        for (int64_t i = 1; i < few; ++i) lines = hull(lines, seen[run + first + i]);
+        return {length, few, run + first, tap + first * length, lines};
       }
       number -= count;
       run += runs[length];
@@ -134,6 +152,7 @@ void add_weight_sums(const WeightPlan<T>& plan, const KernelCall& call, int64_t 
     operands.image = plan.image + group * s.channels * forward.places.channel;
     const auto tile = plan.tile(number % plan.tiles);
     const int32_t* offsets = plan.offsets + tile.run;
+    operands.lines = tile.lines;
     T* sums = plan.sums + (group * stencil.k + tile.tap) * plan.columns;
     for (int64_t p = 0; p < s.outputs; p += kPanelColumns<T>) {
       operands.dy = plan.dys + p * places;
