@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import cavs
-from cavs.core.ops._def import EdgeList
+from cavs.core.ops._spaces import EdgeList
 from cavs.core.type_order import TypeOrder
 
 HEAD = ["graphs", "edges", "lists", "make", "batch", "schedule", "batch and schedule", "MiB"]

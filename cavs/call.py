@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cavs.core.ir import Name, Node
-from cavs.core.ops._def import Space, SpaceKind, Typed
+from cavs.core.ops._spaces import Space, SpaceKind, Typed
 from cavs.device import device_of
 from cavs.execution.executor import Array, Executor, RandomState
 from cavs.execution.typed_rows import rows_of

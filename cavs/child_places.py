@@ -9,7 +9,7 @@ import numpy as np
 
 from cavs._arrays import Array
 from cavs.core.ir import ancestors
-from cavs.core.ops._def import Rows, Typed
+from cavs.core.ops._spaces import Rows, Typed
 from cavs.core.ops.structure import CHILD_COLUMNS
 from cavs.core.trace import Trace
 from cavs.core.tracing import SourceLine

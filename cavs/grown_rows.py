@@ -10,7 +10,7 @@ import numpy as np
 from cavs._arguments import is_among, items, shown
 from cavs._arrays import Array
 from cavs.core.ir import Name
-from cavs.core.ops._def import Space, SpaceKind, Typed
+from cavs.core.ops._spaces import Space, SpaceKind, Typed
 from cavs.errors import GraphError, InputError, ShapeError
 
 

@@ -12,7 +12,7 @@ from cavs._arguments import conversion, printed, shown
 from cavs._arrays import Array, InputForms, NativeDType, NativeSpace, first_outside, foreign_array
 from cavs.child_places import ChildPlaces
 from cavs.core.ir import Name, Node, ancestors
-from cavs.core.ops._def import EdgeList, Rows, Typed, Unique
+from cavs.core.ops._spaces import EdgeList, Rows, Typed, Unique
 from cavs.core.ops.structure import PULL
 from cavs.core.trace import SlotsRead, Trace, select_outputs
 from cavs.core.traced_vertex import InputSpec

@@ -17,7 +17,8 @@ import numpy as np
 from cavs._arguments import integer
 from cavs.call import Call, in_words
 from cavs.core.ir import Internal, Name, Node, ancestors
-from cavs.core.ops._def import Between, SpaceKind
+from cavs.core.ops._def import Between
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.ops.structure import PARAM, PULL
 from cavs.device import device_of
 from cavs.errors import NonFiniteError

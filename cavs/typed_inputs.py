@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from cavs._arrays import Array, ChildReads, find_unreadable_child
-from cavs.core.ops._def import Rows, SpaceKind, Typed
+from cavs.core.ops._spaces import Rows, SpaceKind, Typed
 from cavs.core.trace import Trace
 from cavs.core.type_order import TypeOrder
 from cavs.errors import GraphError

@@ -9,7 +9,7 @@ import numpy as np
 
 from cavs._arrays import Array
 from cavs.core.ir import Node
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 
 if TYPE_CHECKING:
     from cavs.execution.reference import ReferenceRun

@@ -10,7 +10,7 @@ from itertools import pairwise, takewhile
 
 import numpy as np
 
-from cavs.core.ops._def import EdgeList
+from cavs.core.ops._spaces import EdgeList
 from cavs.core.type_order import TypeOrder
 from cavs.scheduler import GraphBatch, Policy
 from cavs.scheduler.schedule import IntArray

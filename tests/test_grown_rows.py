@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cavs.core.ops._def import EdgeList, SpaceKind, Typed
+from cavs.core.ops._spaces import EdgeList, SpaceKind, Typed
 from cavs.errors import GraphError, InputError, ShapeError
 from cavs.grown_rows import HeldRows, Rows, codes_of, name_of
 

@@ -10,7 +10,7 @@ from reference_typed_schedule import (
 )
 from strategies import input_graphs, run_graphs
 
-from cavs.core.ops._def import EdgeList
+from cavs.core.ops._spaces import EdgeList
 from cavs.core.type_order import TypeOrder
 from cavs.scheduler import GraphBatch, InputGraph, Policy, Schedule, batch
 

@@ -10,7 +10,7 @@ import cavs
 from cavs.bench.corpora import Array
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Node, ancestors, without_reshapes
-from cavs.core.ops._def import Space, SpaceKind, Unique
+from cavs.core.ops._spaces import Space, SpaceKind, Unique
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.matmul import MATMUL
 from cavs.core.ops.shape import RESHAPE

@@ -11,7 +11,7 @@ import numpy as np
 import cavs
 from cavs.bench.corpora import Array
 from cavs.core import ir
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.ops.loss import EMBEDDING
 from cavs.core.ops.structure import PULL
 from cavs.core.trace import Trace

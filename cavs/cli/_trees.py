@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.data import LabelledTree
 from cavs.pictures.functions import COLOURS
 from cavs.pictures.picture import Box, Picture

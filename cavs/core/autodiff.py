@@ -15,7 +15,8 @@ from typing import Any
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node, ancestors, is_read, reading_of, state_of
 from cavs.core.joins import join_of_cotangents
-from cavs.core.ops._def import Rows, Space, SpaceKind, apply
+from cavs.core.ops._def import apply
+from cavs.core.ops._spaces import Rows, Space, SpaceKind
 from cavs.core.ops.elementwise import ADD, IDENTITY
 from cavs.core.ops.loss import EMBEDDING_GRAD
 from cavs.core.ops.shape import CONCAT, SLICE_GRAD

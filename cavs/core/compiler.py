@@ -15,7 +15,7 @@ from cavs.core.lowering import Lowered, Sinks, distinct_tables, find_masks, lowe
 from cavs.core.lowering.nodes import parts
 from cavs.core.lowering.zeros import RowIds
 from cavs.core.modes import buffers_written, evaluation, in_training
-from cavs.core.ops._def import Space, SpaceKind, Typed
+from cavs.core.ops._spaces import Space, SpaceKind, Typed
 from cavs.core.ops.structure import (
     GATHER,
     PARAM,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cavs._arguments import printed, shown
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.ops.shape import reshape, slice_last
 from cavs.errors import ShapeError, TraceError
 

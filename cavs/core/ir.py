@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from cavs.core.ops._def import OpDef, Shape, Space, SpaceKind, Typed, apply
+from cavs.core.ops._def import OpDef, Shape, apply
+from cavs.core.ops._spaces import Space, SpaceKind, Typed
 from cavs.core.ops.shape import CONCAT, RESHAPE, slice_last
 from cavs.core.ops.structure import CONSTANT, PARAM
 from cavs.core.symbol import Symbol

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from cavs.core import ir
 from cavs.core.ir import Name, Node
-from cavs.core.ops._def import PARTS_OF_VERTICES, Rows, Shape, Space, Typed
+from cavs.core.ops._def import Shape
+from cavs.core.ops._spaces import PARTS_OF_VERTICES, Rows, Space, Typed
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.structure import JOIN
 

@@ -13,17 +13,8 @@ import numpy as np
 from cavs._arguments import of_pytorch, shown
 from cavs.core.constants import array_operand, ids_operand, is_of_ids
 from cavs.core.ir import Node, ancestors, constant, param, source
-from cavs.core.ops._def import (
-    OpDef,
-    Operand,
-    Rows,
-    Shape,
-    Space,
-    SpaceKind,
-    Typed,
-    Unique,
-    join_spaces,
-)
+from cavs.core.ops._def import OpDef, Operand, Shape
+from cavs.core.ops._spaces import Rows, Space, SpaceKind, Typed, Unique, join_spaces
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.loss import EMBEDDING
 from cavs.core.ops.mode import BY_MODE

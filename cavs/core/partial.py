@@ -10,7 +10,8 @@ from cavs.core import ir
 from cavs.core.autodiff import total_of
 from cavs.core.ir import Node, ancestors
 from cavs.core.making import make, on_rows_of, to_space
-from cavs.core.ops._def import SpaceKind, apply
+from cavs.core.ops._def import apply
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.loss import EMBEDDING
 from cavs.core.ops.structure import PARAM, REDUCE_ROWS

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cavs.core.attributes import Attributes, Group
 from cavs.core.ir import Name
-from cavs.core.ops._def import Shape, Space, SpaceKind, Typed, Unique
+from cavs.core.ops._def import Shape
+from cavs.core.ops._spaces import Space, SpaceKind, Typed, Unique
 
 if TYPE_CHECKING:
     from cavs.core.type_order import TypeOrder

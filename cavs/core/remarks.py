@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cavs.core.ir import Internal, Name, Node, ancestors
-from cavs.core.ops._def import Space, SpaceKind, Typed, Unique
+from cavs.core.ops._spaces import Space, SpaceKind, Typed, Unique
 from cavs.core.ops.matmul import MATMUL
 from cavs.core.ops.structure import GATHER, PULL, UNIQUE_IDS
 from cavs.core.tracing import SourceLine

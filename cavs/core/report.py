@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Node, ancestors
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.program import Program
 from cavs.core.remarks import sum_up
 from cavs.core.remarks_text import MOST, remarks_lines

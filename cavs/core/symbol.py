@@ -8,9 +8,10 @@ from typing import Any, ClassVar, TypeVar
 
 from cavs.core.indexing import indexed
 from cavs.core.ops import elementwise
-from cavs.core.ops._def import OpDef, Shape, Space, SpaceKind, apply, size_of
+from cavs.core.ops._def import OpDef, Shape, apply, size_of
 from cavs.core.ops._operators import COMPARISONS, Operators, not_numpy
 from cavs.core.ops._pytorch import instead_of, name_of
+from cavs.core.ops._spaces import Space, SpaceKind
 from cavs.core.ops.reduce import Axis
 from cavs.core.ops.reduce import log_softmax as feature_log_softmax
 from cavs.core.ops.reduce import logsumexp as feature_logsumexp

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Internal, Name, Node, ancestors, rebuild
 from cavs.core.making import on_rows_of
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.loss import EMBEDDING
 from cavs.core.ops.mode import BY_MODE

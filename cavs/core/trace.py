@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node
 from cavs.core.joins import join, joined, joined_state
-from cavs.core.ops._def import Between, EdgeList, SpaceKind, Typed
+from cavs.core.ops._def import Between
+from cavs.core.ops._spaces import EdgeList, SpaceKind, Typed
 from cavs.core.ops.structure import GATHER, PULL
 from cavs.core.reads import Reads, recorded_reads
 from cavs.core.traced_vertex import InputSpec, Vertex, pulled_otherwise

@@ -13,7 +13,8 @@ from cavs.core import ir
 from cavs.core.ir import Name, Node
 from cavs.core.making import batch_value, vertex_value
 from cavs.core.names import check_name, check_pull, check_state
-from cavs.core.ops._def import EdgeList, Rows, Shape, SpaceKind, Typed
+from cavs.core.ops._def import Shape
+from cavs.core.ops._spaces import EdgeList, Rows, SpaceKind, Typed
 from cavs.core.ops.random import UNIFORM, standard_normal
 from cavs.core.ops.structure import GATHER, PULL
 from cavs.core.tracing import SourceLine, new_random_key

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cavs.core.ops._def import Space, SpaceKind, Unique
+from cavs.core.ops._spaces import Space, SpaceKind, Unique
 
 if TYPE_CHECKING:
     from cavs.core.reads import Reads

@@ -10,7 +10,7 @@ from typing import Any
 
 from cavs.core.ir import FunctionIR, Name, Node, ancestors, is_read, reading_of, state_of
 from cavs.core.joins import joined_state, results_of
-from cavs.core.ops._def import EdgeList, Space, Typed
+from cavs.core.ops._spaces import EdgeList, Space, Typed
 from cavs.core.ops.structure import GATHER
 from cavs.core.trace import Trace
 

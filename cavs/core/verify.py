@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cavs.core.ir import Node, ancestors
-from cavs.core.ops._def import OPS, SpaceKind, Typed, Unique
+from cavs.core.ops._def import OPS
+from cavs.core.ops._spaces import SpaceKind, Typed, Unique
 from cavs.core.ops.structure import EXPAND
 
 

@@ -15,7 +15,8 @@ import numpy as np
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, Node, reading_of, state_of
 from cavs.core.ops import structure
-from cavs.core.ops._def import Between, SpaceKind
+from cavs.core.ops._def import Between
+from cavs.core.ops._spaces import SpaceKind
 from cavs.device import Device, host
 from cavs.errors import CavsRuntimeError
 from cavs.execution.executor import Array, Gradients, NanState, RandomState, Updates

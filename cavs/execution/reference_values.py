@@ -13,7 +13,8 @@ from cavs.core.compiler import Compiler
 from cavs.core.ir import FunctionIR, Name, Node, Reading, ancestors
 from cavs.core.joins import results_of
 from cavs.core.ops import structure
-from cavs.core.ops._def import OpDef, Space, SpaceKind, Typed, as_rows
+from cavs.core.ops._def import OpDef
+from cavs.core.ops._spaces import Space, SpaceKind, Typed, as_rows
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.random import DROPOUT, DROPOUT_BY_ID, UNIFORM
 from cavs.core.ops.reduce import reference_log_softmax, reference_logsumexp, reference_softmax

@@ -12,7 +12,7 @@ import numpy as np
 from cavs._arrays import Array, IdRows, NativeSpace, missing_ids
 from cavs._locks import new_lock
 from cavs.core.ir import Name
-from cavs.core.ops._def import SpaceKind, Typed
+from cavs.core.ops._spaces import SpaceKind, Typed
 from cavs.core.passes.remember_pulls import Remembered
 from cavs.core.trace import Trace
 from cavs.core.type_order import TypeOrder

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cavs._arrays import Array
-from cavs.core.ops._def import PARTS_OF_VERTICES, EdgeList, Rows, Space, SpaceKind, Typed
+from cavs.core.ops._spaces import PARTS_OF_VERTICES, EdgeList, Rows, Space, SpaceKind, Typed
 from cavs.scheduler import GraphBatch
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from cavs._native import core as _core
 from cavs.core.attributes import Attributes, Group, Read
-from cavs.core.ops._def import Space, SpaceKind, Typed, Unique
+from cavs.core.ops._spaces import Space, SpaceKind, Typed, Unique
 from cavs.core.program import (
     Instruction,
     Output,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cavs._arguments import instance, items, shown
-from cavs.core.ops._def import EdgeList
+from cavs.core.ops._spaces import EdgeList
 from cavs.core.type_order import TypeOrder
 from cavs.core.vertex import VertexFunction
 from cavs.core.vertex_program import VertexProgram

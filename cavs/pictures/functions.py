@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cavs.core.ir import Node, ancestors, without_reshapes
-from cavs.core.ops._def import EdgeList, SpaceKind, Typed
+from cavs.core.ops._spaces import EdgeList, SpaceKind, Typed
 from cavs.core.ops.shape import RESHAPE, SLICE
 from cavs.core.ops.structure import CONSTANT, GATHER, PARAM, PULL
 from cavs.core.trace import Trace, trace

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cavs._arrays import Array
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.remarks import counted
 from cavs.core.trace import Trace
 from cavs.core.type_order import TypeOrder

@@ -11,7 +11,8 @@ import numpy as np
 from cavs._arguments import boolean
 from cavs._arrays import FLOAT32, INT32, Array, check_dtype
 from cavs._locks import new_lock
-from cavs.core.ops._def import OpDef, Shape, SpaceKind
+from cavs.core.ops._def import OpDef, Shape
+from cavs.core.ops._spaces import SpaceKind
 from cavs.device import device_of, find_device, host, is_array
 from cavs.device.taking import as_array, moved
 from cavs.errors import CavsRuntimeError, DTypeError, ShapeError

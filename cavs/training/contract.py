@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import cavs
-from cavs.core.ops._def import Typed
+from cavs.core.ops._spaces import Typed
 from cavs.core.trace import Trace, trace
 from cavs.core.traced_vertex import InputSpec
 from cavs.errors import InputError

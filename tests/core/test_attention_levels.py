@@ -18,7 +18,7 @@ from vertex_functions.attention import AttentionsOfStates
 import cavs
 from cavs import nn, ops
 from cavs._native import core
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.passes import PASSES
 
 ON_EDGES = tuple(name for name in PASSES if name != "fuse_attention")

@@ -14,7 +14,8 @@ from cavs.core.autodiff import Gradient, differentiate
 from cavs.core.compiler import Compiler
 from cavs.core.ir import FunctionIR, Node, ancestors
 from cavs.core.ops import OPS
-from cavs.core.ops._def import OpDef, SpaceKind, apply
+from cavs.core.ops._def import OpDef, apply
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.ops.structure import PULL, PUSH_COTANGENT
 from cavs.core.program import OutputKind
 from cavs.core.trace import trace

@@ -8,7 +8,8 @@ import pytest
 import cavs
 from cavs.core import ir
 from cavs.core.ops import OPS
-from cavs.core.ops._def import OpDef, SpaceKind, Unique, apply, join_spaces, register
+from cavs.core.ops._def import OpDef, apply, register
+from cavs.core.ops._spaces import SpaceKind, Unique, join_spaces
 from cavs.core.ops.structure import PULL
 from cavs.errors import TraceError
 

@@ -10,7 +10,8 @@ from cavs import ops
 from cavs.core import ir
 from cavs.core.making import to_space
 from cavs.core.ops import OPS
-from cavs.core.ops._def import Operand, SpaceKind, Unique, apply
+from cavs.core.ops._def import Operand, apply
+from cavs.core.ops._spaces import SpaceKind, Unique
 from cavs.core.ops.structure import PULL
 from cavs.core.tracing import leaves_apart
 from cavs.errors import DTypeError, ShapeError, TraceError

@@ -20,6 +20,7 @@ from attention_cases import (
 
 import cavs
 from cavs import ops
+from cavs.core.passes import PASSES
 
 
 class Heads(cavs.VertexFunction):

@@ -10,16 +10,8 @@ import pytest
 from ops_cases import CASES, OpCase
 
 from cavs.core.ops import OPS
-from cavs.core.ops._def import (
-    Between,
-    OpDef,
-    Operand,
-    SpaceKind,
-    Unique,
-    apply,
-    join_spaces,
-    rows_of_parents,
-)
+from cavs.core.ops._def import Between, OpDef, Operand, apply
+from cavs.core.ops._spaces import SpaceKind, Unique, join_spaces, rows_of_parents
 from cavs.tensor import Tensor
 
 ROWS = 3

@@ -12,7 +12,7 @@ from pass_checks import Function, programs
 from cavs import models
 from cavs.core.attributes import Group, MatmulAttributes, Read, ShapeAttributes
 from cavs.core.compiler import Compiler
-from cavs.core.ops._def import SpaceKind, Unique
+from cavs.core.ops._spaces import SpaceKind, Unique
 from cavs.core.passes import PASSES
 from cavs.core.program import (
     NO_TABLE,

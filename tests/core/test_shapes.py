@@ -17,7 +17,7 @@ from vertex_functions.shaped import ShapedFunction
 
 import cavs
 from cavs import ops
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.passes import PASSES
 
 GRAPHS = cavs.batch(

@@ -10,7 +10,7 @@ from traces import traced
 import cavs
 from cavs import nn, ops
 from cavs.core.ir import ancestors
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.trace import trace
 
 

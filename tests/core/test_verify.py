@@ -10,7 +10,8 @@ import vertex_functions
 from cavs.core import ir
 from cavs.core.ir import Node
 from cavs.core.ops import OPS
-from cavs.core.ops._def import OpDef, Space, SpaceKind, Unique
+from cavs.core.ops._def import OpDef
+from cavs.core.ops._spaces import Space, SpaceKind, Unique
 from cavs.core.ops.structure import PULL
 from cavs.core.trace import trace
 from cavs.core.verify import verify

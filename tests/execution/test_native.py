@@ -16,7 +16,7 @@ from strategies import batches
 
 import cavs
 from cavs._native import core
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.passes import PASSES
 from cavs.errors import CavsRuntimeError
 

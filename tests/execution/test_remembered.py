@@ -16,7 +16,7 @@ from strategies import batches
 
 import cavs
 from cavs.core.compiler import Compiler
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.passes import PASSES
 from cavs.errors import CavsError, InputError
 from cavs.execution.native import NativeExecutor

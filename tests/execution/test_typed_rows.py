@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from typed_schedules import Case, cases
 
-from cavs.core.ops._def import EdgeList, SpaceKind, Typed
+from cavs.core.ops._spaces import EdgeList, SpaceKind, Typed
 from cavs.execution.typed_rows import names_of_types, rows_of
 from cavs.scheduler import InputGraph, batch
 

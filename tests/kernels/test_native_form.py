@@ -7,7 +7,7 @@ import pytest
 
 from cavs._native import core
 from cavs.core.attributes import Read
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.program import Role, SegmentKind, TableKind
 
 

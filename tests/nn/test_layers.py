@@ -12,7 +12,7 @@ import pytest
 from cavs import InputGraph, batch, nn
 from cavs import compile as compile_
 from cavs.core.ops import group_norm, layer_norm
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.trace import trace
 from cavs.core.vertex import VertexFunction
 from cavs.errors import CheckpointError, InputError, ShapeError, TraceError

@@ -35,7 +35,7 @@ from typed_schedules import (
     with_types,
 )
 
-from cavs.core.ops._def import EdgeList
+from cavs.core.ops._spaces import EdgeList
 from cavs.core.type_order import TypeOrder
 from cavs.errors import GraphError, InputError
 from cavs.scheduler import GraphBatch, InputGraph, Schedule, batch

@@ -11,7 +11,7 @@ import pytest
 import cavs
 from cavs.core import ops
 from cavs.core.ir import Node
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.trace import trace
 from cavs.core.vertex import VertexFunction
 from cavs.errors import (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.traced_vertex import InputSpec
 from cavs.training.contract import ID, Pull
 from cavs.training.tasks import MODELS, TASKS, Predicts, Samples

@@ -10,7 +10,7 @@ import numpy as np
 import cavs
 from cavs import nn, ops
 from cavs.core.ir import ancestors
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from vertex_functions.base import CLASSES, IDS, embedding, linear, parameter
 
 

@@ -15,7 +15,7 @@ from cavs.core.lowering.sinks import Lowered as Lowered
 from cavs.core.lowering.sinks import Sinks as Sinks
 from cavs.core.lowering.sinks import read_from_forward as read_from_forward
 from cavs.core.lowering.write import write as write
-from cavs.core.ops._def import Space, Unique
+from cavs.core.ops._spaces import Space, Unique
 from cavs.core.remarks import Notes
 from cavs.core.type_order import TypeOrder
 

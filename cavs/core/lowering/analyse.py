@@ -21,7 +21,7 @@ from cavs.core.lowering.settled import operands_first, settled_states
 from cavs.core.lowering.sinks import Lowered, Sinks
 from cavs.core.lowering.steps import Step, StepWriter
 from cavs.core.lowering.storage import Storage, place
-from cavs.core.ops._def import Rows, Space, SpaceKind, Typed, Unique
+from cavs.core.ops._spaces import Rows, Space, SpaceKind, Typed, Unique
 from cavs.core.ops.structure import GATHER
 from cavs.core.program import SegmentKind
 from cavs.core.remarks import Notes

@@ -20,7 +20,8 @@ from cavs.core.attributes import (
 from cavs.core.ir import Node
 from cavs.core.lowering.nodes import reads_through_index
 from cavs.core.lowering.operands import Operand, Reader, id_table, index_table, of_type
-from cavs.core.ops._def import OpDef, SpaceKind
+from cavs.core.ops._def import OpDef
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.ops.attention_levels import (
     KEYS,
     LEVEL_ATTENTION,

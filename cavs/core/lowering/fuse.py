@@ -13,7 +13,7 @@ from typing import Literal
 from cavs.core.ir import Node
 from cavs.core.lowering.nodes import summed_rows
 from cavs.core.lowering.phases import Phase
-from cavs.core.ops._def import Rows, Space, SpaceKind
+from cavs.core.ops._spaces import Rows, Space, SpaceKind
 from cavs.core.ops.attention_levels import GRADIENTS_OF_ATTENTION
 from cavs.core.program import SegmentKind
 from cavs.core.remarks import Notes, called, counted, of_rows

@@ -10,7 +10,7 @@ from cavs.core.ir import Node
 from cavs.core.lowering.calls import Call
 from cavs.core.lowering.operands import Operand, Reader
 from cavs.core.lowering.storage import Storage
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.ops.shape import BROADCAST, RESHAPE, SLICE
 from cavs.core.ops.structure import CONSTANT
 from cavs.core.program import LISTS, TableKind

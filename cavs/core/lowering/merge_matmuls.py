@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from cavs.core.ir import Node
 from cavs.core.lowering.nodes import adds_all_rows
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.ops.elementwise import ADD
 from cavs.core.remarks import Notes, Stake, counted
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cavs.core.ir import Node
-from cavs.core.ops._def import Between, Space, SpaceKind
+from cavs.core.ops._def import Between
+from cavs.core.ops._spaces import Space, SpaceKind
 from cavs.core.ops.attention_levels import LEVEL_ATTENTION_CHILDREN, LEVEL_ATTENTIONS
 from cavs.core.ops.matmul import MATMUL, MATMUL_REDUCE
 from cavs.core.ops.shape import BROADCAST, CONCAT, RESHAPE, SLICE

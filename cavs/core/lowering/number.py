@@ -10,7 +10,7 @@ from typing import Any
 from cavs.core.ir import Name, Node
 from cavs.core.lowering.analyse import Lowering
 from cavs.core.lowering.operands import Columns, Given, Place, Returned, State, distinct_tables
-from cavs.core.ops._def import Space, SpaceKind, Typed, Unique
+from cavs.core.ops._spaces import Space, SpaceKind, Typed, Unique
 from cavs.core.ops.shape import RESHAPE, SLICE
 from cavs.core.ops.structure import JOIN, PARAM, REMEMBERED
 from cavs.core.program import Role, UniqueIds, Value

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from cavs.core.ir import Name, Node, Reading
 from cavs.core.lowering.storage import Storage
-from cavs.core.ops._def import Space, SpaceKind, Typed, Unique
+from cavs.core.ops._spaces import Space, SpaceKind, Typed, Unique
 from cavs.core.ops.shape import BROADCAST, RESHAPE, SLICE
 from cavs.core.ops.structure import (
     EXPAND,

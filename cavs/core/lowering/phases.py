@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import IntEnum
 
 from cavs.core.ir import Name, Node, without_reshapes
-from cavs.core.ops._def import Between, SpaceKind
+from cavs.core.ops._def import Between
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.ops.matmul import MATMUL
 from cavs.core.ops.shape import CONCAT
 from cavs.core.ops.structure import CONSTANT

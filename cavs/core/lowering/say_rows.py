@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from cavs.core.ir import Node, ancestors
 from cavs.core.lowering.nodes import summed_rows, sums_all_rows
 from cavs.core.lowering.zeros import Rows, Zeros
-from cavs.core.ops._def import Space, Unique
+from cavs.core.ops._spaces import Space, Unique
 from cavs.core.ops.structure import PULL
 from cavs.core.remarks import Missing, Notes, Stake, counted, listed, products_after
 

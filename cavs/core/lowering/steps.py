@@ -13,7 +13,7 @@ from cavs.core.lowering.group import group_call
 from cavs.core.lowering.nodes import is_line, reads_through_index, summed_rows, sums_all_rows
 from cavs.core.lowering.operands import Operand, Reader, Returned, order_table
 from cavs.core.lowering.storage import Storage
-from cavs.core.ops._def import Space, SpaceKind
+from cavs.core.ops._spaces import Space, SpaceKind
 from cavs.core.ops.attention_levels import GRADIENTS_OF_ATTENTION
 from cavs.core.ops.attention_rows import flops_of_edge
 from cavs.core.ops.shape import CONCAT, SLICE

@@ -30,7 +30,7 @@ from cavs.core.lowering.nodes import (
     users_of,
 )
 from cavs.core.lowering.sinks import Lowered, Sinks
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.shape import CONCAT
 from cavs.core.ops.structure import (

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from cavs.core import ir
 from cavs.core.ir import Name, Node, ancestors, constant_value
 from cavs.core.making import repeated
-from cavs.core.ops._def import Between, OpDef, Space, SpaceKind, Unique, apply
+from cavs.core.ops._def import Between, OpDef, apply
+from cavs.core.ops._spaces import Space, SpaceKind, Unique
 from cavs.core.ops.elementwise import WHERE, equal, maximum
 from cavs.core.ops.matmul import MATMUL, MATMUL_REDUCE
 from cavs.core.ops.structure import (

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from cavs._arguments import number, shown
-from cavs.core.ops._def import Shape, SpaceKind, shape_of, size_of
+from cavs.core.ops._def import Shape, shape_of, size_of
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.ops.random import check_dropout
 from cavs.core.ops.random import dropout as drop
 from cavs.core.ops.reduce import sum as total

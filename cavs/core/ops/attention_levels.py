@@ -16,7 +16,8 @@ from dataclasses import replace
 from typing import Any
 
 from cavs.core.attributes import AttentionAttributes
-from cavs.core.ops._def import Between, OpDef, Shape, apply, define, rows_given, size_of
+from cavs.core.ops._def import Between, OpDef, Shape, apply, define, size_of
+from cavs.core.ops._spaces import rows_given
 from cavs.core.ops.attention_rows import ATTENTION_GRADIENTS, flops_of_edge
 from cavs.core.ops.shape import reshape, slice_last
 

@@ -17,7 +17,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cavs.core.attributes import AttentionAttributes
-from cavs.core.ops._def import OpDef, Shape, apply, define, rows_given, size_of
+from cavs.core.ops._def import OpDef, Shape, apply, define, size_of
+from cavs.core.ops._spaces import rows_given
 from cavs.core.ops.shape import reshape, slice_last
 
 _EXPONENTIAL = 15  # FLOPs, as of a softmax

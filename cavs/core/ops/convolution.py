@@ -14,15 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cavs.core.attributes import ConvolutionAttributes
-from cavs.core.ops._def import (
-    Between,
-    Shape,
-    SpaceKind,
-    apply,
-    define,
-    rows,
-    size_of,
-)
+from cavs.core.ops._def import Between, Shape, apply, define, size_of
+from cavs.core.ops._spaces import SpaceKind, rows
 from cavs.errors import ShapeError
 
 Pair = tuple[int, int]

@@ -8,16 +8,7 @@ from typing import Any, overload
 
 from cavs._arguments import boolean, integer
 from cavs.core.attributes import OrderAttributes, PickAttributes, ScanAttributes
-from cavs.core.ops._def import (
-    OpDef,
-    Operand,
-    Shape,
-    apply,
-    define,
-    lines_along,
-    shape_of,
-    size_of,
-)
+from cavs.core.ops._def import OpDef, Operand, Shape, apply, define, lines_along, shape_of, size_of
 from cavs.core.ops._formulas import add_at
 from cavs.core.ops._holding import makers
 from cavs.core.ops._protocols import Applies, R, Symbolic, apply_to

@@ -12,17 +12,16 @@ from cavs.core.ops._def import (
     OpDef,
     Operand,
     Shape,
-    SpaceKind,
     apply,
     define,
     per_element,
-    rows,
     shape_of,
     size_of,
 )
 from cavs.core.ops._formulas import add_at, reference_bce_with_logits
 from cavs.core.ops._holding import makers
 from cavs.core.ops._protocols import Applies, R, Symbolic, binary
+from cavs.core.ops._spaces import SpaceKind, rows
 from cavs.core.ops.elementwise import abs as abs_
 from cavs.core.ops.elementwise import equal, greater, row, sigmoid, where
 from cavs.core.ops.lines import picked, take

@@ -8,8 +8,9 @@ from typing import Any, overload
 import numpy as np
 
 from cavs.core.attributes import MatmulAttributes
-from cavs.core.ops._def import Between, Shape, SpaceKind, apply, define, rows, shape_of, size_of
+from cavs.core.ops._def import Between, Shape, apply, define, shape_of, size_of
 from cavs.core.ops._protocols import Applies, R, Symbolic, binary
+from cavs.core.ops._spaces import SpaceKind, rows
 from cavs.core.ops.constant import constant
 from cavs.core.ops.shape import broadcast, broadcast_shapes, concat, reshape, slice_last
 from cavs.errors import ShapeError

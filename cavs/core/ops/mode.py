@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from cavs._arguments import shown
-from cavs.core.ops._def import OpDef, Shape, SpaceKind, apply, define, shape_of
+from cavs.core.ops._def import OpDef, Shape, apply, define, shape_of
 from cavs.core.ops._holding import makers
+from cavs.core.ops._spaces import SpaceKind
 from cavs.errors import InputError, ShapeError, TraceError
 
 

@@ -13,16 +13,13 @@ from cavs.core.ops._def import (
     OpDef,
     Operand,
     Shape,
-    SpaceKind,
     apply,
     define,
     per_element,
-    rows,
-    rows_given,
-    rows_of_parents,
     size_of,
 )
 from cavs.core.ops._protocols import Applies, R, apply_to
+from cavs.core.ops._spaces import SpaceKind, rows, rows_given, rows_of_parents
 from cavs.core.ops.elementwise import IDENTITY, equal, exp, maximum
 from cavs.core.ops.reduce import finite_cotangent
 from cavs.errors import ShapeError

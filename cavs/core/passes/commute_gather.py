@@ -31,7 +31,7 @@ from cavs.core.ir import (
 from cavs.core.joins import into, joined, results_of
 from cavs.core.lowering.skip_masked import skip_masked
 from cavs.core.lowering.zeros import RowIds
-from cavs.core.ops._def import Space, SpaceKind, as_rows
+from cavs.core.ops._spaces import Space, SpaceKind, as_rows
 from cavs.core.ops.matmul import MATMUL
 from cavs.core.ops.structure import GATHER, JOIN
 from cavs.core.passes.context import Context

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from cavs.core.autodiff import Gradient
 from cavs.core.ir import Node
-from cavs.core.ops._def import SpaceKind, apply
+from cavs.core.ops._def import apply
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.ops.structure import (
     GRAPH_SPREAD,
     GRAPH_SUM,

@@ -19,7 +19,8 @@ from typing import NamedTuple
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node, ancestors, rebuild, without_reshapes
 from cavs.core.lowering.settled import settled_states
-from cavs.core.ops._def import Space, SpaceKind, apply, size_of
+from cavs.core.ops._def import apply, size_of
+from cavs.core.ops._spaces import Space, SpaceKind
 from cavs.core.ops.attention_levels import LEVEL_ATTENTION
 from cavs.core.ops.attention_rows import ATTENTION
 from cavs.core.ops.elementwise import ADD, MUL

@@ -25,7 +25,8 @@ from cavs.core.ir import (
     rebuild,
     state_of,
 )
-from cavs.core.ops._def import SpaceKind, apply
+from cavs.core.ops._def import apply
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.ops.attention_levels import (
     KEYS,
     LEVEL_ATTENTION_CHILDREN,

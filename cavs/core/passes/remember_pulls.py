@@ -19,7 +19,8 @@ from typing import Any
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Internal, Node, ancestors, without_reshapes
 from cavs.core.lowering.zeros import NO_ROWS, RowIds, Zeros
-from cavs.core.ops._def import Between, Shape, SpaceKind, Typed, Unique
+from cavs.core.ops._def import Between, Shape
+from cavs.core.ops._spaces import SpaceKind, Typed, Unique
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.loss import EMBEDDING
 from cavs.core.ops.shape import reshape

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from cavs.core import ir
 from cavs.core.autodiff import Gradient
 from cavs.core.ir import FunctionIR, Node, ancestors, rebuild
-from cavs.core.ops._def import OpDef, Shape, SpaceKind, Typed, Unique, apply
+from cavs.core.ops._def import OpDef, Shape, apply
+from cavs.core.ops._spaces import SpaceKind, Typed, Unique
 from cavs.core.ops.elementwise import ADD, NEG
 from cavs.core.ops.matmul import MATMUL, MATMUL_REDUCE
 from cavs.core.ops.shape import CONCAT, PERMUTE, RESHAPE, SLICE, permute

@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node, ancestors, without_reshapes
 from cavs.core.joins import into, join, results_of
-from cavs.core.ops._def import PARTS_OF_VERTICES, Between, Space, SpaceKind, as_rows
+from cavs.core.ops._def import Between
+from cavs.core.ops._spaces import PARTS_OF_VERTICES, Space, SpaceKind, as_rows
 from cavs.core.ops.matmul import MATMUL
 from cavs.core.ops.shape import CONCAT
 from cavs.core.ops.structure import GATHER, JOIN

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from cavs.core.ir import FunctionIR, Internal, Name, Node, ancestors, rebuild, source
 from cavs.core.joins import joined_state, results_of
 from cavs.core.lowering.settled import settled_states
-from cavs.core.ops._def import Typed
+from cavs.core.ops._spaces import Typed
 from cavs.core.ops.structure import GATHER
 from cavs.core.passes.context import Context
 from cavs.core.remarks import counted

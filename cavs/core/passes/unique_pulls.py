@@ -19,7 +19,7 @@ from enum import Enum, auto
 
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Node, ancestors, rebuild
-from cavs.core.ops._def import Space, SpaceKind, Unique
+from cavs.core.ops._spaces import Space, SpaceKind, Unique
 from cavs.core.ops.matmul import MATMUL
 from cavs.core.ops.structure import EXPAND, PULL, UNIQUE_IDS
 from cavs.core.passes.context import Context

@@ -10,7 +10,7 @@ from typing import Any
 
 from cavs._arguments import items
 from cavs.core.ir import Name, Node, ancestors
-from cavs.core.ops._def import Space, SpaceKind, Unique
+from cavs.core.ops._spaces import Space, SpaceKind, Unique
 from cavs.core.ops.structure import PARAM, PULL
 from cavs.core.program import Output, OutputKind, Program
 from cavs.errors import InputError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cavs.core.ir import Name
-from cavs.core.ops._def import Space, Unique
+from cavs.core.ops._spaces import Space, Unique
 from cavs.core.program import Program
 from cavs.core.trace import Trace
 from cavs.execution.executor import Array

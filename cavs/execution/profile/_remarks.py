@@ -9,7 +9,7 @@ import numpy as np
 
 from cavs._arrays import Array
 from cavs.core.ir import Name, ancestors
-from cavs.core.ops._def import Space, SpaceKind, Unique, as_rows
+from cavs.core.ops._spaces import Space, SpaceKind, Unique, as_rows
 from cavs.core.remarks import Missing, Remark, sum_up
 from cavs.device import device_of, is_on_host
 from cavs.execution.native import NativeExecutor

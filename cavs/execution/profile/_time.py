@@ -15,7 +15,7 @@ import numpy as np
 from cavs._arguments import shown
 from cavs._arrays import Array
 from cavs._files import write_atomically
-from cavs.core.ops._def import SpaceKind, as_rows
+from cavs.core.ops._spaces import SpaceKind, as_rows
 from cavs.core.program import Program
 from cavs.core.remarks import Remark
 from cavs.core.remarks_text import MOST, remarks_lines

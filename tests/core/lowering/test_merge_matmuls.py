@@ -8,7 +8,7 @@ from pass_checks import Function, calls, programs, x3
 
 import cavs
 from cavs.core.compiler import Compiler
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.passes import PASSES
 from cavs.core.program import Role
 

@@ -19,7 +19,7 @@ from cavs.core.compiler import Compiler
 from cavs.core.ir import Node, ancestors
 from cavs.core.lowering.skip_missing import skip_missing
 from cavs.core.lowering.zeros import RowIds, Rows, both, either
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.ops.structure import PULL
 from cavs.core.passes import PASSES
 from cavs.core.program import Program

@@ -10,7 +10,7 @@ from pass_checks import calls
 import cavs
 from cavs import models
 from cavs.core.compiler import Compiler
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.program import (
     Instruction,
     OutputKind,

@@ -13,7 +13,7 @@ from pass_checks import calls, programs, simplified, x3
 import cavs
 from cavs import nn, ops
 from cavs.core.ir import FunctionIR, ancestors
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.passes import PASSES, Context, commute_gather
 from cavs.core.passes.commute_gather import Commuted
 from cavs.core.program import Program, Role, SegmentKind, Table, TableKind

@@ -13,7 +13,7 @@ import cavs
 from cavs import ops
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Node
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.ops.structure import PULL
 from cavs.core.passes import Simplifier
 

@@ -11,7 +11,7 @@ from pass_checks import calls, programs, simplified, x3
 import cavs
 from cavs import ops
 from cavs.core.ir import ancestors
-from cavs.core.ops._def import SpaceKind
+from cavs.core.ops._spaces import SpaceKind
 from cavs.core.passes import PASSES, Context, specialize_leaves
 
 
