@@ -180,7 +180,7 @@ def thinned(s: Any, v: cavs.Vertex) -> None:
     v.push(y=(ops.dropout(ops.broadcast(weight, (SIZE,)), 0.5) * h).sum())
 
 
-def dropped(s: Any, v: cavs.Vertex) -> None:
+def in_levels(s: Any, v: cavs.Vertex) -> None:
     h, x = v.gather(h=(2, SIZE)).h, v.pull("x", (2, SIZE))
     y = ops.attention(x, h, h, dropout=0.5) + x
     v.scatter(h=y)
@@ -302,7 +302,7 @@ CASES = [
     Case(shown_weights, "fuse_attention", "its weights are read by themselves", ".sum()"),
     Case(parts_of_heads, "fuse_attention", "parts of heads: scatter them apart", "attention("),
     Case(thinned, "fuse_attention", "dropout draws for each element of the values", ".sum()"),
-    Case(dropped, "fuse_attention", "where dropout draws for rows of edges", "attention("),
+    Case(in_levels, "fuse_attention", "where dropout draws for rows of edges", "attention("),
     Case(gated, "read_parents", "the gradient of 'h' differs from child to child", "", "training"),
 ]
 
