@@ -83,7 +83,7 @@ def _range(x: Any, key: Any, axis: int) -> tuple[int, int]:
         if symbol:
             instead = "use ops.take or ops.pick for ids, ops.where for masks"
         elif isinstance(key, (list, np.ndarray)):
-            instead = "take elements by ops.take(x, ids, axis)"
+            instead = "take elements by ops.take(x, ids, axis), or use ops.split"
         raise x._refuse("a number or a slice a:b as index", instead, f"{shown(key)} for {x!r}")
     if not -size <= number < size:
         raise ShapeError(
