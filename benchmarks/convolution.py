@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ from cavs.kernels.native_form import named
 functional = torch.nn.functional
 ROWS = 64
 CAUSAL = (0, 1, 2, 3, 4)
+POOL = ThreadPoolExecutor()
 
 
 class Shape(NamedTuple):
@@ -79,22 +81,37 @@ def drawn(*shape: int) -> np.ndarray:
 def kernel(
     name: str, attributes: dict[str, Any], a: np.ndarray, b: np.ndarray, out: np.ndarray
 ) -> None:
-    """Calls a kernel over all rows; a weight is an operand without rows."""
+    """Calls a kernel over all rows, by as many threads as are set.
+
+    A weight is an operand without rows.
+    """
     flat = [
         x.reshape(ROWS, -1) if len(x) == ROWS and x.ndim == 4 else x.reshape(-1) for x in (a, b)
     ]
     weight = name == "conv_weight_reduce"
     if not weight:
         flat[1] = b.reshape(-1)
-    core.call_kernel(
-        name=name,
-        dtype=core.DType.FLOAT32,
-        inputs=flat,
-        outputs=[out.reshape(-1) if weight else out.reshape(ROWS, -1)],
-        attributes=attributes,
-        tables=[],
-        rows=(0, ROWS),
-    )
+    target = out.reshape(-1) if weight else out.reshape(ROWS, -1)
+    count = cavs.get_num_threads()
+
+    def part(thread: int) -> None:
+        """Some of the rows, or of the weight's elements."""
+        core.call_kernel(
+            name=name,
+            dtype=core.DType.FLOAT32,
+            inputs=flat,
+            outputs=[target],
+            attributes=attributes,
+            tables=[],
+            rows=(0, ROWS) if weight else (ROWS * thread // count, ROWS * (thread + 1) // count),
+            thread=thread,
+            num_threads=count,
+        )
+
+    if count == 1:
+        part(0)
+    else:
+        list(POOL.map(part, range(count)))
 
 
 def calls_of(shape: Shape) -> tuple[Calls, float]:

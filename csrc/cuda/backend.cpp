@@ -31,10 +31,11 @@ class CudaBackend final : public Backend {
 
   bool supports(const Program& program, const Instruction& instruction) const override {
     const auto* convolution = std::get_if<ConvolutionAttributes>(&instruction.attributes);
-    if (convolution != nullptr && !convolution->taps.empty() &&
-        convolution->all_taps() > kMaskedTaps) {
-      return false;
-    }
+    CAVS_CHECK(convolution == nullptr || convolution->taps.empty() ||
+                   convolution->all_taps() <= kMaskedTaps,
+               ErrorKind::kValue, "[cuda] expected a mask of at most ", kMaskedTaps,
+               " taps, got one of ", convolution->kernel[0], " x ", convolution->kernel[1],
+               "; run the model on the CPU, or multiply the weight by the mask");
     return program.dtype != DType::kInt32 &&
            (group_of(instruction) != nullptr ||
             find_device_kernel(instruction.kernel->name) != nullptr);

@@ -17,10 +17,11 @@ from ops_cases import CASES, NOT_LOWERED, OVER_ROWS, OpCase, as_floats
 from program_contents import kernels_in, operations_in
 
 import cavs
-from cavs import ops
+from cavs import nn, ops
 from cavs._native import core
 from cavs.core.ops import OPS
 from cavs.core.ops._def import apply
+from cavs.errors import CavsError
 
 pytestmark = pytest.mark.gpu
 
@@ -283,3 +284,25 @@ def test_no_operation_is_left_out() -> None:
         kernels |= kernels_in(model)
     assert set(OPS) - used <= NOT_LOWERED
     assert kernels == set(core.kernel_names())
+
+
+class WidelyMasked(cavs.VertexFunction):
+    """A mask of more taps than a launch has bits for."""
+
+    def __init__(self) -> None:
+        self.layer = nn.MaskedConv2d(1, 1, 33, "B")
+
+    def forward(self, v: cavs.Vertex) -> None:
+        v.push(y=self.layer(v.pull("x", (1, 4, 4))))
+
+
+def test_masks_of_many_taps_are_refused() -> None:
+    def call(device: str) -> np.ndarray:
+        model = cavs.compile(WidelyMasked(), device=device)
+        return model(cavs.InputGraph([[]]), x=np.ones((1, 1, 4, 4), np.float32))["y"].data
+
+    assert call("cpu").shape == (1, 1, 4, 4)
+    with pytest.raises(
+        CavsError, match=r"expected a mask of at most 1024 taps, got one of 33 x 33"
+    ):
+        call("cuda")

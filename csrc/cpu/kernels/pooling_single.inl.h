@@ -56,13 +56,12 @@ void max_pool_single(const KernelCall& call, const PoolAttributes& it) {
   for_each_window(call, it, [&](int64_t r, int64_t w, int64_t image, int64_t top, int64_t left) {
     const T* x = row_of<T>(call.in[0], r);
     T y = static_cast<T>(-infinity()), tops[kFew];
-    const auto larger_of = [](T a, T b) { return (a > b) | (a != a) ? a : b; };
     if (it.size_x <= kFew) {  // of the columns first, since those do not wait for each other
       for (T& each : tops) each = y;
       for_each_segment(it, image, top, left, [&](int64_t at, int64_t n) {
-        for (int64_t i = 0; i < n; ++i) tops[i] = larger_of(tops[i], x[at + i]);
+        for (int64_t i = 0; i < n; ++i) tops[i] = larger(tops[i], x[at + i]);
       });
-      for (int64_t i = 0; i < it.size_x; ++i) y = larger_of(y, tops[i]);
+      for (int64_t i = 0; i < it.size_x; ++i) y = larger(y, tops[i]);
     } else {
       for_each_segment(it, image, top, left,
                        [&](int64_t at, int64_t n) { y = larger(y, row_maximum(x + at, n)); });

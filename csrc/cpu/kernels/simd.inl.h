@@ -275,8 +275,8 @@ CAVS_INLINE T sum_lanes(Vec<T> x) {
 }
 
 template <class T>
-CAVS_INLINE T larger(T a, T b) {  // NaN where either is NaN
-  return a > b || a != a ? a : b;
+CAVS_INLINE T larger(T a, T b) {      // NaN where either is NaN
+  return (a > b) | (a != a) ? a : b;  // `||` would keep loops from being vectorised
 }
 
 template <class T>
