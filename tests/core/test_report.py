@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import vertex_functions
 from hypothesis import given, settings
@@ -177,7 +178,7 @@ def thinned(s: Any, v: cavs.Vertex) -> None:
     h, x = v.gather(h=SIZE).h, v.pull("x", SIZE)
     v.scatter(h=x)
     weight = ops.sum(x * h, axis=-1, keepdims=True).softmax()
-    v.push(y=(ops.dropout(ops.broadcast(weight, (SIZE,)), 0.5) * h).sum())
+    v.push(y=(ops.dropout(weight * np.ones(SIZE), 0.5) * h).sum())
 
 
 def in_levels(s: Any, v: cavs.Vertex) -> None:

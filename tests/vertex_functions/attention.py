@@ -95,10 +95,10 @@ class AttentionDropped(cavs.VertexFunction):
     """Weights are dropped: in six heads, with all that scores add, and in one, by hand."""
 
     def forward(self, v: cavs.Vertex) -> None:
-        x, kids = v.pull("x", (6, 3)), v.gather(k=(6, 3))
+        x, own = v.pull("x", (6, 3)), v.pull("own", 4)
+        kids = v.gather(k=(6, 3), h=4)
         bias, places = v.pull_edge("bias"), v.pull("places", (6, 40))
-        v.scatter(k=x * 0.5)
+        v.scatter(k=x * 0.5, h=own * 2.0)
         y = ops.attention(x, kids.k, kids.k, bias=bias, position=places, dropout=0.3)
-        score = ops.sum(x[0] * kids.k[1], axis=-1, keepdims=True)
-        z = (ops.dropout(score.softmax(), 0.6) * kids.k[2]).sum()
-        v.push(y=y, z=z)
+        score = ops.sum(own * kids.h, axis=-1, keepdims=True)
+        v.push(y=y, z=(ops.dropout(score.softmax(), 0.6) * kids.h).sum())
