@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 import vertex_functions
 from hypothesis import given, settings
@@ -174,13 +173,6 @@ def own_state(s: Any, v: cavs.Vertex) -> None:
     v.push(y=y)
 
 
-def thinned(s: Any, v: cavs.Vertex) -> None:
-    h, x = v.gather(h=SIZE).h, v.pull("x", SIZE)
-    v.scatter(h=x)
-    weight = ops.sum(x * h, axis=-1, keepdims=True).softmax()
-    v.push(y=(ops.dropout(weight * np.ones(SIZE), 0.5) * h).sum())
-
-
 class Case(NamedTuple):
     body: Callable[[Any, cavs.Vertex], None]
     name: str
@@ -286,7 +278,6 @@ CASES = [
     Case(additive, "fuse_attention", "its scores are no products of queries and keys", ".sum()"),
     Case(of_edges_keys, "fuse_attention", "is computed on edges: compute it by the", "attention("),
     Case(own_state, "fuse_attention", "it waits for levels, and levels wait for it", "attention("),
-    Case(thinned, "fuse_attention", "dropout draws for each element of the values", ".sum()"),
     Case(gated, "read_parents", "the gradient of 'h' differs from child to child", "", "training"),
 ]
 
