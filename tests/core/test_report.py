@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 import vertex_functions
 from hypothesis import given, settings
@@ -174,13 +173,6 @@ def parts_of_heads(s: Any, v: cavs.Vertex) -> None:
     v.push(y=y)
 
 
-def thinned(s: Any, v: cavs.Vertex) -> None:
-    h, x = v.gather(h=SIZE).h, v.pull("x", SIZE)
-    v.scatter(h=x)
-    weight = ops.sum(x * h, axis=-1, keepdims=True).softmax()
-    v.push(y=(ops.dropout(weight * np.ones(SIZE), 0.5) * h).sum())
-
-
 def in_levels(s: Any, v: cavs.Vertex) -> None:
     h, x = v.gather(h=(2, SIZE)).h, v.pull("x", (2, SIZE))
     y = ops.attention(x, h, h, dropout=0.5) + x
@@ -302,7 +294,6 @@ CASES = [
     Case(of_edges_keys, "fuse_attention", "is computed on edges: compute it by the", "attention("),
     Case(shown_weights, "fuse_attention", "its weights are read by themselves", ".sum()"),
     Case(parts_of_heads, "fuse_attention", "parts of heads: scatter them apart", "attention("),
-    Case(thinned, "fuse_attention", "dropout draws for each element of the values", ".sum()"),
     Case(in_levels, "fuse_attention", "where dropout draws for rows of edges", "attention("),
     Case(gated, "read_parents", "the gradient of 'h' differs from child to child", "", "training"),
 ]

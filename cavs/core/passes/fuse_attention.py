@@ -152,13 +152,9 @@ def _of_weights(node: Node, weights: Node, value: Node, dropped: Node | None) ->
     q, key, heads = queries[1 - number], pair[number], products.size
     assert q is not None
     sizes = {size_of(x.shape[:-1]) for x in (q, key, value)}
-    if sizes != {heads} or weights.size != heads or node.shape != value.shape:
+    of_weights = {x.size for x in (weights, dropped) if x is not None}
+    if sizes != {heads} or of_weights != {heads} or node.shape != value.shape:
         raise _RefusedError("queries, keys and values have other shapes than (heads, size)")
-    dropout = None
-    if dropped is not None:
-        dropout = dropped.attrs["p"], dropped.attrs["key"]
-        if dropped.size != heads:
-            raise _RefusedError("dropout draws for each element of the values, not for each weight")
     if q.space != node.space:
         raise _RefusedError("its query has no row for each vertex")
     position = bias = None
@@ -171,6 +167,7 @@ def _of_weights(node: Node, weights: Node, value: Node, dropped: Node | None) ->
             raise _RefusedError(
                 "its scores are a sum of more than products, a bias and places' scores"
             )
+    dropout = None if dropped is None else (dropped.attrs["p"], dropped.attrs["key"])
     return _Found(heads, q, key, value, scale, position, bias, dropout, key.space)
 
 
