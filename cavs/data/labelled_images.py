@@ -167,7 +167,7 @@ def load_fashion_mnist(path: PathLike, num_dev: int = 5000) -> LabelledImageCorp
         )
     held = len(train) - num_dev
     flat = train.reshape(len(train), -1)
-    labels: Labels = train_labels.astype(np.int32)
+    classes: Labels = train_labels.astype(np.int32)
     height, width = train.shape[1:]
     return LabelledImageCorpus(
         folder.resolve().name,
@@ -176,8 +176,8 @@ def load_fashion_mnist(path: PathLike, num_dev: int = 5000) -> LabelledImageCorp
         train=flat[:held],
         dev=flat[held:],
         test=test.reshape(len(test), -1),
-        train_labels=labels[:held],
-        dev_labels=labels[held:],
+        train_labels=classes[:held],
+        dev_labels=classes[held:],
         test_labels=test_labels.astype(np.int32),
         num_classes=int(max(train_labels.max(), test_labels.max())) + 1,
         levels=255,

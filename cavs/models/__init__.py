@@ -29,6 +29,9 @@ from cavs.models.lattice_lstm import LatticeLSTM as LatticeLSTM
 from cavs.models.lstm import LSTM as LSTM
 from cavs.models.lstm_lm import LSTMLanguageModel as LSTMLanguageModel
 from cavs.models.mv_rnn import MVRNN as MVRNN
+from cavs.models.rbm import RBM as RBM
+from cavs.models.rbm import AnnealedRBM as AnnealedRBM
+from cavs.models.rbm import RBMChain as RBMChain
 from cavs.models.sbn import SBNDream as SBNDream
 from cavs.models.sbn import SigmoidBeliefNetwork as SigmoidBeliefNetwork
 from cavs.models.sentence_vae import SentenceDecoder as SentenceDecoder
