@@ -158,6 +158,12 @@ def _images(function: Any, bound: Callable[[dict[str, Any]], Any], **options: An
     return Trained(model, loss)
 
 
+def _rbm(**options: Any) -> Trained:
+    model, x = cavs.compile(models.RBM(PIXELS, 6, steps=2), **options), images(4)
+    batch = cavs.batch([cavs.InputGraph([[]])] * 4)
+    return Trained(model, lambda: model(batch, image=x)["loss"].sum())
+
+
 def _weighted(rows: dict[str, Any]) -> Any:
     return importance_weighted_bound(rows["log_weight"])
 
@@ -205,6 +211,7 @@ MODELS: dict[str, Make] = {
     "transformer-xl": _segments,
     "vae": partial(_images, models.VAE, _weighted),
     "sbn": partial(_images, models.SigmoidBeliefNetwork, _scored),
+    "rbm": _rbm,
     "sentence-vae": _sentences,
     "tree-vae": _trees,
     "shift-reduce": _parser,

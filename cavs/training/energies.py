@@ -37,6 +37,7 @@ class ContrastiveDivergence(Objective):
 
     best, greater = "nll", False
     pushed: str | None = "loss"
+    falls = False
 
     def loss(self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Inputs) -> Loss:
         out = model(batch, outputs=["loss"], **inputs)

@@ -149,6 +149,10 @@ def options(model: str) -> dict[str, Any]:
         return {**IMAGES, **LATENT, "data": images()}
     if model == "sbn":
         return {**IMAGES, "data": images()}
+    if model == "rbm":
+        few = {"dev_temperatures": 2, "test_temperatures": 3, "test_chains": 2}
+        sizes = {"hidden_size": 4, "persistent": True, "chains": 3}
+        return {**few, **sizes, "epochs": SMALL["epochs"], "data": images()}
     if model == "lm":
         return {**SMALL, "num_layers": 1, "length": 5, "data": text()}
     if model == "transformer-xl":

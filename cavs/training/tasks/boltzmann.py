@@ -152,10 +152,10 @@ class BoltzmannTask(Task, Samples):
     )
     sampling_options = (
         Option(
-            "temperatures",
+            "steps",
             Integer(1, MOST_SAMPLES),
             1000,
-            "over which chains go to the model",
+            "of Gibbs sampling, by which chains go from independent pixels to the model",
             only="Boltzmann machines",
         ),
     )
@@ -208,7 +208,9 @@ class BoltzmannTask(Task, Samples):
         return Judging(loader, source.test_chains, source.test_temperatures, means)
 
     @classmethod
-    def sample(cls, trained: Trained, count: int, seed: int, **options: Any) -> Any:
+    def sample(
+        cls, trained: Trained, count: int, seed: int, *, steps: int = 1000, **options: Any
+    ) -> Any:
         """Probabilities of pixels, (count, image_size)."""
         with said_of(trained.user, "what samples are made of"):
-            return draw_rbm(trained.model().function, count, seed=seed, **options)
+            return draw_rbm(trained.model().function, count, steps, seed=seed, **options)

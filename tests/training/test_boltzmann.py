@@ -1,0 +1,124 @@
+"""Boltzmann machines as the command line trains them."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cavs.errors import CheckpointError, DataError, InputError
+from cavs.training import (
+    BoltzmannSource,
+    BoltzmannTask,
+    TrainingConfig,
+    TrainingRun,
+    load_checkpoint,
+    log_partition,
+)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Bars: images of 4 x 4 pixels, a row or a column of which is set."""
+    rng = np.random.default_rng(0)
+    bars = np.zeros((8, 4, 4), np.uint8)
+    for i in range(4):
+        bars[i, i, :] = 1
+        bars[4 + i, :, i] = 1
+    arrays = {
+        name: np.packbits(bars.reshape(8, 16)[rng.integers(0, 8, count)], axis=1)
+        for name, count in (("train", 300), ("valid", 40), ("test", 40))
+    }
+    np.savez(tmp_path / "bars.npz", **arrays)
+    return tmp_path / "bars.npz"
+
+
+@pytest.fixture(autouse=True)
+def _small_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cavs.training.tasks import boltzmann
+
+    load = boltzmann.load_binarized_mnist
+    monkeypatch.setattr(boltzmann, "load_binarized_mnist", lambda path: load(path, 4, 4))
+
+
+def start(directory: Path, data: Path, epochs: int = 30, **changes: Any) -> TrainingRun:
+    few = {"dev_temperatures": 20, "test_temperatures": 200, "chains": 30}
+    task = BoltzmannTask.create(
+        "rbm", BoltzmannSource(str(data), **{**few, **changes}), hidden_size=12
+    )
+    config = TrainingConfig(
+        epochs=epochs, batch_size=20, optimizer="sgd", lr=0.2, weight_decay=0.0, patience=0
+    )
+    return TrainingRun.start(directory, task, config)
+
+
+def exact_nll(run: TrainingRun) -> float:
+    """-log p of a test image, by a sum over all images."""
+    rbm = run.model.function
+    w, b, c = (
+        x.numpy().astype(np.float64) for x in (rbm.weight, rbm.visible_bias, rbm.hidden_bias)
+    )
+    score = lambda x: x @ b + np.logaddexp(0, x @ w.T + c).sum(1)  # noqa: E731
+    states = np.array(list(itertools.product([0.0, 1.0], repeat=16)))
+    test = run.task.split("test").astype(np.float64)
+    return float(np.logaddexp.reduce(score(states)) - score(test).mean())
+
+
+@pytest.mark.parametrize(
+    "how", [{"k": 3}, {"persistent": True, "k": 2}, {"persistent": True}], ids=str
+)
+def test_it_learns_and_is_judged_rightly(tmp_path: Path, data: Path, how: dict[str, Any]) -> None:
+    run = start(tmp_path / "run", data, **how)
+    assert run.fit()
+    assert run.test is not None
+    # Eight bars: log 8 is the entropy; independent pixels need 16 h(1 / 4) = 9.0 nats.
+    assert np.log(8) < run.test["nll"] < 6.0
+    assert run.test["nll"] == pytest.approx(exact_nll(run), abs=0.15)
+    found = log_partition(run.model.function, temperatures=300, seed=1)
+    assert run.test["log_z"] == pytest.approx(found.value, abs=0.3)
+    assert "diverged" not in run.trainer.history[0]
+
+
+@pytest.mark.parametrize("stop", [5, 15 + 2])
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, data: Path, stop: int) -> None:
+    """With chains that go on, left within an epoch and while an epoch is judged."""
+    whole = start(tmp_path / "whole", data, epochs=3, persistent=True)
+    assert whole.fit()
+    parts = start(tmp_path / "parts", data, epochs=3, persistent=True)
+    left = iter([False] * stop + [True])
+    assert not parts.fit(should_stop=lambda: next(left, False))
+    path = tmp_path / "parts" / "last.safetensors"
+    resumed = TrainingRun.resume(path, load_checkpoint(path), parts.trainer.config, path.parent)
+    assert resumed.fit()
+    assert resumed.test == whole.test
+    for arrays in (
+        [run.model.state_dict() for run in (resumed, whole)],
+        [run.task.objective.arrays() for run in (resumed, whole)],
+    ):
+        for name, array in arrays[0].items():
+            np.testing.assert_array_equal(arrays[1][name], array)
+    assert whole.task.objective.arrays()["chain.image"].any()
+
+
+def test_chains_of_another_run_are_refused(tmp_path: Path, data: Path) -> None:
+    run = start(tmp_path / "run", data, epochs=1, persistent=True)
+    assert run.fit()
+    path = tmp_path / "run" / "last.safetensors"
+    checkpoint = load_checkpoint(path)
+    checkpoint.objective["chain.image"] = checkpoint.objective["chain.image"][:-1]
+    with pytest.raises(CheckpointError, match=r"float32 \(30, 16\) as 'chain.image'"):
+        TrainingRun.resume(path, checkpoint, run.trainer.config, path.parent)
+
+
+def test_images_of_another_size_are_refused(tmp_path: Path, data: Path) -> None:
+    run = start(tmp_path / "run", data)
+    run.task.arguments["image_size"] = 9
+    with pytest.raises(DataError, match="expected images of 9 pixels, as the model has,"):
+        TrainingRun(tmp_path, run.task, run.model, run.trainer.config)
+
+
+@pytest.mark.parametrize("name", ["k", "chains", "dev_temperatures", "test_chains"])
+def test_there_is_one_at_least(name: str) -> None:
+    with pytest.raises(InputError, match=rf"expected {name} of at least 1, got 0"):
+        BoltzmannSource("file", **{name: 0})
