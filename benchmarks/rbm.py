@@ -107,8 +107,8 @@ def measure(k: int, hidden: int, rows: int, rounds: int, data: str | None, expla
                 times[which].append(1e3 * (time.perf_counter() - begin))
     ratios = np.array(times[1]) / np.array(times[0])
     low, middle, high = np.percentile(ratios, (25, 50, 75))
-    # Of each step two products; the hidden bits of x, and three of the gradient.
-    floor = 1e3 * (2 * k + 1 + 3) * 2 * rows * PIXELS * hidden / rate()
+    # Two of each step of the chain, one for the hidden bits of x, two of the gradient.
+    floor = 1e3 * (2 * k + 3) * 2 * rows * PIXELS * hidden / rate()
     print(
         f"CD-{k}, {hidden} hidden, {rows} images: cavs {np.median(times[0]):.2f} ms a step, PyTorch "
         f"{np.median(times[1]):.2f} ms, floor {floor:.2f} ms: {middle:.2f}x ({low:.2f} .. {high:.2f})",

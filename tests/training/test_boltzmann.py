@@ -42,32 +42,34 @@ def _small_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boltzmann, "load_binarized_mnist", lambda path: load(path, 4, 4))
 
 
-def start(directory: Path, data: Path, epochs: int = 30, **changes: Any) -> TrainingRun:
-    few = {"dev_temperatures": 20, "test_temperatures": 200, "chains": 30}
-    task = BoltzmannTask.create(
-        "rbm", BoltzmannSource(str(data), **{**few, **changes}), hidden_size=12
-    )
+def start(directory: Path, data: Path, epochs: int = 20, **changes: Any) -> TrainingRun:
+    few = {"dev_temperatures": 20, "test_temperatures": 200}
+    source = BoltzmannSource(str(data), **{**few, **changes})
+    task = BoltzmannTask.create("rbm", source, hidden_size=12)
     config = TrainingConfig(
-        epochs=epochs, batch_size=20, optimizer="sgd", lr=0.2, weight_decay=0.0, patience=0
+        epochs=epochs,
+        batch_size=20,
+        optimizer="sgd",
+        lr=0.2,
+        lr_schedule="linear",
+        weight_decay=0.0,
+        patience=0,
     )
     return TrainingRun.start(directory, task, config)
 
 
 def exact_nll(run: TrainingRun) -> float:
     """-log p of a test image, by a sum over all images."""
-    rbm = run.model.function
-    w, b, c = (
-        x.numpy().astype(np.float64) for x in (rbm.weight, rbm.visible_bias, rbm.hidden_bias)
-    )
+    found: Any = run.model.function
+    held = (found.weight, found.visible_bias, found.hidden_bias)
+    w, b, c = (x.numpy().astype(np.float64) for x in held)
     score = lambda x: x @ b + np.logaddexp(0, x @ w.T + c).sum(1)  # noqa: E731
     states = np.array(list(itertools.product([0.0, 1.0], repeat=16)))
     test = run.task.split("test").astype(np.float64)
     return float(np.logaddexp.reduce(score(states)) - score(test).mean())
 
 
-@pytest.mark.parametrize(
-    "how", [{"k": 3}, {"persistent": True, "k": 2}, {"persistent": True}], ids=str
-)
+@pytest.mark.parametrize("how", [{"k": 3}, {"persistent": True}], ids=["images", "chains"])
 def test_it_learns_and_is_judged_rightly(tmp_path: Path, data: Path, how: dict[str, Any]) -> None:
     run = start(tmp_path / "run", data, **how)
     assert run.fit()
@@ -107,7 +109,7 @@ def test_chains_of_another_run_are_refused(tmp_path: Path, data: Path) -> None:
     path = tmp_path / "run" / "last.safetensors"
     checkpoint = load_checkpoint(path)
     checkpoint.objective["chain.image"] = checkpoint.objective["chain.image"][:-1]
-    with pytest.raises(CheckpointError, match=r"float32 \(30, 16\) as 'chain.image'"):
+    with pytest.raises(CheckpointError, match=r"float32 \(100, 16\) as 'chain.image'"):
         TrainingRun.resume(path, checkpoint, run.trainer.config, path.parent)
 
 
