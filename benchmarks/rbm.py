@@ -6,8 +6,9 @@ numbers of Gibbs steps.
 
 PyTorch's step is written by hand, without a tape, as fast as it can be said: probabilities that are
 needed twice are computed once. Steps take turns; a line shows medians, the median of the ratios by
-round, and the floor: the arithmetic of all products at the rate of a large product of PyTorch. Before
-that both must draw alike: the share of ones after the chain, over many images, to one percent.
+round, and the floor: the arithmetic of all products at the rate of a large product of PyTorch.
+Before that both must draw alike: the share of ones after the chain, over many images, to one
+percent.
 """
 
 from __future__ import annotations
@@ -109,9 +110,10 @@ def measure(k: int, hidden: int, rows: int, rounds: int, data: str | None, expla
     low, middle, high = np.percentile(ratios, (25, 50, 75))
     # Two of each step of the chain, one for the hidden bits of x, two of the gradient.
     floor = 1e3 * (2 * k + 3) * 2 * rows * PIXELS * hidden / rate()
+    ours_ms, theirs_ms = np.median(times, axis=1)
     print(
-        f"CD-{k}, {hidden} hidden, {rows} images: cavs {np.median(times[0]):.2f} ms a step, PyTorch "
-        f"{np.median(times[1]):.2f} ms, floor {floor:.2f} ms: {middle:.2f}x ({low:.2f} .. {high:.2f})",
+        f"CD-{k}, {hidden} hidden, {rows} images: cavs {ours_ms:.2f} ms a step, PyTorch "
+        f"{theirs_ms:.2f} ms, floor {floor:.2f} ms: {middle:.2f}x ({low:.2f} .. {high:.2f})",
         flush=True,
     )
     if explain:

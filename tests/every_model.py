@@ -158,8 +158,8 @@ def _images(function: Any, bound: Callable[[dict[str, Any]], Any], **options: An
     return Trained(model, loss)
 
 
-def _rbm(**options: Any) -> Trained:
-    model, x = cavs.compile(models.RBM(PIXELS, 6, steps=2), **options), images(4)
+def _boltzmann(function: Any, **options: Any) -> Trained:
+    model, x = cavs.compile(function(), **options), images(4)
     batch = cavs.batch([cavs.InputGraph([[]])] * 4)
     return Trained(model, lambda: model(batch, image=x)["loss"].sum())
 
@@ -211,7 +211,8 @@ MODELS: dict[str, Make] = {
     "transformer-xl": _segments,
     "vae": partial(_images, models.VAE, _weighted),
     "sbn": partial(_images, models.SigmoidBeliefNetwork, _scored),
-    "rbm": _rbm,
+    "rbm": partial(_boltzmann, lambda: models.RBM(PIXELS, 6, steps=2)),
+    "dbn": partial(_boltzmann, lambda: models.DBN(PIXELS, 6, 5, steps=2)),
     "sentence-vae": _sentences,
     "tree-vae": _trees,
     "shift-reduce": _parser,

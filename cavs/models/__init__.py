@@ -14,7 +14,7 @@ is computed once (:func:`cavs.ops.dropout`).
 beside those of words.
 
 :class:`LSTMLanguageModel`, :class:`TransformerXL`, :class:`VAE`, :class:`SigmoidBeliefNetwork`,
-:class:`SentenceVAE` and :class:`TreeVAE` are generative models, of text, images and trees;
+:class:`RBM`, :class:`DBN`, :class:`SentenceVAE` and :class:`TreeVAE` are generative models, of text, images and trees;
 :class:`ShiftReduceParser` decides the structure of its graphs itself, and
 :class:`Seq2Seq` writes a sentence by another one; both are made with sizes of their own.
 """
@@ -24,6 +24,8 @@ from cavs._signatures import publish as _publish
 from cavs.models.bilstm import BiLSTMTagger as BiLSTMTagger
 from cavs.models.character_tagger import CharacterTagger as CharacterTagger
 from cavs.models.dag_rnn import DAGRNN as DAGRNN
+from cavs.models.dbn import DBN as DBN
+from cavs.models.dbn import DBNDream as DBNDream
 from cavs.models.gru import GRU as GRU
 from cavs.models.lattice_lstm import LatticeLSTM as LatticeLSTM
 from cavs.models.lstm import LSTM as LSTM

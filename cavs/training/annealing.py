@@ -12,7 +12,7 @@ import cavs
 from cavs._arguments import instance, integer
 from cavs._arrays import as_array
 from cavs.errors import InputError, ShapeError
-from cavs.models import RBM, AnnealedRBM
+from cavs.models import RBM, AnnealedRBM, DBNDream
 from cavs.training.arrays import Array
 from cavs.training.sampling import device_of_function
 
@@ -170,6 +170,19 @@ def draw_rbm(
     annealing = Annealing(rbm, count, temperatures, means=means, seed=seed)
     annealing.run()
     return annealing.means
+
+
+def draw_dbn(dbn: Any, count: int, temperatures: int = 1000, *, seed: int | None = None) -> Array:
+    """The same of a :class:`cavs.models.DBN`: its top RBM draws the hidden bits."""
+    top = dbn.top
+    if integer("anneal", "count", count, 0) == 0:
+        return np.zeros((0, dbn.image_size), np.float32)
+    annealing = Annealing(top, count, temperatures, seed=seed)
+    annealing.run()
+    dream = cavs.compile(DBNDream(dbn), device=device_of_function(dbn)).eval()
+    graphs = cavs.batch([cavs.InputGraph([[]])] * count)
+    mean: Array = dream(graphs, hidden=annealing.images)["mean"].numpy()
+    return mean
 
 
 def _logits(rbm: RBM, means: Any) -> Array:

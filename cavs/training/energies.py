@@ -33,11 +33,23 @@ class Judging:
 class ContrastiveDivergence(Objective):
     """Contrastive divergence (Hinton 2002): the model pushes the loss. Epochs are judged by -log p
     in nats, with log Z estimated by annealed importance sampling, always by the same random
-    numbers."""
+    numbers.
+
+    Args:
+        part: the attribute of the model that is the RBM which is trained; None: the model itself.
+    """
 
     best, greater = "nll", False
     pushed: str | None = "loss"
     falls = False
+
+    def __init__(self, part: str | None = None) -> None:
+        self._part = part
+
+    def rbm(self, model: cavs.Model) -> Any:
+        """The RBM that is trained."""
+        function: Any = model.function
+        return function if self._part is None else getattr(function, self._part)
 
     def loss(self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Inputs) -> Loss:
         out = model(batch, outputs=["loss"], **inputs)
@@ -56,12 +68,11 @@ class ContrastiveDivergence(Objective):
                     out = model(batch, outputs=["free_energy"], **inputs)
                     energy += finite_total(out["free_energy"], "free_energy")
                 images += batch.num_graphs
-            function: Any = model.function
             annealing = Annealing(
-                function,
+                self.rbm(model),
                 batches.chains,
                 batches.temperatures,
-                means=batches.means,
+                means=batches.means if self._part is None else None,
                 seed=model.random_state()["seed"],
             )
             if not annealing.run(should_stop):
@@ -84,12 +95,14 @@ class PersistentDivergence(ContrastiveDivergence):
     Args:
         chains: how many there are.
         steps: the steps of Gibbs sampling of each chain in a step of training.
-        image_size: the size of an image.
+        image_size: the size of an image of the RBM.
+        part: see `ContrastiveDivergence`.
     """
 
     pushed = None
 
-    def __init__(self, chains: int, steps: int, image_size: int) -> None:
+    def __init__(self, chains: int, steps: int, image_size: int, part: str | None = None) -> None:
+        super().__init__(part)
         self._chains = cavs.SampleState(chains, image=image_size)
         self._steps = steps
         self._model: cavs.Model | None = None
@@ -108,9 +121,8 @@ class PersistentDivergence(ContrastiveDivergence):
     def _compiled(self, model: cavs.Model) -> cavs.Model:
         """The chains' step, on the model's device."""
         if self._model is None:
-            function: Any = model.function
             self._model = cavs.compile(
-                RBMChain(function, self._steps),
+                RBMChain(self.rbm(model), self._steps),
                 outputs=["image", "free_energy"],
                 device=model.device,
             )

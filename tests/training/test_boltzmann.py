@@ -124,3 +124,47 @@ def test_images_of_another_size_are_refused(tmp_path: Path, data: Path) -> None:
 def test_there_is_one_at_least(name: str) -> None:
     with pytest.raises(InputError, match=rf"expected {name} of at least 1, got 0"):
         BoltzmannSource("file", **{name: 0})
+
+
+def test_layers_are_learnt_one_after_the_other(tmp_path: Path, data: Path) -> None:
+    """The bound is no worse than the likelihood of the lower RBM alone, but for what is lost where q
+    is not the posterior; from a random lower layer nothing is learnt."""
+    first = start(tmp_path / "rbm", data, k=3)
+    assert first.fit()
+    lower = str(tmp_path / "rbm" / "best.safetensors")
+    scores = {}
+    for name, made in (("learnt", {"rbm": lower}), ("random", {})):
+        source = BoltzmannSource(str(data), k=3, dev_temperatures=20, test_temperatures=100)
+        task = BoltzmannTask.create("dbn", source, hidden_size=12, top_size=12, **made)
+        run = TrainingRun.start(tmp_path / name, task, first.trainer.config)
+        assert bool(task.remarks) == (name == "random")
+        held = run.model.function.lower.state_dict()
+        before = {key: value.copy() for key, value in held.items()}
+        assert run.fit()
+        for key, value in run.model.function.lower.state_dict().items():
+            np.testing.assert_array_equal(value, before[key])
+        if name == "learnt":
+            for key, value in first.trainer.best_parameters().items():
+                np.testing.assert_array_equal(before[key], value)
+        assert run.test is not None
+        scores[name] = run.test["nll"]
+    assert first.test is not None
+    assert scores["learnt"] < first.test["nll"] + 1.0
+    assert scores["random"] > 8.0
+
+
+def test_a_lower_layer_must_fit(tmp_path: Path, data: Path) -> None:
+    run = start(tmp_path / "rbm", data, epochs=1)
+    assert run.fit()
+    source = BoltzmannSource(str(data))
+    for size, name, said in (
+        (11, "rbm", r"expected parameter 'weight' as float32 \(11, 16\), got float32 \(12, 16\)"),
+        (12, "dbn", "expected the checkpoint of an rbm, got one of 'dbn'"),
+    ):
+        path = str(tmp_path / name / "best.safetensors")
+        task = BoltzmannTask.create("dbn", source, hidden_size=size, top_size=3, rbm=path)
+        if name == "dbn":
+            own = BoltzmannTask.create("dbn", source, hidden_size=12, top_size=3)
+            TrainingRun.start(tmp_path / "dbn", own, run.trainer.config).save_best()
+        with pytest.raises(CheckpointError, match=said):
+            task.make_function()

@@ -30,6 +30,7 @@ SMALL: dict[str, Any] = {
     "dev_temperatures": 2,
     "test_temperatures": 4,
     "test_chains": 3,
+    "top_size": 3,
     "length": 5,
     "memory": 4,
     "size": 4,

@@ -1,20 +1,26 @@
-"""Boltzmann machines of binary images: RBMs."""
+"""Boltzmann machines of binary images: RBMs, and the top of deep belief networks."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 import cavs
 from cavs.data import Dataset, ImageCorpus, Loader, image_dataset, load_binarized_mnist
-from cavs.errors import DataError
-from cavs.models import RBM
-from cavs.training.annealing import draw_rbm
+from cavs.errors import CheckpointError, DataError
+from cavs.models import DBN, RBM
+from cavs.training._fields import shown
+from cavs.training.annealing import draw_dbn, draw_rbm
+from cavs.training.arrays import Array, check_arrays
+from cavs.training.checkpoint import load_checkpoint
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import Attributes, Contract, FunctionContract, Pull, is_size
 from cavs.training.energies import ContrastiveDivergence, Judging, PersistentDivergence
-from cavs.training.options import Flag, Integer, Option, with_defaults
+from cavs.training.options import Flag, Integer, Option, Text, with_defaults
 from cavs.training.tasks._abilities import Samples
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
 
 _IMAGES_IN_BATCH = 1000
+_SOME = 10_000  # images by which the top of a network begins
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,11 @@ _ATTRIBUTES: Attributes = {
 }
 
 
+_FUNCTION = FunctionContract(
+    {"image": Pull("vertex", "float", ("image_size",))}, {"free_energy": (), "loss": ()}
+)
+
+
 class BoltzmannTask(Task, Samples):
     """Learns a density of binary images that is known up to its sum."""
 
@@ -100,13 +112,21 @@ class BoltzmannTask(Task, Samples):
             "restricted Boltzmann machine of binary images",
             RBM,
             Contract(
-                {
-                    "": FunctionContract(
-                        {"image": Pull("vertex", "float", ("image_size",))},
-                        {"free_energy": (), "loss": ()},
-                    )
-                },
+                {"": _FUNCTION},
                 _ATTRIBUTES,
+            ),
+            lacks=("top_size", "rbm"),
+        ),
+        BuiltInModel(
+            "dbn",
+            "deep belief network of binary images, whose lower layer is a trained rbm",
+            DBN,
+            Contract(
+                {"": _FUNCTION},
+                {
+                    "lower": ("an RBM", lambda value: isinstance(value, RBM)),
+                    "top": ("an RBM of its hidden bits", lambda value: isinstance(value, RBM)),
+                },
             ),
         ),
     )
@@ -132,6 +152,15 @@ class BoltzmannTask(Task, Samples):
         ),
         *_COUNTS,
         size_option("hidden_size", 500),
+        size_option("top_size", 500),
+        Option(
+            "rbm",
+            Text(),
+            None,
+            "checkpoint of the rbm that is the lower layer",
+            "FILE",
+            "model",
+        ),
     )
     training_options = with_defaults(
         TRAINING_OPTIONS,
@@ -165,23 +194,62 @@ class BoltzmannTask(Task, Samples):
     source: BoltzmannSource
 
     @classmethod
-    def create(cls, name: str, source: BoltzmannSource, **sizes: Any) -> BoltzmannTask:
-        """A new task; `sizes` are ``hidden_size``. Raises `DataError`."""
+    def create(
+        cls, name: str, source: BoltzmannSource, *, rbm: str | None = None, **sizes: Any
+    ) -> BoltzmannTask:
+        """A new task; `sizes` are ``hidden_size`` and, of deep belief networks, ``top_size``. `rbm`
+        is the path of the checkpoint of an RBM, the lower layer.
+
+        Raises:
+            DataError: names the missing or malformed file.
+        """
         corpus = source.load()
         arguments = {"image_size": corpus.height * corpus.width, "steps": source.k, **sizes}
-        return cls(name, arguments, None, source, corpus)
+        task = cls(name, arguments, None, source, corpus)
+        if rbm is not None:
+            task.made_with["rbm"] = rbm
+        return task
+
+    @property
+    def _is_deep(self) -> bool:
+        """Whether it is the top of a deep belief network that learns."""
+        return self.built_in.make is DBN
 
     def make_objective(self) -> ContrastiveDivergence:
-        source = self.source
+        source, part = self.source, "top" if self._is_deep else None
         if not source.persistent:
-            return ContrastiveDivergence()
+            return ContrastiveDivergence(part)
         self.outputs = ("free_energy",)
-        return PersistentDivergence(source.chains, source.k, self.arguments["image_size"])
+        size = self.arguments["hidden_size" if self._is_deep else "image_size"]
+        return PersistentDivergence(source.chains, source.k, size, part)
 
     def initialize(self, function: Any) -> None:
         """See `Task`; a user's model may lack the method for it."""
-        if self.user is None or hasattr(function, "set_pixel_means"):
-            function.set_pixel_means(self.split("train").mean(axis=0))
+        images = self.split("train")
+        if self._is_deep:
+            path = self.made_with.get("rbm")
+            if path is None:
+                function.lower.set_pixel_means(images.mean(axis=0))
+            else:
+                _begin_with(function.lower, path)
+                function.top.set_pixel_means(_hidden_means(function.lower, images[:_SOME]))
+        elif self.user is None or hasattr(function, "set_pixel_means"):
+            function.set_pixel_means(images.mean(axis=0))
+
+    @property
+    def remarks(self) -> list[str]:
+        """See `Task`."""
+        if not self._is_deep or "rbm" in self.made_with:
+            return []
+        return [
+            "the lower layer stays as it begins, random; give a trained one by --rbm "
+            "runs/NAME/best.safetensors"
+        ]
+
+    def reasons_without_gradient(self, names: Sequence[str]) -> dict[str, str]:
+        """See `Task`: the lower layer."""
+        lower = [name for name in names if self._is_deep and name.startswith("lower.")]
+        return dict.fromkeys(lower, "the lower layer has learnt before, and the top one learns")
 
     def check(self, function: Any) -> None:
         del function
@@ -212,5 +280,26 @@ class BoltzmannTask(Task, Samples):
         cls, trained: Trained, count: int, seed: int, *, steps: int = 1000, **options: Any
     ) -> Any:
         """Probabilities of pixels, (count, image_size)."""
+        name = trained.checkpoint.model if trained.user is None else trained.user.task
+        draw = draw_dbn if cls.model_of(name).make is DBN else draw_rbm
         with said_of(trained.user, "what samples are made of"):
-            return draw_rbm(trained.model().function, count, steps, seed=seed, **options)
+            return draw(trained.model().function, count, steps, seed=seed, **options)
+
+
+def _begin_with(rbm: RBM, path: str) -> None:
+    """Gives an RBM the parameters of a checkpoint. Raises CheckpointError where they do not fit."""
+    checkpoint = load_checkpoint(path)
+    if checkpoint.model != "rbm":
+        raise CheckpointError(
+            f"[checkpoint] {path}: expected the checkpoint of an rbm, got one of "
+            f"{shown(checkpoint.model)}; name another"
+        )
+    check_arrays(path, checkpoint.parameters, dict(rbm.named_parameters()))
+    rbm.load_state_dict(checkpoint.parameters)
+
+
+def _hidden_means(rbm: RBM, images: Array) -> Array:
+    """How often each hidden bit is 1, by these images."""
+    logits = images.astype(np.float32) @ rbm.weight.numpy().T + rbm.hidden_bias.numpy()
+    means: Array = (0.5 + 0.5 * np.tanh(0.5 * logits)).mean(axis=0)
+    return means
