@@ -212,6 +212,7 @@ MODELS: dict[str, Make] = {
     "vae": partial(_images, models.VAE, _weighted),
     "sbn": partial(_images, models.SigmoidBeliefNetwork, _scored),
     "rbm": partial(_boltzmann, lambda: models.RBM(PIXELS, 6, steps=2)),
+    "dbm": partial(_boltzmann, lambda: models.DBM(PIXELS, 6, 5, updates=3)),
     "dbn": partial(_boltzmann, lambda: models.DBN(PIXELS, 6, 5, steps=2)),
     "sentence-vae": _sentences,
     "tree-vae": _trees,

@@ -37,7 +37,7 @@ MODEL_CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **dict.fromkeys(("vae", "iwae"), ("digits.npz", {**IMAGES, "latent_size": 3})),
     "sbn": ("digits.npz", IMAGES),
     "rbm": ("digits.npz", BOLTZMANN),
-    "dbn": ("digits.npz", {**BOLTZMANN, "top_size": 3}),
+    **dict.fromkeys(("dbn", "dbm"), ("digits.npz", {**BOLTZMANN, "top_size": 3})),
     "lm": ("text", {"hidden_size": 5, "length": 4, "batch_size": 4}),
     "transformer-xl": (
         "text",

@@ -14,9 +14,10 @@ is computed once (:func:`cavs.ops.dropout`).
 beside those of words.
 
 :class:`LSTMLanguageModel`, :class:`TransformerXL`, :class:`VAE`, :class:`SigmoidBeliefNetwork`,
-:class:`RBM`, :class:`DBN`, :class:`SentenceVAE` and :class:`TreeVAE` are generative models, of text, images and trees;
-:class:`ShiftReduceParser` decides the structure of its graphs itself, and
-:class:`Seq2Seq` writes a sentence by another one; both are made with sizes of their own.
+:class:`RBM`, :class:`DBN`, :class:`DBM`, :class:`SentenceVAE` and :class:`TreeVAE` are generative
+models, of text, images and trees; :class:`ShiftReduceParser` decides the structure of its graphs
+itself, and :class:`Seq2Seq` writes a sentence by another one; both are made with sizes of their
+own.
 """
 
 from cavs import VertexFunction as _VertexFunction
@@ -24,6 +25,7 @@ from cavs._signatures import publish as _publish
 from cavs.models.bilstm import BiLSTMTagger as BiLSTMTagger
 from cavs.models.character_tagger import CharacterTagger as CharacterTagger
 from cavs.models.dag_rnn import DAGRNN as DAGRNN
+from cavs.models.dbm import DBM as DBM
 from cavs.models.dbn import DBN as DBN
 from cavs.models.dbn import DBNDream as DBNDream
 from cavs.models.gru import GRU as GRU

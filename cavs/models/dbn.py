@@ -1,8 +1,6 @@
-"""Deep belief networks of binary images, two layers of hidden bits (Hinton, Osindero and Teh 2006)."""
+"""Deep belief networks of binary images (Hinton, Osindero and Teh 2006)."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import cavs
 from cavs import ops
@@ -17,15 +15,15 @@ class DBN(cavs.VertexFunction):
 
         p(x, h) = p_lower(x | h) p_top(h)        q(h | x) = Bernoulli(sigmoid(W x + c))
 
-    Greedy learning keeps the lower RBM, which has learnt already, and teaches the top one the h that
-    q draws of the images, by contrastive divergence: ``loss`` is its. No gradient reaches the lower
-    one. With an h of q each::
+    Greedy learning keeps the lower RBM, which has learnt already, and teaches the top one the h
+    that q draws of the images, by contrastive divergence: ``loss`` is its. No gradient reaches the
+    lower one. With an h of q each::
 
         log p(x) >= E log p_lower(x | h) - log q(h | x) - F_top(h) - log Z_top
 
     Inputs: ``image``: (image_size,) of 0 and 1.
-    Outputs: ``free_energy``: () what of the bound depends on x, negative; ``loss``: () F_top(h) less
-    that of where `steps` steps of Gibbs sampling lead to from h.
+    Outputs: ``free_energy``: () what of the bound depends on x, negative; ``loss``: () F_top(h)
+    less that of where `steps` steps of Gibbs sampling lead to from h.
     """
 
     def __init__(

@@ -185,6 +185,11 @@ def draw_dbn(dbn: Any, count: int, temperatures: int = 1000, *, seed: int | None
     return mean
 
 
+def draw_dbm(dbm: Any, count: int, temperatures: int = 1000, *, seed: int | None = None) -> Array:
+    """The same of a :class:`cavs.models.DBM`."""
+    return draw_rbm(dbm.joint, count, temperatures, seed=seed)[:, : dbm.image_size]
+
+
 def _logits(rbm: RBM, means: Any) -> Array:
     """The logits of the pixels that chains begin with, float32."""
     if means is None:

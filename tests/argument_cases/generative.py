@@ -32,6 +32,7 @@ def models_cases() -> Iterator[Case]:
     rbm = {"image_size": 4, "hidden_size": 3, "steps": 1}
     yield Case("RBM", models.RBM, rbm)
     yield Case("DBN", models.DBN, {**rbm, "top_size": 2})
+    yield Case("DBM", models.DBM, {**rbm, "top_size": 2, "updates": 3})
     for kind in (models.RBMChain, models.AnnealedRBM):
         yield Case(kind.__name__, lambda steps, k=kind: k(models.RBM(4, 3), steps), {"steps": 1})
     sizes = {"vocab_size": 5, "embedding_size": 3, "hidden_size": 3, "latent_size": 2}

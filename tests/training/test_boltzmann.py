@@ -127,8 +127,8 @@ def test_there_is_one_at_least(name: str) -> None:
 
 
 def test_layers_are_learnt_one_after_the_other(tmp_path: Path, data: Path) -> None:
-    """The bound is no worse than the likelihood of the lower RBM alone, but for what is lost where q
-    is not the posterior; from a random lower layer nothing is learnt."""
+    """The bound is no worse than the likelihood of the lower RBM alone, but for what is lost where
+    q is not the posterior; from a random lower layer nothing is learnt."""
     first = start(tmp_path / "rbm", data, k=3)
     assert first.fit()
     lower = str(tmp_path / "rbm" / "best.safetensors")
@@ -151,6 +151,25 @@ def test_layers_are_learnt_one_after_the_other(tmp_path: Path, data: Path) -> No
     assert first.test is not None
     assert scores["learnt"] < first.test["nll"] + 1.0
     assert scores["random"] > 8.0
+
+
+def test_a_deep_machine_learns_by_mean_field_and_chains(tmp_path: Path, data: Path) -> None:
+    source = BoltzmannSource(
+        str(data), k=2, persistent=True, dev_temperatures=20, test_temperatures=200
+    )
+    task = BoltzmannTask.create("dbm", source, hidden_size=12, top_size=6)
+    run = TrainingRun.start(tmp_path / "run", task, start(tmp_path, data).trainer.config)
+    assert run.fit()
+    assert run.test is not None
+    # Eight bars: log 8 is the entropy; independent pixels need 16 h(1 / 4) = 9.0 nats.
+    assert np.log(8) < run.test["nll"] < 7.0
+    joint: Any = run.model.function.joint
+    w, b, c = (x.numpy().astype(np.float64) for x in (joint.weight, joint.visible_bias, joint.hidden_bias))
+    h = np.array(list(itertools.product([0.0, 1.0], repeat=12)))
+    exact = np.logaddexp.reduce(np.logaddexp(0, h @ w + b).sum(1) + h @ c)
+    assert run.test["log_z"] == pytest.approx(exact, abs=0.15)
+    chains = task.objective.arrays()["chain.image"]
+    assert chains.shape == (100, 16 + 6)
 
 
 def test_a_lower_layer_must_fit(tmp_path: Path, data: Path) -> None:

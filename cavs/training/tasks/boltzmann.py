@@ -12,9 +12,9 @@ import numpy as np
 import cavs
 from cavs.data import Dataset, ImageCorpus, Loader, image_dataset, load_binarized_mnist
 from cavs.errors import CheckpointError, DataError
-from cavs.models import DBN, RBM
+from cavs.models import DBM, DBN, RBM
 from cavs.training._fields import shown
-from cavs.training.annealing import draw_dbn, draw_rbm
+from cavs.training.annealing import draw_dbm, draw_dbn, draw_rbm
 from cavs.training.arrays import Array, check_arrays
 from cavs.training.checkpoint import load_checkpoint
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
@@ -97,6 +97,9 @@ _ATTRIBUTES: Attributes = {
 }
 
 
+# The RBM that a model trains, and what draws images.
+_PARTS: dict[Any, str] = {DBN: "top", DBM: "joint"}
+_DRAW: dict[Any, Any] = {RBM: draw_rbm, DBN: draw_dbn, DBM: draw_dbm}
 _FUNCTION = FunctionContract(
     {"image": Pull("vertex", "float", ("image_size",))}, {"free_energy": (), "loss": ()}
 )
@@ -128,6 +131,21 @@ class BoltzmannTask(Task, Samples):
                     "top": ("an RBM of its hidden bits", lambda value: isinstance(value, RBM)),
                 },
             ),
+        ),
+        BuiltInModel(
+            "dbm",
+            "deep Boltzmann machine of binary images, two layers of hidden bits",
+            DBM,
+            Contract(
+                {"": _FUNCTION},
+                {
+                    "joint": (
+                        "an RBM of pixels and top bits",
+                        lambda value: isinstance(value, RBM),
+                    )
+                },
+            ),
+            lacks=("rbm",),
         ),
     )
     own_options = (
@@ -216,11 +234,13 @@ class BoltzmannTask(Task, Samples):
         return self.built_in.make is DBN
 
     def make_objective(self) -> ContrastiveDivergence:
-        source, part = self.source, "top" if self._is_deep else None
+        source, part = self.source, _PARTS.get(self.built_in.make)
         if not source.persistent:
             return ContrastiveDivergence(part)
         self.outputs = ("free_energy",)
-        size = self.arguments["hidden_size" if self._is_deep else "image_size"]
+        sizes = self.arguments
+        size = sizes["hidden_size"] if part == "top" else sizes["image_size"]
+        size += sizes["top_size"] if part == "joint" else 0
         return PersistentDivergence(source.chains, source.k, size, part)
 
     def initialize(self, function: Any) -> None:
@@ -281,7 +301,7 @@ class BoltzmannTask(Task, Samples):
     ) -> Any:
         """Probabilities of pixels, (count, image_size)."""
         name = trained.checkpoint.model if trained.user is None else trained.user.task
-        draw = draw_dbn if cls.model_of(name).make is DBN else draw_rbm
+        draw = _DRAW[cls.model_of(name).make]
         with said_of(trained.user, "what samples are made of"):
             return draw(trained.model().function, count, steps, seed=seed, **options)
 
