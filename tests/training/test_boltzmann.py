@@ -164,7 +164,8 @@ def test_a_deep_machine_learns_by_mean_field_and_chains(tmp_path: Path, data: Pa
     # Eight bars: log 8 is the entropy; independent pixels need 16 h(1 / 4) = 9.0 nats.
     assert np.log(8) < run.test["nll"] < 7.0
     joint: Any = run.model.function.joint
-    w, b, c = (x.numpy().astype(np.float64) for x in (joint.weight, joint.visible_bias, joint.hidden_bias))
+    held = (joint.weight, joint.visible_bias, joint.hidden_bias)
+    w, b, c = (x.numpy().astype(np.float64) for x in held)
     h = np.array(list(itertools.product([0.0, 1.0], repeat=12)))
     exact = np.logaddexp.reduce(np.logaddexp(0, h @ w + b).sum(1) + h @ c)
     assert run.test["log_z"] == pytest.approx(exact, abs=0.15)
