@@ -185,6 +185,6 @@ def test_a_lower_layer_must_fit(tmp_path: Path, data: Path) -> None:
         task = BoltzmannTask.create("dbn", source, hidden_size=size, top_size=3, rbm=path)
         if name == "dbn":
             own = BoltzmannTask.create("dbn", source, hidden_size=12, top_size=3)
-            TrainingRun.start(tmp_path / "dbn", own, run.trainer.config).save_best()
+            assert TrainingRun.start(tmp_path / "dbn", own, run.trainer.config).fit()
         with pytest.raises(CheckpointError, match=said):
             task.make_function()
