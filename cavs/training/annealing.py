@@ -18,6 +18,8 @@ from cavs.training.sampling import device_of_function
 
 _STEPS = 10  # temperatures of a call
 _DEVIATIONS = 3
+# Of all inverse temperatures the share that lies below each of the ends.
+_SHARES, _ENDS = (0.0, 500 / 14_500, 4_500 / 14_500, 1.0), (0.0, 0.5, 0.9, 1.0)
 _LEAST = 0.01  # and the most: how often a pixel is 1 where chains begin
 
 
@@ -28,16 +30,20 @@ class LogPartition(NamedTuple):
         value: the logarithm of the mean of Z over the chains.
         low, high: the same for the mean less, and plus, three of its standard errors; `low` is -inf
             where nothing remains.
+        effective: how many chains carry the mean, (sum of w)^2 / sum of w^2 of their weights w. With
+            a few of many the value is too low, and by more than three standard errors: go over more
+            temperatures.
     """
 
     value: float
     low: float
     high: float
+    effective: float
 
 
 class Annealing:
     """Chains of annealed importance sampling, which call by call go from independent pixels to an
-    RBM, over inverse temperatures that are evenly spaced.
+    RBM, over inverse temperatures that lie closer and closer.
 
     Attributes:
         images: (chains, image_size) where they are.
@@ -78,7 +84,7 @@ class Annealing:
         # more, which weigh nothing.
         calls = -(-(temperatures + 1) // _STEPS)
         self._temperatures = np.zeros(calls * _STEPS + 1, np.float32)
-        self._temperatures[-temperatures - 1 :] = np.linspace(0, 1, temperatures + 1)
+        self._temperatures[-temperatures - 1 :] = _spaced(temperatures)
         self.log_weights = np.zeros(chains)
         self.means: Array = np.zeros((chains, rbm.image_size), np.float32)
 
@@ -119,7 +125,8 @@ class Annealing:
         value, least, most = (
             math.log(x) + top + float(begun) if x > 0 else -math.inf for x in (mean, low, high)
         )
-        return LogPartition(value, least, most)
+        effective = float(weights.sum() ** 2 / (weights**2).sum())
+        return LogPartition(value, least, most, effective)
 
 
 def log_partition(
@@ -188,6 +195,12 @@ def draw_dbn(dbn: Any, count: int, temperatures: int = 1000, *, seed: int | None
 def draw_dbm(dbm: Any, count: int, temperatures: int = 1000, *, seed: int | None = None) -> Array:
     """The same of a :class:`cavs.models.DBM`."""
     return draw_rbm(dbm.joint, count, temperatures, seed=seed)[:, : dbm.image_size]
+
+
+def _spaced(count: int) -> Array:
+    """Inverse temperatures from 0 to 1, count + 1, as Salakhutdinov and Murray (2008) space 14,500:
+    most of them lie near 1, where distributions change the most."""
+    return np.interp(np.linspace(0, 1, count + 1), _SHARES, _ENDS)
 
 
 def _logits(rbm: RBM, means: Any) -> Array:

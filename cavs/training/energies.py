@@ -57,7 +57,8 @@ class ContrastiveDivergence(Objective):
 
     def evaluate(self, model: cavs.Model, batches: Batches, should_stop: ShouldStop) -> Judged:
         """See `Objective`; ``log_z`` is the estimate of log Z, ``log_z_error`` how far above it
-        that of the mean plus three of its standard errors is."""
+        that of the mean plus three of its standard errors is, ``log_z_chains`` how many chains
+        carry the mean."""
         assert isinstance(batches, Judging)
         energy, images = 0.0, 0
         with judging(model):
@@ -79,12 +80,17 @@ class ContrastiveDivergence(Objective):
                 return None
         found = annealing.log_partition()
         nll = energy / max(images, 1) + found.value
-        return {"nll": nll, "log_z": found.value, "log_z_error": found.high - found.value}
+        return {
+            "nll": nll,
+            "log_z": found.value,
+            "log_z_error": found.high - found.value,
+            "log_z_chains": found.effective,
+        }
 
     def describe(self, scores: Mapping[str, float]) -> str:
         return (
             f"-log p {scores['nll']:7.3f}  log Z {scores['log_z']:8.3f} "
-            f"+- {scores['log_z_error']:.3f}"
+            f"+- {scores['log_z_error']:.3f} by {scores['log_z_chains']:.1f} chains"
         )
 
 

@@ -58,7 +58,7 @@ class BoltzmannSource(Source):
     k: int = 1
     persistent: bool = False
     chains: int = 100
-    dev_temperatures: int = 1000
+    dev_temperatures: int = 3000
     test_temperatures: int = 10_000
     test_chains: int = 100
 
@@ -201,7 +201,7 @@ class BoltzmannTask(Task, Samples):
         Option(
             "steps",
             Integer(1, MOST_SAMPLES),
-            1000,
+            5000,
             "of Gibbs sampling, by which chains go from independent pixels to the model",
             only="Boltzmann machines",
         ),
@@ -297,7 +297,7 @@ class BoltzmannTask(Task, Samples):
 
     @classmethod
     def sample(
-        cls, trained: Trained, count: int, seed: int, *, steps: int = 1000, **options: Any
+        cls, trained: Trained, count: int, seed: int, *, steps: int = 5000, **options: Any
     ) -> Any:
         """Probabilities of pixels, (count, image_size)."""
         name = trained.checkpoint.model if trained.user is None else trained.user.task
