@@ -184,6 +184,15 @@ def test_without_weights_one_step_is_exact() -> None:
     found = log_partition(rbm, 3, 1)
     assert found.value == pytest.approx(exact_log_partition(rbm), rel=1e-6)
     assert found.low == pytest.approx(found.high, rel=1e-6)
+    assert found.effective == pytest.approx(3)
+
+
+def test_chains_that_carry_the_mean_are_counted() -> None:
+    annealing = Annealing(make(), 4, 1)
+    annealing.log_weights[:] = np.log([4.0, 2.0, 1.0, 1.0])
+    found = annealing.log_partition()
+    assert found.effective == pytest.approx(64 / 22)
+    assert found.value - found.low > 0.5
 
 
 def test_samples_are_of_the_model() -> None:
