@@ -30,9 +30,9 @@ class LogPartition(NamedTuple):
         value: the logarithm of the mean of Z over the chains.
         low, high: the same for the mean less, and plus, three of its standard errors; `low` is -inf
             where nothing remains.
-        effective: how many chains carry the mean, (sum of w)^2 / sum of w^2 of their weights w. With
-            a few of many the value is too low, and by more than three standard errors: go over more
-            temperatures.
+        effective: how many chains carry the mean, (sum of w)^2 / sum of w^2 of their weights w.
+            With a few of many the value is too low, and by more than three standard errors: go over
+            more temperatures.
     """
 
     value: float
