@@ -52,6 +52,7 @@ from cavs.program import compile as compile
 from cavs.randomness import manual_seed as manual_seed
 from cavs.readout import readout as readout
 from cavs.readout import readout_pairs as readout_pairs
+from cavs.sample_state import SampleState as SampleState
 from cavs.scheduler import GraphBatch as GraphBatch
 from cavs.scheduler import InputGraph as InputGraph
 from cavs.scheduler import LearnedPolicy as LearnedPolicy

@@ -158,6 +158,12 @@ def _images(function: Any, bound: Callable[[dict[str, Any]], Any], **options: An
     return Trained(model, loss)
 
 
+def _boltzmann(function: Any, **options: Any) -> Trained:
+    model, x = cavs.compile(function(), **options), images(4)
+    batch = cavs.batch([cavs.InputGraph([[]])] * 4)
+    return Trained(model, lambda: model(batch, image=x)["loss"].sum())
+
+
 def _weighted(rows: dict[str, Any]) -> Any:
     return importance_weighted_bound(rows["log_weight"])
 
@@ -205,6 +211,9 @@ MODELS: dict[str, Make] = {
     "transformer-xl": _segments,
     "vae": partial(_images, models.VAE, _weighted),
     "sbn": partial(_images, models.SigmoidBeliefNetwork, _scored),
+    "rbm": partial(_boltzmann, lambda: models.RBM(PIXELS, 6, steps=2)),
+    "dbm": partial(_boltzmann, lambda: models.DBM(PIXELS, 6, 5, updates=3)),
+    "dbn": partial(_boltzmann, lambda: models.DBN(PIXELS, 6, 5, steps=2)),
     "sentence-vae": _sentences,
     "tree-vae": _trees,
     "shift-reduce": _parser,

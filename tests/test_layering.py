@@ -103,6 +103,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         *(*_BASE, "_files", "_arrays", "core.ops", "core", "scheduler", "model", "program"),
     ),
     "readout": (*_BASE, "device", "scheduler", "tensor"),
+    "sample_state": (*_BASE, "_arrays", "device", "core.ops", "scheduler", "tensor"),
     "torch": (
         "device",
         *(*_BASE, "_native", "_signatures", "_arrays", "core", "scheduler", "execution", "tensor"),

@@ -16,6 +16,11 @@ from cavs.data.heads import head_child as head_child
 from cavs.data.images import ImageCorpus as ImageCorpus
 from cavs.data.images import image_dataset as image_dataset
 from cavs.data.images import load_binarized_mnist as load_binarized_mnist
+from cavs.data.labelled_images import LabelledImageCorpus as LabelledImageCorpus
+from cavs.data.labelled_images import labelled_image_dataset as labelled_image_dataset
+from cavs.data.labelled_images import load_digits10k as load_digits10k
+from cavs.data.labelled_images import load_fashion_mnist as load_fashion_mnist
+from cavs.data.labelled_images import load_small_digits as load_small_digits
 from cavs.data.lattices import Lattice as Lattice
 from cavs.data.lattices import LatticeCorpus as LatticeCorpus
 from cavs.data.lattices import lattice_dataset as lattice_dataset

@@ -14,9 +14,10 @@ is computed once (:func:`cavs.ops.dropout`).
 beside those of words.
 
 :class:`LSTMLanguageModel`, :class:`TransformerXL`, :class:`VAE`, :class:`SigmoidBeliefNetwork`,
-:class:`SentenceVAE` and :class:`TreeVAE` are generative models, of text, images and trees;
-:class:`ShiftReduceParser` decides the structure of its graphs itself, and
-:class:`Seq2Seq` writes a sentence by another one; both are made with sizes of their own.
+:class:`RBM`, :class:`DBN`, :class:`DBM`, :class:`SentenceVAE` and :class:`TreeVAE` are generative
+models, of text, images and trees; :class:`ShiftReduceParser` decides the structure of its graphs
+itself, and :class:`Seq2Seq` writes a sentence by another one; both are made with sizes of their
+own.
 """
 
 from cavs import VertexFunction as _VertexFunction
@@ -24,11 +25,17 @@ from cavs._signatures import publish as _publish
 from cavs.models.bilstm import BiLSTMTagger as BiLSTMTagger
 from cavs.models.character_tagger import CharacterTagger as CharacterTagger
 from cavs.models.dag_rnn import DAGRNN as DAGRNN
+from cavs.models.dbm import DBM as DBM
+from cavs.models.dbn import DBN as DBN
+from cavs.models.dbn import DBNDream as DBNDream
 from cavs.models.gru import GRU as GRU
 from cavs.models.lattice_lstm import LatticeLSTM as LatticeLSTM
 from cavs.models.lstm import LSTM as LSTM
 from cavs.models.lstm_lm import LSTMLanguageModel as LSTMLanguageModel
 from cavs.models.mv_rnn import MVRNN as MVRNN
+from cavs.models.rbm import RBM as RBM
+from cavs.models.rbm import AnnealedRBM as AnnealedRBM
+from cavs.models.rbm import RBMChain as RBMChain
 from cavs.models.sbn import SBNDream as SBNDream
 from cavs.models.sbn import SigmoidBeliefNetwork as SigmoidBeliefNetwork
 from cavs.models.sentence_vae import SentenceDecoder as SentenceDecoder

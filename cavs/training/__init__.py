@@ -1,6 +1,9 @@
 """Training: the loop, objectives and scores, checkpoints, and the tasks of the command line."""
 
 from cavs._signatures import publish as _publish
+from cavs.training.annealing import LogPartition as LogPartition
+from cavs.training.annealing import log_partition as log_partition
+from cavs.training.annealing import sample_rbm as sample_rbm
 from cavs.training.checkpoint import Checkpoint as Checkpoint
 from cavs.training.checkpoint import load_checkpoint as load_checkpoint
 from cavs.training.checkpoint import save_checkpoint as save_checkpoint
@@ -23,6 +26,8 @@ from cavs.training.sampling import sample_text as sample_text
 from cavs.training.sampling import sample_trees as sample_trees
 from cavs.training.segment_sampling import sample_segments as sample_segments
 from cavs.training.tasks import TREE_MODELS as TREE_MODELS
+from cavs.training.tasks import BoltzmannSource as BoltzmannSource
+from cavs.training.tasks import BoltzmannTask as BoltzmannTask
 from cavs.training.tasks import ExpressionSource as ExpressionSource
 from cavs.training.tasks import ExpressionTask as ExpressionTask
 from cavs.training.tasks import ImageSource as ImageSource

@@ -23,11 +23,14 @@ class Objective(Protocol):
         greater: whether a greater score is better.
         pushed: the output of the model whose sum is the loss, so that a step is one native call;
             None where the loss is computed from outputs, by `loss`.
+        falls: whether the loss falls in a run that goes well, so that one that grows is told; not
+            if it is the difference of two values that learn.
     """
 
     best: str
     greater: bool
     pushed: str | None = None
+    falls: bool = True
 
     def loss(self, model: Any, batch: cavs.GraphBatch, inputs: Inputs) -> Loss:
         """The sum of the losses of the batch's graphs, as a tensor of one element to differentiate

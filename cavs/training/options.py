@@ -257,6 +257,11 @@ def complete(
                     f"[train] expected {option.flag} without {known[name].flag}, got both; leave "
                     "one out"
                 )
+            if value is True:
+                raise InputError(
+                    f"[train] expected {option.flag} with {known[name].flag} only, got it alone; "
+                    "leave it out"
+                )
             wanted = " or ".join(value) if isinstance(value, tuple) else value
             raise InputError(
                 f"[train] expected {option.flag} with {known[name].flag} {wanted} only, got "

@@ -185,7 +185,8 @@ class Trainer:
         self._batch += 1
         self._graphs += batch.num_graphs
         self._loss += total
-        self._divergence.note(self.step, self._loss / self._graphs)
+        if self.objective.falls:
+            self._divergence.note(self.step, self._loss / self._graphs)
 
     def _step_at_once(
         self,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from argument_cases.base import SENTENCES, TREES, WORDS, Case
 from cavs import data
 
@@ -18,6 +20,15 @@ def corpus_cases() -> Iterator[Case]:
     yield Case("parse_lattices", lambda **g: list(data.parse_lattices(**g)), lines)
     mnist = {"path": "/nowhere/at all", "height": 28, "width": 28}
     yield Case("load_binarized_mnist", data.load_binarized_mnist, mnist)
+    for name in ("load_digits10k", "load_fashion_mnist"):
+        yield Case(name, getattr(data, name), {"path": "/nowhere/at all", "num_dev": 2})
+    yield Case("load_small_digits", data.load_small_digits, {"path": "/nowhere/at all"})
+    images = {"images": np.zeros((2, 4), np.uint8), "labels": np.int32([0, 1]), "levels": 1}
+    yield Case("labelled_image_dataset", data.labelled_image_dataset, images)
+    parts = [np.zeros((1, 4), np.uint8)] * 3, [np.zeros(1, np.int32)] * 3
+    digits = data.LabelledImageCorpus("a", 2, 2, *parts[0], *parts[1], num_classes=1, levels=1)
+    yield Case("LabelledImageCorpus.binarized", digits.binarized, {"threshold": 0.5})
+    yield Case("LabelledImageCorpus.dataset", digits.dataset, {"split": "dev"})
     tree = {"text": "(1 a)", "num_classes": 5, "source": "", "line": 1}
     tree |= {"allow_unlabelled": False, "allow_holes": True}
     yield Case("parse_tree", data.parse_tree, tree)

@@ -29,6 +29,12 @@ def models_cases() -> Iterator[Case]:
     sizes = {"image_size": 4, "hidden_size": 3, "latent_size": 2}
     yield Case("VAE", models.VAE, sizes)
     yield Case("SigmoidBeliefNetwork", models.SigmoidBeliefNetwork, dict(list(sizes.items())[:2]))
+    rbm = {"image_size": 4, "hidden_size": 3, "steps": 1}
+    yield Case("RBM", models.RBM, rbm)
+    yield Case("DBN", models.DBN, {**rbm, "top_size": 2})
+    yield Case("DBM", models.DBM, {**rbm, "top_size": 2, "updates": 3})
+    for kind in (models.RBMChain, models.AnnealedRBM):
+        yield Case(kind.__name__, lambda steps, k=kind: k(models.RBM(4, 3), steps), {"steps": 1})
     sizes = {"vocab_size": 5, "embedding_size": 3, "hidden_size": 3, "latent_size": 2}
     yield Case("SentenceVAE", models.SentenceVAE, sizes)
     sizes = {"num_productions": 4, "num_slots": 2, "embedding_size": 3, "hidden_size": 3}
@@ -64,3 +70,7 @@ def sampling_cases() -> Iterator[Case]:
     yield Case("sample_trees", training.sample_trees, {**given, "count": 2, "max_depth": 3, **seed})
     images = {"function": models.VAE(4, 3, 2), "count": 2, **seed}
     yield Case("sample_images", training.sample_images, images)
+    drawn = {"temperatures": 2, "means": np.full(4, 0.5), **seed}
+    rbm = {"rbm": models.RBM(4, 3), **drawn}
+    yield Case("log_partition", training.log_partition, {**rbm, "chains": 2})
+    yield Case("sample_rbm", training.sample_rbm, {**rbm, "count": 2})

@@ -46,6 +46,19 @@ def core_cases() -> Iterator[Case]:
     yield Case("RowSparse.add", sparse.add, {"other": sparse.copy()})
     yield Case("RowSparse.add_to", sparse.add_to, {"dense": np.zeros((3, 2), np.float32)})
     yield Case("RowSparse.scale", sparse.copy().scale, {"factor": 2.0})
+    sizes = lambda count, **given: cavs.SampleState(count, **given)  # noqa: E731
+    given = {"count": 3, "device": "cpu", "dtype": "float32", "visible": (2,)}
+    yield Case("SampleState", sizes, given)
+    state = cavs.SampleState(3, visible=2)
+    yield Case("SampleState.batch", state.batch, {"rows": [0, 2], "graph": cavs.InputGraph([[]])})
+    yield Case("SampleState.read", state.read, {"rows": [0, 2]})
+    put = lambda rows, visible: state.write(rows, visible=visible)  # noqa: E731
+    values = np.ones((2, 2), np.float32)
+    yield Case("SampleState.write", put, {"rows": [0, 2], "visible": values})
+    yield Case("SampleState.load_state_dict", state.load_state_dict, {"state": state.state_dict()})
+    load = lambda visible: state.load_state_dict({"visible": visible})  # noqa: E731
+    whole = np.ones((3, 2), np.float32)
+    yield Case("SampleState.load_state_dict", load, {"visible": whole})
     yield Case("manual_seed", cavs.manual_seed, {"seed": 0})
     yield Case("set_num_threads", cavs.set_num_threads, {"count": cavs.get_num_threads()})
     yield Case("set_flush_denormals", cavs.set_flush_denormals, {"enabled": True})

@@ -15,7 +15,7 @@ from user_model_files import LATTICE
 from cavs.cli import evaluate, predict, sample
 from cavs.data import Loader
 from cavs.errors import CheckpointError, InputError
-from cavs.training import ImageTask, load_checkpoint, save_checkpoint
+from cavs.training import BoltzmannTask, ImageTask, load_checkpoint, save_checkpoint
 from cavs.training.tasks import MODELS, Predicts, Samples, Trained
 
 LINES = {
@@ -91,21 +91,25 @@ def test_the_batch_size_in_the_library(runs: dict[str, Path], model: str) -> Non
 
 # Each option of the command beside those of tasks, with a value that changes the result.
 EVALUATE = {"--data": "none", "--split": "dev", "--json": None}
+OF_TASKS = {
+    **dict.fromkeys(("--test-samples", "--test-images"), ImageTask),
+    **dict.fromkeys(("--test-temperatures", "--test-chains"), BoltzmannTask),
+}
 
 
-@pytest.mark.parametrize("flag", [*EVALUATE, "--test-samples", "--test-images"])
+@pytest.mark.parametrize("flag", [*EVALUATE, *OF_TASKS])
 @pytest.mark.parametrize("model", MODELS)
 def test_options_of_evaluate(
     capsys: pytest.CaptureFixture[str], runs: dict[str, Path], model: str, flag: str
 ) -> None:
     judge = ["evaluate", runs[model] / "best.safetensors"]
-    value = EVALUATE.get(flag, "3")
+    value = EVALUATE.get(flag, "4" if flag == "--test-chains" else "3")
     _, plain = run(capsys, *judge)
     code, found = run(capsys, *judge, flag, *([] if value is None else [value]))
     if flag == "--data":
         assert code == 1
         assert re.search(r"none\b", found)
-    elif flag.startswith("--test") and MODELS[model] is not ImageTask:
+    elif flag in OF_TASKS and MODELS[model] is not OF_TASKS[flag]:
         assert code == 1
         check_refusal(found, flag)
     else:
@@ -167,7 +171,7 @@ def test_options_of_predict(
     assert found != expected
 
 
-SAMPLE = {"-n": "3", "--seed": "5", "--temperature": "9", "--max-words": "1"}
+SAMPLE = {"-n": "3", "--seed": "5", "--temperature": "9", "--max-words": "1", "--steps": "2"}
 
 
 @pytest.mark.parametrize("flag", SAMPLE)
@@ -193,7 +197,8 @@ def test_options_of_sample(
     assert code == 0
     code, found = drawn(flag, SAMPLE[flag])
     assert found != plain
-    if flag in ("--temperature", "--max-words") and MODELS[model].kind != "text":
+    own = {option.flag for option in MODELS[model].sampling_options}
+    if flag in ("--temperature", "--max-words", "--steps") and flag not in own:
         check_refusal(found, flag)
     else:
         assert code == 0
@@ -206,7 +211,7 @@ def test_no_option_is_left_out_of_these_tables() -> None:
         command.add_parser(commands)
     common = {"-h", "--model", "--threads", "--device"}
     wanted = {
-        "evaluate": {*EVALUATE, "--batch-size", "--test-samples", "--test-images"},
+        "evaluate": {*EVALUATE, *OF_TASKS, "--batch-size"},
         "predict": {"--batch-size", "--all", "--beam", "--json"},
         "sample": {*SAMPLE, "--output"},
     }

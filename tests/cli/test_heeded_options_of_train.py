@@ -47,6 +47,7 @@ def test_options_of_train(data: Path, model: str, option: Option) -> None:
         "min_count": "data" not in settings,  # of ListOps
         "num_train": "data" in settings and model != "seq2seq",
         "max_depth": "data" in settings,
+        "chains": not settings.get("persistent"),
     }
     if refused.get(option.name):
         with pytest.raises(InputError, match=f"expected {option.flag} .*, got .*; leave"):

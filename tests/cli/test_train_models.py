@@ -35,6 +35,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 FEW = ["--dev-samples", "3", "--test-samples", "10", "--test-images", "5", "--latent-size", "3"]
+FEW_TEMPERATURES = ["--dev-temperatures", "5", "--test-temperatures", "9", "--test-chains", "3"]
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,8 @@ FEW = ["--dev-samples", "3", "--test-samples", "10", "--test-images", "5", "--la
         ("vae", [*FEW, "--with-dev"], "-log p"),
         ("iwae", [*FEW, "--samples", "2", "--dropout", "0.1", "--average", "2"], "-log p"),
         ("sbn", [*FEW[:6], "--estimator", "wake-sleep"], "-log p"),
+        ("rbm", [*FEW_TEMPERATURES, "--k", "2"], "log Z"),
+        ("rbm", [*FEW_TEMPERATURES, "--persistent", "--chains", "7"], "log Z"),
         ("lm", ["--batch-size", "4", "--length", "5", "--num-layers", "1"], "perplexity"),
         ("sentence-vae", ["--latent-size", "2", "--kl-steps", "3"], "perplexity below"),
         ("tree-vae", ["--num-train", "50", "--max-depth", "3", "--latent-size", "2"], "complete"),

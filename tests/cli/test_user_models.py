@@ -11,7 +11,7 @@ import pytest
 from user_model_files import FEW, SMALL, TREES, WHOLE, WORDS, run, write_small_data
 
 from cavs.cli import train
-from cavs.training import ImageTask, TrainingRun, load_checkpoint, load_user_model, make_task
+from cavs.training import TrainingRun, load_checkpoint, load_user_model, make_task
 from cavs.training.tasks import Trained
 
 MODELS = '''
@@ -95,6 +95,14 @@ class Belief(models.SigmoidBeliefNetwork):
     pass
 
 
+class Machine(models.RBM):
+    pass
+
+
+class Deep(models.DBN):
+    pass
+
+
 class Sentences(models.SentenceVAE):
     def __init__(self, vocab_size, embedding_size, hidden_size, latent_size, extra=None):
         super().__init__(vocab_size, embedding_size, hidden_size, latent_size)
@@ -130,6 +138,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+IMAGES = ("images", "iwae", "sbn", "boltzmann", "dbn")
+FEW_TEMPERATURES = ["--dev-temperatures", "5", "--test-temperatures", "9", "--test-chains", "3"]
 # Class, task, what it is given, and what it can do beside being judged.
 CASES: dict[str, tuple[str, list[str], str]] = {
     "Tree": ("trees", [*WORDS, *TREES, "--arg", "depth=2", "--arg", "act=sigmoid"], "predict"),
@@ -142,6 +152,8 @@ CASES: dict[str, tuple[str, list[str], str]] = {
     "Images": ("images", [*SMALL, *FEW, "--arg", "scale=2"], "sample"),
     "Own": ("iwae", [*SMALL, *FEW, "--samples", "2"], "sample"),
     "Belief": ("sbn", [*SMALL, *FEW[:6], "--estimator", "wake-sleep"], "sample"),
+    "Machine": ("boltzmann", [*SMALL, *FEW_TEMPERATURES, "--persistent"], "sample"),
+    "Deep": ("dbn", [*SMALL, *FEW_TEMPERATURES, "--top-size", "3"], "sample"),
     "Sentences": ("sentences", [*WORDS, *FEW[6:], "--arg", "extra={'a': (1, 2)}"], "sample"),
     "Expressions": ("expressions", [*WORDS, *FEW[6:], *TREES], "sample"),
     "Parser": ("parser", WORDS, "predict"),
@@ -155,7 +167,7 @@ def data_of(task: str, data: Path) -> list[str]:
         "sentences": data / "text",
         "reversal": data / "text",
         "parser": data / "trees",
-        **dict.fromkeys(("images", "iwae", "sbn"), data / "digits.npz"),
+        **dict.fromkeys(IMAGES, data / "digits.npz"),
     }
     return ["--data", str(places[task])] if task in places else []
 
@@ -200,9 +212,9 @@ def test_each_is_trained_gone_on_with_judged_and_used(
         assert "a user's model" in said or "as the run began" in said
         assert f"{model}" in said
     assert "expected a " in run(capsys, *use[other], "--model", model, code=1)
-    if task in ("images", "iwae", "sbn"):
+    if task in IMAGES:
         trained = Trained.load(best, load_user_model(model))
-        assert ImageTask.sample(trained, 3, seed=0).shape == (3, 784)
+        assert trained.task_type.sample(trained, 3, seed=0).shape == (3, 784)
         return  # a picture needs matplotlib
     stdin = {"parser": "so good\n", "reversal": "b a\n"}.get(task, "[MAX 2 [MIN 4 7 ] ]\n")
     done = subprocess.run(

@@ -27,6 +27,10 @@ SMALL: dict[str, Any] = {
     "dev_samples": 2,
     "test_samples": 4,
     "test_images": 3,
+    "dev_temperatures": 2,
+    "test_temperatures": 4,
+    "test_chains": 3,
+    "top_size": 3,
     "length": 5,
     "memory": 4,
     "size": 4,
@@ -52,8 +56,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
     bits = {name: rng.integers(0, 2, (12, 784)) for name in ("train", "valid", "test")}
-    with (folder / "images").open("wb") as file:
-        np.savez(file, **{k: np.packbits(x.astype(np.uint8), axis=1) for k, x in bits.items()})
+    packed = {k: np.packbits(x.astype(np.uint8), axis=1) for k, x in bits.items()}
+    for task in ("images", "boltzmann"):
+        with (folder / task).open("wb") as file:
+            np.savez(file, **packed)
     for task in ("text", "segments", "sentences", "reversal"):
         (folder / task).mkdir()
         for name in ("train", "valid", "test"):

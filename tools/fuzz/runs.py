@@ -149,6 +149,11 @@ def options(model: str) -> dict[str, Any]:
         return {**IMAGES, **LATENT, "data": images()}
     if model == "sbn":
         return {**IMAGES, "data": images()}
+    if model in ("rbm", "dbn", "dbm"):
+        few = {"dev_temperatures": 2, "test_temperatures": 3, "test_chains": 2}
+        sizes = {"hidden_size": 4, "persistent": True, "chains": 3}
+        sizes |= {"top_size": 3} if model != "rbm" else {}
+        return {**few, **sizes, "epochs": SMALL["epochs"], "data": images()}
     if model == "lm":
         return {**SMALL, "num_layers": 1, "length": 5, "data": text()}
     if model == "transformer-xl":

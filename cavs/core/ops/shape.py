@@ -7,7 +7,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from cavs._arguments import integer, items
+from cavs._arguments import INT32_MAX, integer, items
 from cavs.core.attributes import PermuteAttributes, ShapeAttributes
 from cavs.core.ops._def import OpDef, Operand, Shape, apply, define, shape_of, size_of
 from cavs.core.ops._protocols import Applies, R, Symbolic, apply_to, itself
@@ -253,7 +253,7 @@ def sizes(component: str, shape: Any, least: int) -> Shape:
     given = shape if isinstance(shape, (tuple, list, np.ndarray)) else (shape,)
     if isinstance(given, np.ndarray) and given.ndim == 0:
         given = (shape,)
-    if type(given) is tuple and all(type(n) is int and n >= least for n in given):
+    if type(given) is tuple and all(type(n) is int and least <= n <= INT32_MAX for n in given):
         return given
     return tuple(integer(component, "size", n, least, error=ShapeError) for n in given)
 

@@ -1,0 +1,69 @@
+"""Deep Boltzmann machines of binary images (Salakhutdinov and Hinton 2009)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import cavs
+from cavs import ops
+from cavs.models._shared import check_sizes
+from cavs.models.rbm import RBM
+from cavs.nn.distributions import Bernoulli
+
+
+class DBM(cavs.VertexFunction):
+    """Pixels x and two layers of hidden bits, h next to the pixels and t above h, with connections
+    between neighbouring layers in both directions; a vertex is an image::
+
+        p(x, h, t) = exp(h'W x + t'V h + b'x + c'h + d't) / Z
+
+    Given h, x and t are independent, and given x and t the bits of h are: the machine is an RBM,
+    ``joint``, whose pixels are x and t together, so that its chains and its Z are those of an RBM.
+    Of an image t is not known. With q(t) = Bernoulli(m) and h at its best for it::
+
+        log p(x) >= H(q) - F_joint(x, m) - log Z
+        m = sigmoid(V sigmoid(W x + V'm + c) + d)
+
+    The second line, repeated `updates` times, climbs the bound (mean field). The gradient is that
+    of the bound with m held.
+
+    Inputs: ``image``: (image_size,) of 0 and 1.
+    Outputs: ``free_energy``: () what of the bound depends on x, negative; ``loss``: () that less
+    F_joint of where `steps` steps of Gibbs sampling lead to from x and a t of q.
+    """
+
+    def __init__(
+        self,
+        image_size: int = 784,
+        hidden_size: int = 500,
+        top_size: int = 500,
+        steps: int = 1,
+        updates: int = 10,
+    ) -> None:
+        check_sizes(image_size=image_size, top_size=top_size, updates=updates)
+        self.image_size, self.top_size, self.updates = image_size, top_size, updates
+        self.joint = RBM(image_size + top_size, hidden_size, steps)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x, joint = v.pull("image", self.image_size), self.joint
+        top = Bernoulli(self.mean_field(x))
+        both = ops.concat([x, top.mean])
+        free_energy = joint.free_energy(both) - ops.sum(top.entropy())
+        y = joint.gibbs(ops.concat([x, top.sample()]), joint.steps)
+        v.push(free_energy=free_energy, loss=free_energy - joint.free_energy(y))
+
+    def mean_field(self, x: Any) -> Any:
+        """Logits of t by mean field given x, (top_size,); no gradient flows through them."""
+        mean: Any = ops.constant(np.full(self.top_size, 0.5))
+        for _ in range(self.updates):
+            hidden = ops.sigmoid(self.joint.hidden(ops.concat([x, mean])))
+            _, logits = ops.split(self.joint.visible(hidden), [self.image_size, self.top_size])
+            mean = ops.sigmoid(logits)
+        return ops.stop_gradient(logits)
+
+    def set_pixel_means(self, means: Any) -> None:
+        """Sets b so that pixels are 1 as often as in the data where W is 0: `means` is
+        (image_size,)."""
+        self.joint.set_pixel_means(np.concatenate([means, np.full(self.top_size, 0.5)]))
