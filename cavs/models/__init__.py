@@ -14,6 +14,7 @@ is computed once (:func:`cavs.ops.dropout`).
 beside those of words.
 
 :class:`LSTMLanguageModel`, :class:`TransformerXL`, :class:`VAE`, :class:`SigmoidBeliefNetwork`,
+:class:`MADE`, :class:`NADE`,
 :class:`SentenceVAE` and :class:`TreeVAE` are generative models, of text, images and trees;
 :class:`ShiftReduceParser` decides the structure of its graphs itself, and
 :class:`Seq2Seq` writes a sentence by another one; both are made with sizes of their own.
@@ -28,7 +29,13 @@ from cavs.models.gru import GRU as GRU
 from cavs.models.lattice_lstm import LatticeLSTM as LatticeLSTM
 from cavs.models.lstm import LSTM as LSTM
 from cavs.models.lstm_lm import LSTMLanguageModel as LSTMLanguageModel
+from cavs.models.made import MADE as MADE
+from cavs.models.made import MADESampler as MADESampler
 from cavs.models.mv_rnn import MVRNN as MVRNN
+from cavs.models.nade import NADE as NADE
+from cavs.models.nade import NADEChain as NADEChain
+from cavs.models.nade import NADEInOrder as NADEInOrder
+from cavs.models.nade import NADESampler as NADESampler
 from cavs.models.sbn import SBNDream as SBNDream
 from cavs.models.sbn import SigmoidBeliefNetwork as SigmoidBeliefNetwork
 from cavs.models.sentence_vae import SentenceDecoder as SentenceDecoder

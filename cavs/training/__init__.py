@@ -7,6 +7,8 @@ from cavs.training.checkpoint import save_checkpoint as save_checkpoint
 from cavs.training.config import TrainingConfig as TrainingConfig
 from cavs.training.decoding import Written as Written
 from cavs.training.decoding import write_sentences as write_sentences
+from cavs.training.densities import Density as Density
+from cavs.training.densities import sample_pixels as sample_pixels
 from cavs.training.metrics import Classification as Classification
 from cavs.training.metrics import Scores as Scores
 from cavs.training.metrics import evaluate as evaluate
@@ -23,6 +25,8 @@ from cavs.training.sampling import sample_text as sample_text
 from cavs.training.sampling import sample_trees as sample_trees
 from cavs.training.segment_sampling import sample_segments as sample_segments
 from cavs.training.tasks import TREE_MODELS as TREE_MODELS
+from cavs.training.tasks import DensitySource as DensitySource
+from cavs.training.tasks import DensityTask as DensityTask
 from cavs.training.tasks import ExpressionSource as ExpressionSource
 from cavs.training.tasks import ExpressionTask as ExpressionTask
 from cavs.training.tasks import ImageSource as ImageSource

@@ -10,6 +10,7 @@ from cavs.errors import InputError
 from cavs.training._fields import shown
 from cavs.training.config import TrainingConfig
 from cavs.training.tasks._task import Task
+from cavs.training.tasks.densities import DensityTask
 from cavs.training.tasks.expressions import ExpressionTask
 from cavs.training.tasks.images import ImageTask
 from cavs.training.tasks.lattices import LatticeTask
@@ -25,6 +26,7 @@ from cavs.training.user_model import UserModel
 TASKS: tuple[type[Task], ...] = (
     TreeTask,
     ImageTask,
+    DensityTask,
     TextTask,
     SegmentTask,
     SentenceTask,

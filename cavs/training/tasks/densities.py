@@ -1,0 +1,202 @@
+"""Densities of binary images that are products of conditionals: MADE and NADE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import cavs
+from cavs.data import Dataset, ImageCorpus, Loader, image_dataset, load_binarized_mnist
+from cavs.errors import DataError
+from cavs.models import MADE, NADE
+from cavs.models.made import ORDERS
+from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
+from cavs.training.contract import Contract, FunctionContract, Pull, check_attributes
+from cavs.training.densities import Density, grow_pixels
+from cavs.training.objective import Batches
+from cavs.training.options import Choice, Flag, Integer, Option, with_defaults
+from cavs.training.tasks._abilities import Samples
+from cavs.training.tasks._options import (
+    BATCH_SIZE_OPTION,
+    FALLING_ADAM,
+    data_option,
+    size_option,
+    source_option,
+)
+from cavs.training.tasks._source import Source
+from cavs.training.tasks._task import BuiltInModel, Task
+from cavs.training.tasks.images import Repeated
+from cavs.training.user_model import said_of
+
+if TYPE_CHECKING:
+    from cavs.training.tasks.restore import Trained
+
+_MOST_ORDERS = 1_000
+
+
+@dataclass(frozen=True)
+class DensitySource(Source):
+    """The source of images, and the number of orders that they are judged in.
+
+    Attributes:
+        path: the path of a file that `load_binarized_mnist` reads.
+        dev_orders: the number of orders, or masks, when an epoch is judged.
+        test_orders: the number of them for test images; at most as many as the model has.
+        with_dev: whether to train on the development images too; epochs are then not judged fairly.
+    """
+
+    path: str
+    dev_orders: int = 1
+    test_orders: int = 8
+    with_dev: bool = False
+
+    ranges = dict.fromkeys(("dev_orders", "test_orders"), (1, _MOST_ORDERS))
+
+    def load(self) -> ImageCorpus:
+        corpus = load_binarized_mnist(self.path)
+        if self.with_dev:
+            return replace(corpus, train=np.concatenate([corpus.train, corpus.dev]))
+        return corpus
+
+    @property
+    def name(self) -> str:
+        """A short name, that of the file."""
+        return Path(self.path).stem
+
+
+_IMAGE = {"image": Pull("graph", "float", ("image_size",))}
+_ORDER = {"order": Pull("batch", "float", ("image_size",))}
+_DEGREES = {"degrees": Pull("batch", "float", ("num_layers", "hidden_size"))}
+_LOSS = {"loss": ()}
+_SAMPLER = {"sampler": ("a method that makes the function that draws pixels", callable)}
+_IN_ORDER = {"in_order": ("a method that gives the inputs of an order by its number", callable)}
+_ORDERED = {"ordered": ("a method that makes the function of log p in an order", callable)}
+_MADE = Contract(
+    {"": FunctionContract({**_IMAGE, **_ORDER, **_DEGREES}, _LOSS, ("logits",))},
+    _IN_ORDER,
+    _SAMPLER,
+)
+_NADE = Contract({"": FunctionContract(_IMAGE, _LOSS, ("logits",))}, {}, _SAMPLER)
+_NADE_OF_MANY = replace(_NADE, attributes={**_IN_ORDER, **_ORDERED})
+_COUNTS = (
+    source_option(DensitySource, "dev_orders", "orders, or masks, when an epoch is judged"),
+    source_option(
+        DensitySource,
+        "test_orders",
+        "orders, or masks, for test images, if the model has so many: p is the mean over them",
+    ),
+)
+
+
+class DensityTask(Task, Samples):
+    """Learns a density of binary images that gives log p itself."""
+
+    task_name, unit, source_type = "densities", "images", DensitySource
+    models = (
+        BuiltInModel(
+            "nade",
+            "neural autoregressive density of binary images",
+            NADE,
+            _NADE,
+            lacks=("num_layers", "num_masks", "mask_seed"),
+        ),
+        BuiltInModel("made", "masked autoencoder for binary images' density", MADE, _MADE),
+    )
+    own_options = (
+        data_option(
+            "binarised MNIST: an .npz file with train, valid and test, pixels packed into bits",
+            "FILE",
+        ),
+        *_COUNTS,
+        Option(
+            "with_dev",
+            Flag(),
+            False,
+            "train on the development images too; what is said of dev is then said of images "
+            "trained on",
+            group="data",
+        ),
+        size_option("hidden_size", 500),
+        size_option("num_layers", 1),
+        Option(
+            "orders",
+            Choice(ORDERS),
+            "one",
+            "of the pixels: line by line, or many, each of which gives a density",
+            group="model",
+        ),
+        Option("num_masks", Integer(1), 1, "drawings of masks that steps take in turn", "N", "model"),
+        Option("mask_seed", Integer(0), 0, "of the drawings of masks", "N", "model"),
+    )
+    training_options = with_defaults(
+        TRAINING_OPTIONS,
+        {**FALLING_ADAM, "epochs": 100, "batch_size": 100, "lr": 0.001},
+    )
+    evaluation_options = (
+        BATCH_SIZE_OPTION,
+        replace(_COUNTS[1], only="densities", said="as in training"),
+    )
+    evaluation_batch_size = 100
+    kind, has_words = "images", False
+    sizes_read = ("image_size",)
+    outputs = ("loss",)
+
+    @classmethod
+    def contract_of(cls, name: str, arguments: Mapping[str, Any]) -> Contract:
+        found = super().contract_of(name, arguments)
+        return _NADE_OF_MANY if found is _NADE and arguments.get("orders") == "many" else found
+
+    @classmethod
+    def create(cls, name: str, source: DensitySource, **sizes: Any) -> DensityTask:
+        """A new task; `sizes` are the arguments of the model but for ``image_size``. Raises
+        `DataError`."""
+        corpus = source.load()
+        arguments = {"image_size": corpus.height * corpus.width, **sizes}
+        return cls(name, arguments, None, source, corpus)
+
+    def make_objective(self) -> Density:
+        masked = self.built_in.make is MADE
+        return Density(masked, not masked and self.arguments.get("orders") == "many")
+
+    def initialize(self, function: Any) -> None:
+        """See `Task`; a user's model may lack the method for it."""
+        if self.user is None or hasattr(function, "set_pixel_means"):
+            function.set_pixel_means(self.split("train").mean(axis=0))
+
+    def check(self, function: cavs.VertexFunction) -> None:
+        pixels, size = self.split("train").shape[1], self.arguments["image_size"]
+        if pixels != size:
+            raise DataError(
+                f"[data] {self.source.path}: expected images of {size} pixels, as the model has, "
+                f"got {pixels}; name the data that it was trained on"
+            )
+
+    def train_set(self, config: TrainingConfig) -> Dataset:
+        return image_dataset(self.split("train"))
+
+    def batches(self, split: str, batch_size: int | None = None) -> Batches:
+        wanted = self.source.dev_orders if split == "dev" else self.source.test_orders
+        loader = Loader(
+            image_dataset(self.split(split)),
+            self.evaluation_batch_size if batch_size is None else batch_size,
+        )
+        return Repeated(loader, min(wanted, self._orders()))
+
+    def _orders(self) -> int:
+        """The number of orders, or masks, that the model has."""
+        if self.built_in.make is MADE:
+            return int(self.arguments["num_masks"])
+        return _MOST_ORDERS if self.arguments["orders"] == "many" else 1
+
+    @classmethod
+    def sample(cls, trained: Trained, count: int, seed: int, **options: Any) -> Any:
+        """Images of 0 and 1, (count, image_size)."""
+        function, user = trained.model().function, trained.user
+        if user is not None:
+            check_attributes(function, user, cls.model_of(user.task).contract.to_sample)
+        with said_of(user, "what samples are made of"):
+            return grow_pixels(function.sampler(), count, seed)
