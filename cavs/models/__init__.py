@@ -14,7 +14,7 @@ is computed once (:func:`cavs.ops.dropout`).
 beside those of words.
 
 :class:`LSTMLanguageModel`, :class:`TransformerXL`, :class:`VAE`, :class:`SigmoidBeliefNetwork`,
-:class:`MADE`, :class:`NADE`,
+:class:`MADE`, :class:`NADE`, :class:`Autoencoder`, :class:`AdversarialAutoencoder`,
 :class:`SentenceVAE` and :class:`TreeVAE` are generative models, of text, images and trees;
 :class:`ShiftReduceParser` decides the structure of its graphs itself, and
 :class:`Seq2Seq` writes a sentence by another one; both are made with sizes of their own.
@@ -22,6 +22,10 @@ beside those of words.
 
 from cavs import VertexFunction as _VertexFunction
 from cavs._signatures import publish as _publish
+from cavs.models.autoencoder import AdversarialAutoencoder as AdversarialAutoencoder
+from cavs.models.autoencoder import Autoencoder as Autoencoder
+from cavs.models.autoencoder import DecodedPrior as DecodedPrior
+from cavs.models.autoencoder import Discriminator as Discriminator
 from cavs.models.bilstm import BiLSTMTagger as BiLSTMTagger
 from cavs.models.character_tagger import CharacterTagger as CharacterTagger
 from cavs.models.dag_rnn import DAGRNN as DAGRNN

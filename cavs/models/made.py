@@ -123,11 +123,13 @@ class MADESampler(DrawnPixels):
 
     def logit(self, a: Any, pixel: Any) -> Any:
         made, h = self.made, ops.relu(a)
-        _, *weights, last = made.masked(**self.given)
+        _, *weights, last = self._weights()
         for weight, layer in zip(weights, made.hidden[1:], strict=True):
             h = ops.relu(ops.linear(h, weight, layer.bias))
         return ops.pick(made.pixels.bias, pixel) + ops.sum(ops.embedding(last, pixel) * h)
 
     def added(self, pixel: Any, bit: Any) -> Any:
-        first, *_ = self.made.masked(**self.given)
-        return bit * ops.embedding(first.T, pixel)
+        return bit * ops.embedding(self._weights()[0].T, pixel)
+
+    def _weights(self) -> list[Any]:
+        return self.made.masked(**{name: ops.constant(x) for name, x in self.given.items()})

@@ -47,9 +47,7 @@ class NADE(cavs.VertexFunction):
         ShapeError: a size that is no integer of 1 or more; InputError: an unknown `orders`.
     """
 
-    def __init__(
-        self, image_size: int = 784, hidden_size: int = 500, orders: str = "one"
-    ) -> None:
+    def __init__(self, image_size: int = 784, hidden_size: int = 500, orders: str = "one") -> None:
         check_sizes(image_size=image_size, hidden_size=hidden_size)
         self.image_size, self.hidden_size = image_size, hidden_size
         self.orders = choice("models", "orders", orders, ORDERS)
@@ -83,7 +81,9 @@ class NADE(cavs.VertexFunction):
         losses = ops.binary_cross_entropy_with_logits(logits, x)
         v.push(loss=size / ops.sum(others) * ops.sum(others * losses), logits=logits)
 
-    def push_sum(self, v: cavs.Vertex, x: Any, weights: tuple[Any, Any, Any], seen: Any = 0.0) -> None:
+    def push_sum(
+        self, v: cavs.Vertex, x: Any, weights: tuple[Any, Any, Any], seen: Any = 0.0
+    ) -> None:
         """Pushes -log p(x) as a sum over pixels in the order in which they stand in x and in the
         rows of `weights`: W, V, b. `seen`: what a pixel adds whether it is 1 or 0."""
         w, v_, b = weights

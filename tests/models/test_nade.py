@@ -10,7 +10,9 @@ import pytest
 
 import cavs
 from cavs.data import chain_graph
-from cavs.models import MADE, NADE
+from cavs.errors import InputError, ShapeError
+from cavs.models import MADE, NADE, VAE
+from cavs.training import sample_pixels
 
 PIXELS, HIDDEN = 6, 5
 EVERY = np.array(list(itertools.product((0.0, 1.0), repeat=PIXELS)))
@@ -107,7 +109,10 @@ def test_a_chain_of_pixels_is_the_same(orders: str, number: int) -> None:
     graphs = cavs.batch([chain_graph(PIXELS)] * len(x))
     pixels = {"bit": x[:, order].ravel(), "pixel": np.tile(order, len(x))}
     found = []
-    for loss in (ordered(singles(len(x)), image=x, **given)["loss"], chain(graphs, **pixels)["loss"]):
+    for loss in (
+        ordered(singles(len(x)), image=x, **given)["loss"],
+        chain(graphs, **pixels)["loss"],
+    ):
         for parameter in nade.parameters():
             parameter.zero_grad()
         loss.sum().backward()
@@ -115,3 +120,87 @@ def test_a_chain_of_pixels_is_the_same(orders: str, number: int) -> None:
         found.append([by_image, *(np.array(p.grad) for p in nade.parameters())])
     for ours, others in zip(*found, strict=True):
         np.testing.assert_allclose(ours, others, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_samples_come_as_often_as_they_should(many: bool) -> None:
+    """Of a small model, all images: frequencies against probabilities, by a chi-squared bound."""
+    cases: list[tuple[Any, np.ndarray]] = []
+    nade = make("many" if many else "one")
+    cases.append((nade, nats(nade.ordered(), EVERY, **nade.in_order(0))))
+    masked = made(num_layers=2, num_masks=2, orders="many" if many else "one")
+    cases.append((masked, nats(masked, EVERY, **masked.in_order(0))))
+    count = 4000
+    for function, losses in cases:
+        images = sample_pixels(function, count, seed=7)
+        seen = np.bincount((images @ 2 ** np.arange(PIXELS)[::-1]).astype(int), minlength=2**PIXELS)
+        expected = count * np.exp(-losses)
+        distance = ((seen - expected) ** 2 / expected).sum()
+        freedom = 2**PIXELS - 1
+        assert distance < freedom + 5 * np.sqrt(2 * freedom)
+
+
+def test_an_image_is_drawn_the_same_in_any_company() -> None:
+    for function in (make(), make("many"), made(num_layers=2)):
+        some = sample_pixels(function, 3, seed=2)
+        np.testing.assert_array_equal(sample_pixels(function, 40, seed=2)[:3], some)
+        assert (sample_pixels(function, 40, seed=3)[:3] != some).any()
+        assert sample_pixels(function, 0).shape == (0, PIXELS)
+
+
+def test_an_image_alone_has_what_it_has_in_company() -> None:
+    x, masked = EVERY[[3, 40, 21]], made(num_layers=2)
+    for function, given in (
+        (make(), {}),
+        (make("many").ordered(), make("many").in_order(4)),
+        (masked, masked.in_order()),
+    ):
+        together = nats(function, x, **given)
+        alone = [nats(function, x[i : i + 1], **given)[0] for i in range(len(x))]
+        np.testing.assert_allclose(together, alone, rtol=1e-13)
+
+
+def test_the_estimate_of_many_orders_is_right_on_average() -> None:
+    """Its mean over what is shown is the mean of -log p over orders: here over all of them."""
+    nade, x = make("many"), EVERY[37:38]
+    ordered = cavs.compile(nade.ordered(), outputs=["loss"], dtype="float64")
+    exact = [
+        ordered(singles(1), image=x, order=np.float64(order))["loss"].item()
+        for order in itertools.permutations(range(1, PIXELS + 1))
+    ]
+    count = 20_000
+    estimates = nats(nade, np.repeat(x, count, axis=0))
+    error = estimates.std() / np.sqrt(count)
+    assert abs(estimates.mean() - np.mean(exact)) < 4 * error
+    assert error < 0.05
+
+
+def test_masks_let_no_pixel_see_itself_or_one_behind_it() -> None:
+    function = made(num_layers=2, num_masks=4, orders="many")
+    model = cavs.compile(function, outputs=["logits"], dtype="float64").eval()
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        given = function.in_order(number)
+        x = rng.integers(0, 2, (1, PIXELS)).astype(np.float64)
+        logits = model(singles(1), image=x, **given)["logits"].numpy()[0]
+        for d in range(PIXELS):
+            other = x.copy()
+            other[0, d] = 1 - other[0, d]
+            changed = model(singles(1), image=other, **given)["logits"].numpy()[0] != logits
+            assert not changed[given["order"] <= given["order"][d]].any()
+    orders = {tuple(function.in_order(number)["order"]) for number in range(8)}
+    assert len(orders) == 4
+
+
+def test_what_a_model_is_made_of() -> None:
+    with pytest.raises(InputError, match="expected orders among 'one', 'many', got 'two'"):
+        MADE(4, 3, orders="two")
+    with pytest.raises(InputError, match="expected orders among 'one', 'many', got 'two'"):
+        NADE(4, 3, orders="two")
+    with pytest.raises(ShapeError, match="integer num_masks >= 1, got 0"):
+        MADE(4, 3, num_masks=0)
+    with pytest.raises(InputError, match=r"\[sample\] expected a NADE or a MADE, got"):
+        sample_pixels(VAE(4, 3, 2), 1)
+    for function in (NADE(1, 2), MADE(1, 2)):  # one pixel: its bias alone
+        given = {} if isinstance(function, NADE) else function.in_order()
+        assert np.exp(-nats(function, np.array([[0.0], [1.0]]), **given)).sum() == pytest.approx(1)

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-import cavs
-from cavs.data import Dataset, ImageCorpus, Loader, image_dataset, load_binarized_mnist
-from cavs.errors import DataError
+from cavs.data import Dataset, Loader, image_dataset
 from cavs.models import MADE, NADE
 from cavs.models.made import ORDERS
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import Contract, FunctionContract, Pull, check_attributes
 from cavs.training.densities import Density, grow_pixels
 from cavs.training.objective import Batches
-from cavs.training.options import Choice, Flag, Integer, Option, with_defaults
+from cavs.training.options import Choice, Integer, Option, with_defaults
 from cavs.training.tasks._abilities import Samples
+from cavs.training.tasks._images import IMAGE_OPTIONS, BinaryImages, ImageFile
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
     FALLING_ADAM,
-    data_option,
     size_option,
     source_option,
 )
-from cavs.training.tasks._source import Source
-from cavs.training.tasks._task import BuiltInModel, Task
+from cavs.training.tasks._task import BuiltInModel
 from cavs.training.tasks.images import Repeated
 from cavs.training.user_model import said_of
 
@@ -39,33 +33,18 @@ _MOST_ORDERS = 1_000
 
 
 @dataclass(frozen=True)
-class DensitySource(Source):
+class DensitySource(ImageFile):
     """The source of images, and the number of orders that they are judged in.
 
     Attributes:
-        path: the path of a file that `load_binarized_mnist` reads.
         dev_orders: the number of orders, or masks, when an epoch is judged.
         test_orders: the number of them for test images; at most as many as the model has.
-        with_dev: whether to train on the development images too; epochs are then not judged fairly.
     """
 
-    path: str
     dev_orders: int = 1
     test_orders: int = 8
-    with_dev: bool = False
 
     ranges = dict.fromkeys(("dev_orders", "test_orders"), (1, _MOST_ORDERS))
-
-    def load(self) -> ImageCorpus:
-        corpus = load_binarized_mnist(self.path)
-        if self.with_dev:
-            return replace(corpus, train=np.concatenate([corpus.train, corpus.dev]))
-        return corpus
-
-    @property
-    def name(self) -> str:
-        """A short name, that of the file."""
-        return Path(self.path).stem
 
 
 _IMAGE = {"image": Pull("graph", "float", ("image_size",))}
@@ -92,10 +71,10 @@ _COUNTS = (
 )
 
 
-class DensityTask(Task, Samples):
+class DensityTask(BinaryImages, Samples):
     """Learns a density of binary images that gives log p itself."""
 
-    task_name, unit, source_type = "densities", "images", DensitySource
+    task_name, source_type = "densities", DensitySource
     models = (
         BuiltInModel(
             "nade",
@@ -107,19 +86,8 @@ class DensityTask(Task, Samples):
         BuiltInModel("made", "masked autoencoder for binary images' density", MADE, _MADE),
     )
     own_options = (
-        data_option(
-            "binarised MNIST: an .npz file with train, valid and test, pixels packed into bits",
-            "FILE",
-        ),
+        *IMAGE_OPTIONS,
         *_COUNTS,
-        Option(
-            "with_dev",
-            Flag(),
-            False,
-            "train on the development images too; what is said of dev is then said of images "
-            "trained on",
-            group="data",
-        ),
         size_option("hidden_size", 500),
         size_option("num_layers", 1),
         Option(
@@ -129,7 +97,9 @@ class DensityTask(Task, Samples):
             "of the pixels: line by line, or many, each of which gives a density",
             group="model",
         ),
-        Option("num_masks", Integer(1), 1, "drawings of masks that steps take in turn", "N", "model"),
+        Option(
+            "num_masks", Integer(1), 1, "drawings of masks that steps take in turn", "N", "model"
+        ),
         Option("mask_seed", Integer(0), 0, "of the drawings of masks", "N", "model"),
     )
     training_options = with_defaults(
@@ -141,8 +111,6 @@ class DensityTask(Task, Samples):
         replace(_COUNTS[1], only="densities", said="as in training"),
     )
     evaluation_batch_size = 100
-    kind, has_words = "images", False
-    sizes_read = ("image_size",)
     outputs = ("loss",)
 
     @classmethod
@@ -154,26 +122,11 @@ class DensityTask(Task, Samples):
     def create(cls, name: str, source: DensitySource, **sizes: Any) -> DensityTask:
         """A new task; `sizes` are the arguments of the model but for ``image_size``. Raises
         `DataError`."""
-        corpus = source.load()
-        arguments = {"image_size": corpus.height * corpus.width, **sizes}
-        return cls(name, arguments, None, source, corpus)
+        return cls.of_images(name, source, sizes)
 
     def make_objective(self) -> Density:
         masked = self.built_in.make is MADE
         return Density(masked, not masked and self.arguments.get("orders") == "many")
-
-    def initialize(self, function: Any) -> None:
-        """See `Task`; a user's model may lack the method for it."""
-        if self.user is None or hasattr(function, "set_pixel_means"):
-            function.set_pixel_means(self.split("train").mean(axis=0))
-
-    def check(self, function: cavs.VertexFunction) -> None:
-        pixels, size = self.split("train").shape[1], self.arguments["image_size"]
-        if pixels != size:
-            raise DataError(
-                f"[data] {self.source.path}: expected images of {size} pixels, as the model has, "
-                f"got {pixels}; name the data that it was trained on"
-            )
 
     def train_set(self, config: TrainingConfig) -> Dataset:
         return image_dataset(self.split("train"))
