@@ -30,6 +30,9 @@ MODEL_CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "tree-fc": ("trees", WORDS),
     **dict.fromkeys(("vae", "iwae"), ("digits.npz", {**IMAGES, "latent_size": 3})),
     "sbn": ("digits.npz", IMAGES),
+    "nade": ("digits.npz", {"hidden_size": 4}),
+    "made": ("digits.npz", {"hidden_size": 4, "num_masks": 2}),
+    "autoencoder": ("digits.npz", {"code_size": 3}),
     "lm": ("text", {"hidden_size": 5, "length": 4, "batch_size": 4}),
     "transformer-xl": (
         "text",

@@ -48,6 +48,9 @@ def test_options_of_train(data: Path, model: str, option: Option) -> None:
         "num_train": "data" in settings and model != "seq2seq",
         "max_depth": "data" in settings,
     }
+    if option.needs is not None and option.name not in refused:
+        values = {o.name: settings.get(o.name, o.default) for o in task.options_of(model)}
+        refused[option.name] = not option.is_heeded(values)
     if refused.get(option.name):
         with pytest.raises(InputError, match=f"expected {option.flag} .*, got .*; leave"):
             make_task(model, changed)

@@ -149,6 +149,11 @@ def options(model: str) -> dict[str, Any]:
         return {**IMAGES, **LATENT, "data": images()}
     if model == "sbn":
         return {**IMAGES, "data": images()}
+    if model in ("nade", "made"):
+        return {**SMALL, "data": images()}
+    if model == "autoencoder":
+        sizes = {"hidden_sizes": "4", "code_size": 3}
+        return {**sizes, "epochs": SMALL["epochs"], "batch_size": 8, "data": images()}
     if model == "lm":
         return {**SMALL, "num_layers": 1, "length": 5, "data": text()}
     if model == "transformer-xl":
