@@ -70,6 +70,7 @@ class MADE(cavs.VertexFunction):
     def in_order(self, number: int = 0) -> dict[str, Any]:
         """The inputs ``order`` and ``degrees`` of one of the `num_masks` drawings, which
         `mask_seed` and its number decide; arrays of float32."""
+        number = integer("models", "number", number, 0)
         rng = np.random.default_rng([self.mask_seed, number % self.num_masks])
         order = np.arange(1, self.image_size + 1)
         if self.orders == "many":

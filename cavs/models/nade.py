@@ -9,7 +9,7 @@ import numpy as np
 
 import cavs
 from cavs import nn, ops
-from cavs._arguments import choice
+from cavs._arguments import choice, integer
 from cavs.models._pixels import DrawnPixels, PixelChain
 from cavs.models._shared import check_sizes
 from cavs.models.made import ORDERS
@@ -97,7 +97,7 @@ class NADE(cavs.VertexFunction):
         """The input ``order`` of :meth:`ordered`, (image_size,) float32: the place of each pixel, 1
         and up, in an order; 0 is line by line, each other number stands for one that it draws."""
         order = np.arange(1, self.image_size + 1)
-        if number:
+        if integer("models", "number", number, 0):
             order = np.random.default_rng(number).permutation(order)
         return {"order": np.float32(order)}
 
