@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import cavs
@@ -10,7 +11,12 @@ from cavs import nn, ops
 from cavs._arguments import choice, items
 from cavs.models._shared import check_sizes, set_pixel_means
 
-ACTIVATIONS = {"relu": ops.relu, "sigmoid": ops.sigmoid, "tanh": ops.tanh, "linear": lambda x: x}
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+    "relu": ops.relu,
+    "sigmoid": ops.sigmoid,
+    "tanh": ops.tanh,
+    "linear": lambda x: x,
+}
 LOSSES = ("cross-entropy", "squared-error")
 
 
@@ -58,9 +64,9 @@ class Autoencoder(cavs.VertexFunction):
         self.loss = choice("models", "loss", loss, LOSSES)
         self.linear = activation == "linear"
         sizes = [image_size, *hidden, code_size]
-        self.encoder = [nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False)]
+        self.encoder = [nn.Linear(a, b) for a, b in pairwise(sizes)]
         sizes.reverse()
-        self.decoder = [nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False)]
+        self.decoder = [nn.Linear(a, b) for a, b in pairwise(sizes)]
 
     def set_pixel_means(self, means: Any) -> None:
         """Sets biases with which images begin as the mean: `means` is (image_size,)."""
@@ -122,8 +128,8 @@ class Discriminator(cavs.VertexFunction):
 
 
 class AdversarialAutoencoder(cavs.VertexProgram):
-    """An :class:`Autoencoder` and a :class:`Discriminator` of its codes, which are to be as if drawn
-    from Normal(0, 1) (Makhzani et al., *Adversarial Autoencoders*, 2016).
+    """An :class:`Autoencoder` and a :class:`Discriminator` of its codes, which are to be as if
+    drawn from Normal(0, 1) (Makhzani et al., *Adversarial Autoencoders*, 2016).
 
     The discriminator D learns to tell the two apart, the encoder to be taken for the prior::
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class MADE(cavs.VertexFunction):
         self.orders = choice("models", "orders", orders, ORDERS)
         self.mask_seed = integer("models", "mask_seed", mask_seed, 0)
         sizes = [image_size, *[hidden_size] * num_layers]
-        self.hidden = [nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False)]
+        self.hidden = [nn.Linear(a, b) for a, b in pairwise(sizes)]
         self.pixels = nn.Linear(hidden_size, image_size)
 
     def set_pixel_means(self, means: Any) -> None:
@@ -81,7 +82,7 @@ class MADE(cavs.VertexFunction):
             drawn = rng.integers(least, max(self.image_size, least + 1), layer.weight.shape[0])
             degrees.append(drawn)
             least = int(drawn.min())
-        return {"order": np.float32(order), "degrees": np.float32(degrees)}
+        return {"order": np.float32(order), "degrees": np.array(degrees, np.float32)}
 
     def masked(self, order: Any, degrees: Any) -> list[Any]:
         """The weights of all layers, the last one's those of the pixels, with zeros where the masks

@@ -115,8 +115,8 @@ class NADE(cavs.VertexFunction):
 
 
 class NADEInOrder(cavs.VertexFunction):
-    """log p(x) by a :class:`NADE` in one order of the pixels: its sum, over the image and the rows of
-    the weights in that order.
+    """log p(x) by a :class:`NADE` in one order of the pixels: its sum, over the image and the rows
+    of the weights in that order.
 
     Inputs: ``image``: (image_size,) per graph, of 0 and 1; ``order``: (image_size,) per batch, the
     place of each pixel, as :meth:`NADE.in_order` gives it.

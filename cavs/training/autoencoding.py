@@ -118,7 +118,7 @@ class AdversarialReconstruction(Reconstruction):
             self._optimizer,
             scale=1.0 / count,
             code=np.concatenate([prior.numpy(), code.detach().numpy()]),
-            drawn=np.repeat(np.float32([1, 0]), count),
+            drawn=np.repeat(np.array([1, 0], np.float32), count),
         )
         discriminator.requires_grad_(False)
         fooled = discriminator(_codes(count), code=code, drawn=np.ones(count, np.float32))

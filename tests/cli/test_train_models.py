@@ -43,6 +43,8 @@ FEW = ["--dev-samples", "3", "--test-samples", "10", "--test-images", "5", "--la
         ("vae", [*FEW, "--with-dev"], "-log p"),
         ("iwae", [*FEW, "--samples", "2", "--dropout", "0.1", "--average", "2"], "-log p"),
         ("sbn", [*FEW[:6], "--estimator", "wake-sleep"], "-log p"),
+        ("nade", ["--orders", "many", "--test-orders", "2"], "-log p"),
+        ("made", ["--num-masks", "2", "--num-layers", "2"], "-log p"),
         ("lm", ["--batch-size", "4", "--length", "5", "--num-layers", "1"], "perplexity"),
         ("sentence-vae", ["--latent-size", "2", "--kl-steps", "3"], "perplexity below"),
         ("tree-vae", ["--num-train", "50", "--max-depth", "3", "--latent-size", "2"], "complete"),

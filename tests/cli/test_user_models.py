@@ -6,12 +6,13 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from user_model_files import FEW, SMALL, TREES, WHOLE, WORDS, run, write_small_data
 
 from cavs.cli import train
-from cavs.training import ImageTask, TrainingRun, load_checkpoint, load_user_model, make_task
+from cavs.training import TrainingRun, load_checkpoint, load_user_model, make_task
 from cavs.training.tasks import Trained
 
 MODELS = '''
@@ -91,6 +92,18 @@ class Own(cavs.VertexFunction):
                - ops.sum(q.log_prob(z)))
 
 
+class Pixels(models.NADE):
+    pass
+
+
+class Masks(models.MADE):
+    pass
+
+
+class Codes(models.AdversarialAutoencoder):
+    pass
+
+
 class Belief(models.SigmoidBeliefNetwork):
     pass
 
@@ -142,11 +155,21 @@ CASES: dict[str, tuple[str, list[str], str]] = {
     "Images": ("images", [*SMALL, *FEW, "--arg", "scale=2"], "sample"),
     "Own": ("iwae", [*SMALL, *FEW, "--samples", "2"], "sample"),
     "Belief": ("sbn", [*SMALL, *FEW[:6], "--estimator", "wake-sleep"], "sample"),
+    "Pixels": ("densities", [*SMALL, "--orders", "many", "--test-orders", "2"], "sample"),
+    "Masks": ("made", [*SMALL, "--num-masks", "2"], "sample"),
+    "Codes": (
+        "autoencoders",
+        ["--epochs", "1", "--kind", "adversarial", "--hidden-sizes", "5", "--code-size", "3"],
+        "sample",
+    ),
     "Sentences": ("sentences", [*WORDS, *FEW[6:], "--arg", "extra={'a': (1, 2)}"], "sample"),
     "Expressions": ("expressions", [*WORDS, *FEW[6:], *TREES], "sample"),
     "Parser": ("parser", WORDS, "predict"),
     "Writer": ("reversal", WORDS, "predict"),
 }
+
+
+IMAGES = ("images", "iwae", "sbn", "densities", "made", "autoencoders")
 
 
 def data_of(task: str, data: Path) -> list[str]:
@@ -155,7 +178,7 @@ def data_of(task: str, data: Path) -> list[str]:
         "sentences": data / "text",
         "reversal": data / "text",
         "parser": data / "trees",
-        **dict.fromkeys(("images", "iwae", "sbn"), data / "digits.npz"),
+        **dict.fromkeys(IMAGES, data / "digits.npz"),
     }
     return ["--data", str(places[task])] if task in places else []
 
@@ -200,9 +223,9 @@ def test_each_is_trained_gone_on_with_judged_and_used(
         assert "a user's model" in said or "as the run began" in said
         assert f"{model}" in said
     assert "expected a " in run(capsys, *use[other], "--model", model, code=1)
-    if task in ("images", "iwae", "sbn"):
-        trained = Trained.load(best, load_user_model(model))
-        assert ImageTask.sample(trained, 3, seed=0).shape == (3, 784)
+    if task in IMAGES:
+        trained: Any = Trained.load(best, load_user_model(model))
+        assert trained.task_type.sample(trained, 3, seed=0).shape == (3, 784)
         return  # a picture needs matplotlib
     stdin = {"parser": "so good\n", "reversal": "b a\n"}.get(task, "[MAX 2 [MIN 4 7 ] ]\n")
     done = subprocess.run(

@@ -44,7 +44,7 @@ def _small_images(monkeypatch: pytest.MonkeyPatch) -> None:
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "made": ("made", {}),
-    "masks": ("made", {"num_masks": 4, "orders": "many", "num_layers": 2, "test_orders": 4}),
+    "masks": ("made", {"num_masks": 4, "orders": "many", "num_layers": 2, "test_orders": 4, "dev_orders": 2}),
     "nade": ("nade", {}),
     "orders": ("nade", {"orders": "many", "test_orders": 3, "lr": 0.02}),
 }
@@ -52,7 +52,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 def start(directory: Path, data: Path, case: str, **more: Any) -> TrainingRun:
     model, given = CASES[case]
-    small = {"hidden_size": 30, "epochs": 25, "batch_size": 20, "lr": 0.01, "dev_orders": 2}
+    small = {"hidden_size": 30, "epochs": 25, "batch_size": 20, "lr": 0.01}
     task, config = make_task(model, {"data": str(data), **small, **given, **more})
     return TrainingRun.start(directory, task, config)
 
@@ -70,17 +70,19 @@ def test_it_learns_is_judged_and_draws(tmp_path: Path, data: Path, case: str) ->
     assert DensityTask.evaluate(trained, "test").scores == pytest.approx(test, rel=1e-5)
     images = DensityTask.sample(trained, 60, seed=1)
     bars = {x.tobytes() for x in run.task.split("train").astype(np.float32)}
-    assert np.mean([x.tobytes() in bars for x in images]) > 0.5
+    assert np.mean([x.tobytes() in bars for x in images]) > 0.2  # 1 % by chance
     np.testing.assert_array_equal(DensityTask.sample(trained, 7, seed=1), images[:7])
 
 
 def test_orders_are_averaged_as_a_mixture(tmp_path: Path, data: Path) -> None:
-    run = start(tmp_path / "run", data, "masks", num_masks=3)
+    run = start(tmp_path / "run", data, "masks", num_masks=3, test_orders=3)
     function: Any = run.model.function
     x = run.task.split("test").astype(np.float32)
     graphs = cavs.batch([cavs.InputGraph([[]])] * len(x))
     model = cavs.compile(function, outputs=["loss"], dtype="float64")
-    log_p = np.array([-model(graphs, image=x, **function.in_order(k))["loss"].numpy() for k in range(3)])
+    log_p = np.array(
+        [-model(graphs, image=x, **function.in_order(k))["loss"].numpy() for k in range(3)]
+    )
     scores = run.task.objective.evaluate(run.model, run.task.batches("test"), lambda: False)
     assert scores is not None
     assert scores["nll"] == pytest.approx(-np.log(np.exp(log_p).mean(axis=0)).mean(), rel=1e-5)
@@ -131,9 +133,13 @@ def test_steps_take_masks_in_turn() -> None:
 def test_what_it_cannot_do(tmp_path: Path, data: Path) -> None:
     with pytest.raises(InputError, match="expected test_orders of at least 1, got 0"):
         DensitySource("file", test_orders=0)
+    with pytest.raises(InputError, match="dev_orders of at most 1, as many as the model has, got 2"):
+        start(tmp_path / "few", data, "made", dev_orders=2)
+    with pytest.raises(InputError, match="test_orders of at most 4, as many as the model has, got 5"):
+        start(tmp_path / "few", data, "masks", test_orders=5)
     with pytest.raises(InputError, match="expected one of one, many as orders, got two"):
         make_task("nade", {"data": str(data), "orders": "two"})
-    with pytest.raises(InputError, match="expected options among .*, got num_masks"):
+    with pytest.raises(InputError, match=r"expected options among .*, got num_masks"):
         make_task("nade", {"data": str(data), "num_masks": 2})
     run = start(tmp_path / "run", data, "nade")
     run.task.arguments["image_size"] = 16

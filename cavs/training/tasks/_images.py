@@ -62,7 +62,7 @@ class BinaryImages(Task):
     """A task whose models read images and have an ``image_size``."""
 
     unit = "images"
-    kind, has_words = "images", False
+    has_words = False
     sizes_read = ("image_size",)
 
     @classmethod

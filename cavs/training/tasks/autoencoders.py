@@ -150,6 +150,7 @@ class AutoencoderTask(BinaryImages, SameInputs, Samples):
         {**FALLING_ADAM, "epochs": 40, "batch_size": 100, "lr": 0.001},
     )
     evaluation_options = (BATCH_SIZE_OPTION,)
+    kind = "images"
     evaluation_batch_size = 500
 
     @classmethod

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cavs.data import Dataset, Loader, image_dataset
+from cavs.errors import InputError
 from cavs.models import MADE, NADE
 from cavs.models.made import ORDERS
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
@@ -29,7 +30,7 @@ from cavs.training.user_model import said_of
 if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
 
-_MOST_ORDERS = 1_000
+_MOST_ORDERS, _TEST_ORDERS = 1_000, 8
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,11 @@ class DensitySource(ImageFile):
 
     Attributes:
         dev_orders: the number of orders, or masks, when an epoch is judged.
-        test_orders: the number of them for test images; at most as many as the model has.
+        test_orders: the number of them for test images; None: 8, or as many as the model has.
     """
 
     dev_orders: int = 1
-    test_orders: int = 8
+    test_orders: int | None = None
 
     ranges = dict.fromkeys(("dev_orders", "test_orders"), (1, _MOST_ORDERS))
 
@@ -63,10 +64,12 @@ _NADE = Contract({"": FunctionContract(_IMAGE, _LOSS, ("logits",))}, {}, _SAMPLE
 _NADE_OF_MANY = replace(_NADE, attributes={**_IN_ORDER, **_ORDERED})
 _COUNTS = (
     source_option(DensitySource, "dev_orders", "orders, or masks, when an epoch is judged"),
-    source_option(
-        DensitySource,
+    Option(
         "test_orders",
-        "orders, or masks, for test images, if the model has so many: p is the mean over them",
+        Integer(1, _MOST_ORDERS),
+        meaning="orders, or masks, for test images: p is the mean over them",
+        group="data",
+        said=f"{_TEST_ORDERS}, or all that the model has",
     ),
 )
 
@@ -110,6 +113,7 @@ class DensityTask(BinaryImages, Samples):
         BATCH_SIZE_OPTION,
         replace(_COUNTS[1], only="densities", said="as in training"),
     )
+    kind = "images"
     evaluation_batch_size = 100
     outputs = ("loss",)
 
@@ -128,16 +132,28 @@ class DensityTask(BinaryImages, Samples):
         masked = self.built_in.make is MADE
         return Density(masked, not masked and self.arguments.get("orders") == "many")
 
+    def check(self, function: Any) -> None:
+        super().check(function)
+        for name in ("dev_orders", "test_orders"):
+            wanted = getattr(self.source, name) or 1
+            if wanted > self._orders():
+                raise InputError(
+                    f"[train] expected {name} of at most {self._orders()}, as many as the model "
+                    f"has, got {wanted}; lower it"
+                )
+
     def train_set(self, config: TrainingConfig) -> Dataset:
         return image_dataset(self.split("train"))
 
     def batches(self, split: str, batch_size: int | None = None) -> Batches:
-        wanted = self.source.dev_orders if split == "dev" else self.source.test_orders
+        wanted = self.source.dev_orders
+        if split != "dev":
+            wanted = self.source.test_orders or min(_TEST_ORDERS, self._orders())
         loader = Loader(
             image_dataset(self.split(split)),
             self.evaluation_batch_size if batch_size is None else batch_size,
         )
-        return Repeated(loader, min(wanted, self._orders()))
+        return Repeated(loader, wanted)
 
     def _orders(self) -> int:
         """The number of orders, or masks, that the model has."""
