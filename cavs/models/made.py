@@ -125,13 +125,15 @@ class MADESampler(DrawnPixels):
 
     def logit(self, a: Any, pixel: Any) -> Any:
         made, h = self.made, ops.relu(a)
-        _, *weights, last = self._weights()
+        order, degrees = (ops.constant(self.given[name]) for name in ("order", "degrees"))
+        _, *weights, _ = made.masked(order, degrees)
         for weight, layer in zip(weights, made.hidden[1:], strict=True):
             h = ops.relu(ops.linear(h, weight, layer.bias))
-        return ops.pick(made.pixels.bias, pixel) + ops.sum(ops.embedding(last, pixel) * h)
+        seen = ops.greater(ops.pick(order, pixel), degrees[-1])  # a row of M^V
+        row = ops.embedding(made.pixels.weight, pixel)
+        return ops.pick(made.pixels.bias, pixel) + ops.sum(row * seen * h)
 
     def added(self, pixel: Any, bit: Any) -> Any:
-        return bit * ops.embedding(self._weights()[0].T, pixel)
-
-    def _weights(self) -> list[Any]:
-        return self.made.masked(**{name: ops.constant(x) for name, x in self.given.items()})
+        order, degrees = (ops.constant(self.given[name]) for name in ("order", "degrees"))
+        seen = ops.greater_equal(degrees[0], ops.pick(order, pixel))  # a column of M^1
+        return bit * seen * ops.take(self.made.hidden[0].weight, pixel)

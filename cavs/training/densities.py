@@ -52,8 +52,8 @@ class Density(Objective):
                 if should_stop():
                     return None
                 keys = batch.keys.tolist()
-                time = len(nats.get(keys[0], ()))
-                given = self._of_order(model, time) if self._cycles or self._ordered else {}
+                turn = len(nats.get(keys[0], ()))
+                given = self._of_order(model, turn) if self._cycles or self._ordered else {}
                 with placed(f"[evaluate] in batch {number}"):
                     loss = judged(batch, **inputs, **given)["loss"]
                     finite_total(loss, "loss")

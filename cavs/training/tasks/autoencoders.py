@@ -12,7 +12,13 @@ from cavs.models import AdversarialAutoencoder, Autoencoder, DecodedPrior
 from cavs.models.autoencoder import LOSSES
 from cavs.training.autoencoding import AdversarialReconstruction, Reconstruction
 from cavs.training.config import TRAINING_OPTIONS
-from cavs.training.contract import Contract, FunctionContract, Pull, check_attributes
+from cavs.training.contract import (
+    Contract,
+    FunctionContract,
+    Pull,
+    check_attributes,
+    is_size,
+)
 from cavs.training.options import Choice, Option, Text, with_defaults
 from cavs.training.sampling import draw_images
 from cavs.training.tasks._abilities import Samples
@@ -86,6 +92,7 @@ _PLAIN = Contract({"": _FUNCTION})
 _ADVERSARIAL = Contract(
     {"autoencoder": _FUNCTION, "discriminator": _DISCRIMINATOR},
     to_sample={
+        "code_size": ("the size of a code", is_size),
         "decode": ("a method that makes logits of the pixels of a code", callable),
         "mean": ("a method that makes the image of these logits", callable),
     },
