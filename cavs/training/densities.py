@@ -129,7 +129,7 @@ def grow_pixels(sampler: Any, count: int, seed: int | None = None) -> Array:
         cavs.Growth([[]] * count, pixels(0), np.arange(count)),
         next_pixel,
         num_graphs=count,
-        outputs=["bit"],
+        outputs=["bit", "mean"],  # a NaN shows in the second
         keep=(),
         max_levels=len(order),
         max_vertices=len(order),

@@ -70,7 +70,7 @@ def test_it_learns_is_judged_and_draws(tmp_path: Path, data: Path, case: str) ->
     assert DensityTask.evaluate(trained, "test").scores == pytest.approx(test, rel=1e-5)
     images = DensityTask.sample(trained, 60, seed=1)
     bars = {x.tobytes() for x in run.task.split("train").astype(np.float32)}
-    assert np.mean([x.tobytes() in bars for x in images]) > 0.2  # 1 % by chance
+    assert np.mean([x.tobytes() in bars for x in images]) > 0.08  # 2 % by chance
     np.testing.assert_array_equal(DensityTask.sample(trained, 7, seed=1), images[:7])
 
 
@@ -79,7 +79,7 @@ def test_orders_are_averaged_as_a_mixture(tmp_path: Path, data: Path) -> None:
     function: Any = run.model.function
     x = run.task.split("test").astype(np.float32)
     graphs = cavs.batch([cavs.InputGraph([[]])] * len(x))
-    model = cavs.compile(function, outputs=["loss"], dtype="float64")
+    model = cavs.compile(function, outputs=["loss"])
     log_p = np.array(
         [-model(graphs, image=x, **function.in_order(k))["loss"].numpy() for k in range(3)]
     )

@@ -197,8 +197,13 @@ class AutoencoderTask(BinaryImages, SameInputs, Samples):
         return cls.of_images(name, source, {**sizes, **given})
 
     def make_objective(self) -> Reconstruction:
-        source = self.source
-        if source.kind == "adversarial":
+        source, adversarial = self.source, "discriminator_size" in self.arguments
+        if adversarial != (source.kind == "adversarial"):
+            raise InputError(
+                "[train] expected a discriminator_size for the kind adversarial alone, got "
+                f"{'one' if adversarial else 'none'} for {source.kind}; take a whole checkpoint"
+            )
+        if adversarial:
             return AdversarialReconstruction(
                 0.0, source.test_flipped, source.adversarial_weight, source.discriminator_lr
             )

@@ -158,8 +158,8 @@ class DensityTask(BinaryImages, Samples):
     def _orders(self) -> int:
         """The number of orders, or masks, that the model has."""
         if self.built_in.make is MADE:
-            return int(self.arguments["num_masks"])
-        return _MOST_ORDERS if self.arguments["orders"] == "many" else 1
+            return int(self.arguments.get("num_masks", 1))
+        return _MOST_ORDERS if self.arguments.get("orders") == "many" else 1
 
     @classmethod
     def sample(cls, trained: Trained, count: int, seed: int, **options: Any) -> Any:
