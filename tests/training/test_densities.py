@@ -137,7 +137,7 @@ def test_what_it_cannot_do(tmp_path: Path, data: Path) -> None:
         start(tmp_path / "few", data, "made", dev_orders=2)
     with pytest.raises(InputError, match="test_orders of at most 4, as many as the model has, got 5"):
         start(tmp_path / "few", data, "masks", test_orders=5)
-    with pytest.raises(InputError, match="expected one of one, many as orders, got two"):
+    with pytest.raises(InputError, match="expected one of one, many as orders, got 'two'"):
         make_task("nade", {"data": str(data), "orders": "two"})
     with pytest.raises(InputError, match=r"expected options among .*, got num_masks"):
         make_task("nade", {"data": str(data), "num_masks": 2})
