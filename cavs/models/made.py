@@ -20,16 +20,16 @@ class MADE(cavs.VertexFunction):
     """Layers of hidden units that see only the pixels before the one that they speak of.
 
     Germain, Gregor, Murray and Larochelle, *MADE: Masked Autoencoder for Distribution Estimation*
-    (2015), equations 8 to 13. Pixel d has the place m^0(d) in an order, 1 to D, and unit k of layer
-    l a degree m^l(k); a weight is there where the degrees allow it::
+    (2015), section 4. Pixel d has the place m^0(d) in an order, 1 to D, and unit k of layer l a
+    degree m^l(k); a weight is there where the degrees allow it::
 
         M^l = 1[m^l(k) >= m^{l-1}(j)]    M^V = 1[m^0(d) > m^L(k)]
         h^l = relu(b^l + (W^l * M^l) h^{l-1}),  h^0 = x
         p(x_d = 1 | pixels of a lower place) = sigmoid(c + (V * M^V) h^L)_d
 
     so that log p(x) is a sum over pixels. With `num_masks` above 1 there are so many drawings of
-    the degrees, which training cycles through (section 4.2), and with `orders` ``many`` each of
-    them has an order of its own (section 4.1); ``one``: pixels stand line by line. A mixture of all
+    the degrees, which training cycles through (section 4.4), and with `orders` ``many`` each of
+    them has an order of its own (section 4.3); ``one``: pixels stand line by line. A mixture of all
     of them is a better density than each: see :class:`cavs.training.Density`.
 
     A graph is an image, one vertex.
@@ -78,7 +78,7 @@ class MADE(cavs.VertexFunction):
             order = rng.permutation(order)
         degrees, least = [], 1
         for layer in self.hidden:
-            # A unit of a lower degree than all below it would see nothing (section 4).
+            # A unit of a lower degree than all below it would see nothing (section 4.2).
             drawn = rng.integers(least, max(self.image_size, least + 1), layer.weight.shape[0])
             degrees.append(drawn)
             least = int(drawn.min())

@@ -18,8 +18,8 @@ from cavs.models.made import ORDERS
 class NADE(cavs.VertexFunction):
     """A network with one layer of hidden units for each pixel, given those before it.
 
-    Larochelle and Murray, *The Neural Autoregressive Distribution Estimator* (2011), equations 10
-    and 11, with rows of W in place of columns::
+    Larochelle and Murray, *The Neural Autoregressive Distribution Estimator* (2011), with rows of W
+    in place of columns::
 
         a_1 = c,  a_{d+1} = a_d + x_d W_d
         h_d = sigmoid(a_d)    p(x_d = 1 | x_1 .. x_{d-1}) = sigmoid(b_d + V_d . h_d)
@@ -28,9 +28,8 @@ class NADE(cavs.VertexFunction):
     :class:`NADEChain` is the same as a chain of pixels.
 
     With `orders` ``many`` one network learns for all orders of the pixels (Uria, Murray and
-    Larochelle, *A Deep and Tractable Density Estimator*, 2014, equations 6 to 11). A step shows d
-    pixels of each image, where d is uniform in 0 .. D - 1 and m says which, and the others are
-    predicted::
+    Larochelle, *A Deep and Tractable Density Estimator*, 2014). A step shows d pixels of each image,
+    where d is uniform in 0 .. D - 1 and m says which, and the others are predicted::
 
         h = sigmoid(c + (x * m) W + m U)
         loss = D / (D - d) * sum over the others of -log p(x_i | x * m)

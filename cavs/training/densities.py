@@ -21,7 +21,7 @@ from cavs.training.sampling import device_of_function
 class Density(Objective):
     """-log p of images in nats, which the model pushes as ``loss``. Where a batch comes several
     times in an evaluation, each time is another order, and p is the mean of the p of all orders: a
-    mixture of them (Uria et al. 2014, section 4).
+    mixture of them (Uria et al. 2014).
 
     Args:
         cycles: whether the model has several drawings of masks, which steps take in turn.
