@@ -10,6 +10,7 @@ import numpy as np
 import cavs
 from cavs import nn, ops
 from cavs._arguments import choice, integer
+from cavs.errors import ShapeError
 from cavs.models._pixels import DrawnPixels, PixelChain
 from cavs.models._shared import check_sizes
 from cavs.models.made import ORDERS
@@ -43,11 +44,12 @@ class NADE(cavs.VertexFunction):
     (image_size,) of the conditionals.
 
     Raises:
-        ShapeError: a size that is no integer of 1 or more; InputError: an unknown `orders`.
+        ShapeError: a size that is no integer of 1 or more, of images of 2 or more; InputError: an unknown `orders`.
     """
 
     def __init__(self, image_size: int = 784, hidden_size: int = 500, orders: str = "one") -> None:
-        check_sizes(image_size=image_size, hidden_size=hidden_size)
+        check_sizes(hidden_size=hidden_size)
+        integer("models", "image_size", image_size, 2, error=ShapeError)  # one has no conditional
         self.image_size, self.hidden_size = image_size, hidden_size
         self.orders = choice("models", "orders", orders, ORDERS)
         self.w = _rows(image_size, hidden_size)

@@ -201,6 +201,8 @@ def test_what_a_model_is_made_of() -> None:
         MADE(4, 3, num_masks=0)
     with pytest.raises(InputError, match=r"\[sample\] expected a NADE or a MADE, got"):
         sample_pixels(VAE(4, 3, 2), 1)
-    for function in (NADE(1, 2), MADE(1, 2)):  # one pixel: its bias alone
-        given = {} if isinstance(function, NADE) else function.in_order()
-        assert np.exp(-nats(function, np.array([[0.0], [1.0]]), **given)).sum() == pytest.approx(1)
+    with pytest.raises(ShapeError, match="integer image_size >= 2, got 1"):
+        NADE(1, 3)
+    one = MADE(1, 2)  # its bias alone
+    every = np.array([[0.0], [1.0]])
+    assert np.exp(-nats(one, every, **one.in_order())).sum() == pytest.approx(1)

@@ -139,7 +139,7 @@ def test_what_it_cannot_do(tmp_path: Path, data: Path) -> None:
         start(tmp_path / "few", data, "masks", test_orders=5)
     with pytest.raises(InputError, match="expected one of one, many as orders, got 'two'"):
         make_task("nade", {"data": str(data), "orders": "two"})
-    with pytest.raises(InputError, match=r"expected options among .*, got num_masks"):
+    with pytest.raises(InputError, match=r"expected options among .*, got 'num_masks'"):
         make_task("nade", {"data": str(data), "num_masks": 2})
     run = start(tmp_path / "run", data, "nade")
     run.task.arguments["image_size"] = 16
