@@ -29,8 +29,8 @@ class NADE(cavs.VertexFunction):
     :class:`NADEChain` is the same as a chain of pixels.
 
     With `orders` ``many`` one network learns for all orders of the pixels (Uria, Murray and
-    Larochelle, *A Deep and Tractable Density Estimator*, 2014). A step shows d pixels of each image,
-    where d is uniform in 0 .. D - 1 and m says which, and the others are predicted::
+    Larochelle, *A Deep and Tractable Density Estimator*, 2014). A step shows d pixels of each
+    image, where d is uniform in 0 .. D - 1 and m says which, and the others are predicted::
 
         h = sigmoid(c + (x * m) W + m U)
         loss = D / (D - d) * sum over the others of -log p(x_i | x * m)
@@ -44,7 +44,8 @@ class NADE(cavs.VertexFunction):
     (image_size,) of the conditionals.
 
     Raises:
-        ShapeError: a size that is no integer of 1 or more, of images of 2 or more; InputError: an unknown `orders`.
+        ShapeError: a size that is no integer of 1 or more, or of 2 or more as `image_size`;
+            InputError: an unknown `orders`.
     """
 
     def __init__(self, image_size: int = 784, hidden_size: int = 500, orders: str = "one") -> None:

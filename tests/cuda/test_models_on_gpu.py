@@ -165,7 +165,9 @@ def sampled(name: str, device: str) -> Any:
     return sample_trees(program, production_vocabulary(TREES), 12, max_depth=5, seed=2)
 
 
-@pytest.mark.parametrize("name", ["lstm-lm", "made", "nade", "sentence-vae", "tree-vae", "shift-reduce", "seq2seq"])
+@pytest.mark.parametrize(
+    "name", ["lstm-lm", "made", "nade", "sentence-vae", "tree-vae", "shift-reduce", "seq2seq"]
+)
 def test_sentences_and_trees_are_those_of_the_cpu(name: str) -> None:
     expected = sampled(name, "cpu")
     assert len({str(each) for each in expected}) > 1

@@ -44,7 +44,10 @@ def _small_images(monkeypatch: pytest.MonkeyPatch) -> None:
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "made": ("made", {}),
-    "masks": ("made", {"num_masks": 4, "orders": "many", "num_layers": 2, "test_orders": 4, "dev_orders": 2}),
+    "masks": (
+        "made",
+        {"num_masks": 4, "orders": "many", "num_layers": 2, "test_orders": 4, "dev_orders": 2},
+    ),
     "nade": ("nade", {}),
     "orders": ("nade", {"orders": "many", "test_orders": 3, "lr": 0.02}),
 }
@@ -133,9 +136,9 @@ def test_steps_take_masks_in_turn() -> None:
 def test_what_it_cannot_do(tmp_path: Path, data: Path) -> None:
     with pytest.raises(InputError, match="expected test_orders of at least 1, got 0"):
         DensitySource("file", test_orders=0)
-    with pytest.raises(InputError, match="dev_orders of at most 1, as many as the model has, got 2"):
+    with pytest.raises(InputError, match="dev_orders of at most 1, as many"):
         start(tmp_path / "few", data, "made", dev_orders=2)
-    with pytest.raises(InputError, match="test_orders of at most 4, as many as the model has, got 5"):
+    with pytest.raises(InputError, match="test_orders of at most 4, as many"):
         start(tmp_path / "few", data, "masks", test_orders=5)
     with pytest.raises(InputError, match="expected one of one, many as orders, got 'two'"):
         make_task("nade", {"data": str(data), "orders": "two"})
