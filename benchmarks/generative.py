@@ -2,11 +2,10 @@
 
     python benchmarks/generative.py [NAME ...] [--threads N] [--rounds N] [--json FILE]
 
-NAME is the first word of a line: vae, iwae, made, made-2000, lm,
-batch-norm or penalty. Both start from the same
-weights, see the same batches and flush denormal numbers to zero; the losses of the first step must
-agree (for the autoencoders, which draw different noise, to one percent over many samples). Steps
-take turns; a line shows medians, and the median of the ratios by round.
+NAME is the first word of a line: vae, iwae, made, made-2000, lm, batch-norm or penalty. Both start
+from the same weights, see the same batches and flush denormal numbers to zero; the losses of the
+first step must agree (for the autoencoders, which draw different noise, to one percent over many
+samples). Steps take turns; a line shows medians, and the median of the ratios by round.
 """
 
 from __future__ import annotations
