@@ -2,10 +2,10 @@
 
     python benchmarks/generative.py [NAME ...] [--threads N] [--rounds N] [--json FILE]
 
-NAME is the first word of a line: vae, iwae, lm, batch-norm or penalty. Both start from the same
-weights, see the same batches and flush denormal numbers to zero; the losses of the first step must
-agree (for the autoencoders, which draw different noise, to one percent over many samples). Steps
-take turns; a line shows medians, and the median of the ratios by round.
+NAME is the first word of a line: vae, iwae, made, made-2000, lm, batch-norm or penalty. Both start
+from the same weights, see the same batches and flush denormal numbers to zero; the losses of the
+first step must agree (for the autoencoders, which draw different noise, to one percent over many
+samples). Steps take turns; a line shows medians, and the median of the ratios by round.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import nn as tnn
 
 import cavs
 from cavs.data import chain_graph
-from cavs.models import VAE, LSTMLanguageModel
+from cavs.models import MADE, VAE, LSTMLanguageModel
 from cavs.nn.estimators import importance_weighted_bound
 
 Step = Callable[[], float]
@@ -84,6 +84,39 @@ def autoencoder(samples: int, size: int = 100) -> tuple[Step, Step]:
 
     def other() -> float:
         loss = theirs(images, samples)
+        torch_optimizer.zero_grad()
+        loss.backward()
+        torch_optimizer.step()
+        return float(loss.item())
+
+    return ours, other
+
+
+def made(hidden: int, size: int = 100) -> tuple[Step, Step]:
+    """Steps of Adam of a MADE with one hidden layer, its masks being inputs of the call."""
+    cavs.nn.init.manual_seed(0)
+    x = (np.random.default_rng(0).random((size, 784)) < 0.13).astype(np.float32)
+    function = MADE(784, hidden)
+    first, last = linear(function.hidden[0]), linear(function.pixels)
+    given = function.in_order()
+    order, (degrees,) = given["order"], given["degrees"]
+    below = torch.from_numpy((degrees[:, None] >= order).astype(np.float32))
+    above = torch.from_numpy((order[:, None] > degrees).astype(np.float32))
+    model = cavs.compile(function, outputs=["loss"])
+    optimizer = cavs.optim.Adam(model.parameters(), lr=1e-3)
+    graphs = cavs.batch([cavs.InputGraph([[]])] * size)
+    parameters = [*first.parameters(), *last.parameters()]
+    torch_optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
+    images = torch.from_numpy(x)
+
+    def ours() -> float:
+        return float(model.step(graphs, optimizer, scale=1 / size, image=x, **given).item())
+
+    def other() -> float:
+        apply, cross = tnn.functional.linear, tnn.functional.binary_cross_entropy_with_logits
+        h = torch.relu(apply(images, first.weight * below, first.bias))
+        logits = apply(h, last.weight * above, last.bias)
+        loss = cross(logits, images, reduction="sum") / size
         torch_optimizer.zero_grad()
         loss.backward()
         torch_optimizer.step()
@@ -241,6 +274,8 @@ def gradient_penalty(rows: int = 64) -> tuple[Step, Step]:
 WORKLOADS: dict[str, tuple[Callable[[], tuple[Step, Step]], int, float]] = {
     "vae, batch 100": (lambda: autoencoder(1), 10, 0.02),
     "iwae, batch 100, k = 50": (lambda: autoencoder(50), 1, 0.01),
+    "made, 784-500-784, batch 100": (lambda: made(500), 5, 1e-4),
+    "made-2000, 784-2000-784, batch 100": (lambda: made(2000), 1, 1e-4),
     "lm, 2 x 200, 20 x 20 words": (language_model, 1, 1e-4),
     "batch-norm, 784-512-512-256, 128 rows": (batch_norm, 3, 1e-4),
     "penalty, critic 784-512-256-1, 64 rows": (gradient_penalty, 3, 1e-4),

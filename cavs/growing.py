@@ -28,7 +28,7 @@ from cavs.grown_graphs import (
 )
 from cavs.grown_rows import HeldRows, Rows, codes_of
 from cavs.model import Model
-from cavs.tensor import detecting, no_grad
+from cavs.tensor import detecting, has_nan, no_grad
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +148,7 @@ class Growing:
         executor = model._executor
         self._native: NativeGrowth | None = None
         types = model._compiler.types
-        if isinstance(executor, NativeExecutor) and not detecting():
+        if isinstance(executor, NativeExecutor):
             self._native = NativeGrowth(executor, keys, self.random, rules)
             types = self._native.types
             self._structure = self._native.structure
@@ -232,6 +232,8 @@ class Growing:
         else:
             outputs = self._native.compute({**given, **self._by_graph})
         pushed = {name: host_array(y, "unfold") for name, y in outputs.items()}
+        if self._native is not None and detecting() and any(map(has_nan, pushed.values())):
+            self._by_whole_graphs(fresh)  # which says where it comes from
         for name, rows in pushed.items():
             if self._keep is not None and name not in self._keep:
                 continue
@@ -317,8 +319,8 @@ class Growing:
         return np.array(array, np.int32, order="C")
 
     def _by_whole_graphs(self, fresh: Fresh) -> dict[Name, Array]:
-        """The outputs of new vertices by a call over all that is there: slow, and the same by any
-        executor and with any search for what is not finite."""
+        """The outputs of new vertices by a call over all that is there: slow, by any executor, and
+        with a search for where a NaN comes from."""
         whole = self._whole()
         inputs = {**self._inputs_of(whole), **self._graph_inputs}
         needed = {name: x for name, x in inputs.items() if name in self._specs}

@@ -31,6 +31,7 @@ from cavs.data import (
 )
 from cavs.data.listops_generator import ListOpsGenerator
 from cavs.nn.estimators import importance_weighted_bound, nvil
+from cavs.training.autoencoding import AdversarialReconstruction
 from cavs.training.tasks.expressions import ExpressionSource, TreeBound
 from cavs.training.tasks.parser import Parsing
 from cavs.training.tasks.sentences import SentenceBound, SentenceSource
@@ -164,6 +165,24 @@ def _boltzmann(function: Any, **options: Any) -> Trained:
     return Trained(model, lambda: model(batch, image=x)["loss"].sum())
 
 
+def _one_for_an_image(make_function: Callable[[], Any], given: Any, **options: Any) -> Trained:
+    """A vertex for each image, and inputs of the function beside it."""
+    function = make_function()
+    model = cavs.compile(function, **options)
+    batch, x = cavs.batch([cavs.InputGraph([[]])] * 4), images(4)
+    inputs = given(function)
+    return Trained(model, lambda: model(batch, image=x, **inputs)["loss"].sum())
+
+
+def _adversarial(**options: Any) -> Trained:
+    program = cavs.compile(models.AdversarialAutoencoder(PIXELS, (5,), 3, "tanh"), **options)
+    batch, x = cavs.batch([cavs.InputGraph([[]])] * 4), images(4)
+    objective = AdversarialReconstruction(0.0, 0.25, weight=1.0, lr=0.01)
+    objective.prepare(program)
+    inputs = {"image": x, **objective.inputs(program)}
+    return Trained(program, lambda: objective.loss(program, batch, inputs)[0])
+
+
 def _weighted(rows: dict[str, Any]) -> Any:
     return importance_weighted_bound(rows["log_weight"])
 
@@ -214,6 +233,21 @@ MODELS: dict[str, Make] = {
     "rbm": partial(_boltzmann, lambda: models.RBM(PIXELS, 6, steps=2)),
     "dbm": partial(_boltzmann, lambda: models.DBM(PIXELS, 6, 5, updates=3)),
     "dbn": partial(_boltzmann, lambda: models.DBN(PIXELS, 6, 5, steps=2)),
+    "made": partial(
+        _one_for_an_image,
+        lambda: models.MADE(PIXELS, 6, 2, num_masks=3, orders="many"),
+        lambda made: made.in_order(2),
+    ),
+    "nade": partial(_one_for_an_image, lambda: models.NADE(PIXELS, 6), lambda _: {}),
+    "nade-of-many-orders": partial(
+        _one_for_an_image, lambda: models.NADE(PIXELS, 6, "many"), lambda _: {}
+    ),
+    "autoencoder": partial(
+        _one_for_an_image,
+        lambda: models.Autoencoder(PIXELS, (6, 5), 3),
+        lambda _: {"flipped": np.float32(0.25)},
+    ),
+    "adversarial-autoencoder": _adversarial,
     "sentence-vae": _sentences,
     "tree-vae": _trees,
     "shift-reduce": _parser,

@@ -38,6 +38,9 @@ MODEL_CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "sbn": ("digits.npz", IMAGES),
     "rbm": ("digits.npz", BOLTZMANN),
     **dict.fromkeys(("dbn", "dbm"), ("digits.npz", {**BOLTZMANN, "top_size": 3})),
+    "nade": ("digits.npz", {"hidden_size": 4}),
+    "made": ("digits.npz", {"hidden_size": 4, "num_masks": 2}),
+    "autoencoder": ("digits.npz", {"code_size": 3}),
     "lm": ("text", {"hidden_size": 5, "length": 4, "batch_size": 4}),
     "transformer-xl": (
         "text",

@@ -260,3 +260,25 @@ def test_inputs_of_graphs_are_given_once() -> None:
     roots = Growth([[]], graph=[0])
     with pytest.raises(InputError, match=r"graph_inputs among \['p'\], got 'q'"):
         cavs.unfold(model, roots, lambda _: None, num_graphs=1, graph_inputs=other)
+
+
+@pytest.mark.parametrize("passes", [None, []])
+def test_a_model_that_grew_is_called_all_the_same(passes: list[str] | None) -> None:
+    """Without passes of whole batches a growth and a call run the same program."""
+
+    class Sum(cavs.VertexFunction):
+        def forward(self, v: cavs.Vertex) -> None:
+            total = v.pull("x") + v.gather(0, s=()).s
+            v.scatter(s=total)
+            v.push(y=total)
+
+    def expand(frontier: cavs.Frontier) -> Growth | None:
+        return Growth([[0]], {"x": [2.0]}) if frontier.level == 0 else None
+
+    model = cavs.compile(Sum(), passes=passes)
+    for _ in range(2):
+        grown = cavs.unfold(model, Growth([[]], {"x": [1.0]}, [0]), expand, num_graphs=1)
+        with cavs.no_grad():
+            found = model(grown.graphs, **grown.inputs)["y"].numpy()
+        np.testing.assert_array_equal(found, grown.outputs["y"])
+        np.testing.assert_array_equal(found, [1, 3])

@@ -44,7 +44,7 @@ class NativeExecutor:
         self.dtype = np.dtype(dtype)
         self.policy = policy
         self.device = find_device(device)
-        self._loaded: dict[Program, Any] = {}
+        self._loaded: dict[tuple[Program, bool], Any] = {}
         self._kept: dict[Compiler, tuple[Program, list[tuple[Memory, Program]]]] = {}
 
     def of(self, compiler: Compiler) -> NativeExecutor:
@@ -53,13 +53,14 @@ class NativeExecutor:
 
     def load(self, program: Program, *, hold_states: bool = False) -> Any:
         """The native program, made once; with `hold_states` for a growth."""
-        found = self._loaded.get(program)
+        which = program, hold_states
+        found = self._loaded.get(which)
         if found is None:
             forward = None if program.forward is None else self.load(program.forward)
             with _lock:
-                found = self._loaded.get(program)
+                found = self._loaded.get(which)
                 if found is None:
-                    found = self._loaded[program] = self._make(program, forward, hold_states)
+                    found = self._loaded[which] = self._make(program, forward, hold_states)
         return found
 
     def _make(self, program: Program, forward: Any, hold_states: bool) -> Any:

@@ -14,14 +14,18 @@ is computed once (:func:`cavs.ops.dropout`).
 beside those of words.
 
 :class:`LSTMLanguageModel`, :class:`TransformerXL`, :class:`VAE`, :class:`SigmoidBeliefNetwork`,
-:class:`RBM`, :class:`DBN`, :class:`DBM`, :class:`SentenceVAE` and :class:`TreeVAE` are generative
-models, of text, images and trees; :class:`ShiftReduceParser` decides the structure of its graphs
-itself, and :class:`Seq2Seq` writes a sentence by another one; both are made with sizes of their
-own.
+:class:`RBM`, :class:`DBN`, :class:`DBM`, :class:`MADE`, :class:`NADE`, :class:`Autoencoder`,
+:class:`AdversarialAutoencoder`, :class:`SentenceVAE` and :class:`TreeVAE` are generative models, of
+text, images and trees; :class:`ShiftReduceParser` decides the structure of its graphs itself, and
+:class:`Seq2Seq` writes a sentence by another one; both are made with sizes of their own.
 """
 
 from cavs import VertexFunction as _VertexFunction
 from cavs._signatures import publish as _publish
+from cavs.models.autoencoder import AdversarialAutoencoder as AdversarialAutoencoder
+from cavs.models.autoencoder import Autoencoder as Autoencoder
+from cavs.models.autoencoder import DecodedPrior as DecodedPrior
+from cavs.models.autoencoder import Discriminator as Discriminator
 from cavs.models.bilstm import BiLSTMTagger as BiLSTMTagger
 from cavs.models.character_tagger import CharacterTagger as CharacterTagger
 from cavs.models.dag_rnn import DAGRNN as DAGRNN
@@ -32,10 +36,16 @@ from cavs.models.gru import GRU as GRU
 from cavs.models.lattice_lstm import LatticeLSTM as LatticeLSTM
 from cavs.models.lstm import LSTM as LSTM
 from cavs.models.lstm_lm import LSTMLanguageModel as LSTMLanguageModel
+from cavs.models.made import MADE as MADE
+from cavs.models.made import MADESampler as MADESampler
 from cavs.models.mv_rnn import MVRNN as MVRNN
 from cavs.models.rbm import RBM as RBM
 from cavs.models.rbm import AnnealedRBM as AnnealedRBM
 from cavs.models.rbm import RBMChain as RBMChain
+from cavs.models.nade import NADE as NADE
+from cavs.models.nade import NADEChain as NADEChain
+from cavs.models.nade import NADEInOrder as NADEInOrder
+from cavs.models.nade import NADESampler as NADESampler
 from cavs.models.sbn import SBNDream as SBNDream
 from cavs.models.sbn import SigmoidBeliefNetwork as SigmoidBeliefNetwork
 from cavs.models.sentence_vae import SentenceDecoder as SentenceDecoder

@@ -13,6 +13,7 @@ from cavs.tensor._nonfinite import describe as describe
 from cavs.tensor._nonfinite import detect_nonfinite as detect_nonfinite
 from cavs.tensor._nonfinite import detecting as detecting
 from cavs.tensor._nonfinite import get_detect_nonfinite as get_detect_nonfinite
+from cavs.tensor._nonfinite import has_nan as has_nan
 from cavs.tensor._nonfinite import magnitudes as magnitudes
 from cavs.tensor._nonfinite import nonfinite as nonfinite
 from cavs.tensor._nonfinite import set_detect_nonfinite as set_detect_nonfinite

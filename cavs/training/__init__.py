@@ -10,6 +10,8 @@ from cavs.training.checkpoint import save_checkpoint as save_checkpoint
 from cavs.training.config import TrainingConfig as TrainingConfig
 from cavs.training.decoding import Written as Written
 from cavs.training.decoding import write_sentences as write_sentences
+from cavs.training.densities import Density as Density
+from cavs.training.densities import sample_pixels as sample_pixels
 from cavs.training.metrics import Classification as Classification
 from cavs.training.metrics import Scores as Scores
 from cavs.training.metrics import evaluate as evaluate
@@ -28,6 +30,10 @@ from cavs.training.segment_sampling import sample_segments as sample_segments
 from cavs.training.tasks import TREE_MODELS as TREE_MODELS
 from cavs.training.tasks import BoltzmannSource as BoltzmannSource
 from cavs.training.tasks import BoltzmannTask as BoltzmannTask
+from cavs.training.tasks import AutoencoderSource as AutoencoderSource
+from cavs.training.tasks import AutoencoderTask as AutoencoderTask
+from cavs.training.tasks import DensitySource as DensitySource
+from cavs.training.tasks import DensityTask as DensityTask
 from cavs.training.tasks import ExpressionSource as ExpressionSource
 from cavs.training.tasks import ExpressionTask as ExpressionTask
 from cavs.training.tasks import ImageSource as ImageSource

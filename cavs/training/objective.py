@@ -32,6 +32,11 @@ class Objective(Protocol):
     pushed: str | None = None
     falls: bool = True
 
+    def inputs(self, model: Any) -> Inputs:
+        """Inputs of the next step beside those of the data, such as masks; by default none."""
+        del model
+        return {}
+
     def loss(self, model: Any, batch: cavs.GraphBatch, inputs: Inputs) -> Loss:
         """The sum of the losses of the batch's graphs, as a tensor of one element to differentiate
         and as a number to report."""

@@ -177,6 +177,7 @@ class Trainer:
     def _train_step(self, batch: cavs.GraphBatch, inputs: Mapping[str, Any]) -> None:
         when = f"step {self.step + 1} (epoch {self.epoch + 1}, batch {self._batch + 1})"
         self._set_learning_rates()
+        inputs = {**inputs, **self.objective.inputs(self.model)}
         with placed(f"[train] in {when}"):
             if self.objective.pushed is not None and isinstance(self.model, cavs.Model):
                 total = self._step_at_once(self.model, self.objective.pushed, batch, inputs)

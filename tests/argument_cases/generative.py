@@ -35,6 +35,19 @@ def models_cases() -> Iterator[Case]:
     yield Case("DBM", models.DBM, {**rbm, "top_size": 2, "updates": 3})
     for kind in (models.RBMChain, models.AnnealedRBM):
         yield Case(kind.__name__, lambda steps, k=kind: k(models.RBM(4, 3), steps), {"steps": 1})
+    sizes = {"image_size": 4, "hidden_size": 3}
+    yield Case("NADE", models.NADE, {**sizes, "orders": "many"})
+    masks = {"num_layers": 2, "num_masks": 2, "orders": "many", "mask_seed": 1}
+    yield Case("MADE", models.MADE, {**sizes, **masks})
+    yield Case("MADE.in_order", models.MADE(4, 3).in_order, {"number": 0})
+    yield Case("NADE.in_order", models.NADE(4, 3).in_order, {"number": 1})
+    sizes = {"image_size": 4, "hidden_sizes": [3], "code_size": 2}
+    chosen = {"activation": "tanh", "loss": "squared-error"}
+    yield Case("Autoencoder", models.Autoencoder, {**sizes, **chosen})
+    given = {**sizes, **chosen, "discriminator_size": 3}
+    yield Case("AdversarialAutoencoder", models.AdversarialAutoencoder, given)
+    sizes = {"code_size": 2, "hidden_size": 3}
+    yield Case("Discriminator", models.Discriminator, sizes)
     sizes = {"vocab_size": 5, "embedding_size": 3, "hidden_size": 3, "latent_size": 2}
     yield Case("SentenceVAE", models.SentenceVAE, sizes)
     sizes = {"num_productions": 4, "num_slots": 2, "embedding_size": 3, "hidden_size": 3}
@@ -74,3 +87,5 @@ def sampling_cases() -> Iterator[Case]:
     rbm = {"rbm": models.RBM(4, 3), **drawn}
     yield Case("log_partition", training.log_partition, {**rbm, "chains": 2})
     yield Case("sample_rbm", training.sample_rbm, {**rbm, "count": 2})
+    images = {"function": models.NADE(4, 3), "count": 2, **seed}
+    yield Case("sample_pixels", training.sample_pixels, images)

@@ -49,6 +49,9 @@ def test_options_of_train(data: Path, model: str, option: Option) -> None:
         "max_depth": "data" in settings,
         "chains": not settings.get("persistent"),
     }
+    if option.needs is not None and option.name not in refused:
+        values = {o.name: settings.get(o.name, o.default) for o in task.options_of(model)}
+        refused[option.name] = not option.is_heeded(values)
     if refused.get(option.name):
         with pytest.raises(InputError, match=f"expected {option.flag} .*, got .*; leave"):
             make_task(model, changed)

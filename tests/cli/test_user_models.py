@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from user_model_files import FEW, SMALL, TREES, WHOLE, WORDS, run, write_small_data
@@ -91,6 +92,18 @@ class Own(cavs.VertexFunction):
                - ops.sum(q.log_prob(z)))
 
 
+class Pixels(models.NADE):
+    pass
+
+
+class Masks(models.MADE):
+    pass
+
+
+class Codes(models.AdversarialAutoencoder):
+    pass
+
+
 class Belief(models.SigmoidBeliefNetwork):
     pass
 
@@ -154,11 +167,21 @@ CASES: dict[str, tuple[str, list[str], str]] = {
     "Belief": ("sbn", [*SMALL, *FEW[:6], "--estimator", "wake-sleep"], "sample"),
     "Machine": ("boltzmann", [*SMALL, *FEW_TEMPERATURES, "--persistent"], "sample"),
     "Deep": ("dbn", [*SMALL, *FEW_TEMPERATURES, "--top-size", "3"], "sample"),
+    "Pixels": ("densities", [*SMALL, "--orders", "many", "--test-orders", "2"], "sample"),
+    "Masks": ("made", [*SMALL, "--num-masks", "2"], "sample"),
+    "Codes": (
+        "autoencoders",
+        ["--epochs", "1", "--kind", "adversarial", "--hidden-sizes", "5", "--code-size", "3"],
+        "sample",
+    ),
     "Sentences": ("sentences", [*WORDS, *FEW[6:], "--arg", "extra={'a': (1, 2)}"], "sample"),
     "Expressions": ("expressions", [*WORDS, *FEW[6:], *TREES], "sample"),
     "Parser": ("parser", WORDS, "predict"),
     "Writer": ("reversal", WORDS, "predict"),
 }
+
+
+IMAGES = ("images", "iwae", "sbn", "densities", "made", "autoencoders")
 
 
 def data_of(task: str, data: Path) -> list[str]:
@@ -213,7 +236,7 @@ def test_each_is_trained_gone_on_with_judged_and_used(
         assert f"{model}" in said
     assert "expected a " in run(capsys, *use[other], "--model", model, code=1)
     if task in IMAGES:
-        trained = Trained.load(best, load_user_model(model))
+        trained: Any = Trained.load(best, load_user_model(model))
         assert trained.task_type.sample(trained, 3, seed=0).shape == (3, 784)
         return  # a picture needs matplotlib
     stdin = {"parser": "so good\n", "reversal": "b a\n"}.get(task, "[MAX 2 [MIN 4 7 ] ]\n")

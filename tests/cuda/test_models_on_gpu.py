@@ -20,6 +20,7 @@ from cavs.training import (
     decode_sentences,
     parse,
     sample_images,
+    sample_pixels,
     sample_text,
     sample_trees,
     write_sentences,
@@ -148,6 +149,8 @@ def sampled(name: str, device: str) -> Any:
             values *= 3.0
     if name == "lstm-lm":
         return sample_text(model.to(device).function, WORDS, 12, max_words=9, seed=2)
+    if name in ("made", "nade"):
+        return sample_pixels(model.to(device).function, 12, seed=2).tolist()
     program = cavs.compile(model.function, device=device)
     rng = np.random.default_rng(2)
     if name == "sentence-vae":
@@ -163,7 +166,9 @@ def sampled(name: str, device: str) -> Any:
     return sample_trees(program, production_vocabulary(TREES), 12, max_depth=5, seed=2)
 
 
-@pytest.mark.parametrize("name", ["lstm-lm", "sentence-vae", "tree-vae", "shift-reduce", "seq2seq"])
+@pytest.mark.parametrize(
+    "name", ["lstm-lm", "made", "nade", "sentence-vae", "tree-vae", "shift-reduce", "seq2seq"]
+)
 def test_sentences_and_trees_are_those_of_the_cpu(name: str) -> None:
     expected = sampled(name, "cpu")
     assert len({str(each) for each in expected}) > 1

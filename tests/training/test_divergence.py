@@ -49,6 +49,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     few = ["--data", str(path), "--dev-samples", "2", "--test-samples", "2", "--hidden-size", "8"]
     return {
         "images": few,
+        "densities": [*few[:2], *few[-2:]],
+        "codes": [*few[:2], "--hidden-sizes", "8", "--code-size", "3"],
         "text": ["--data", str(folder), "--hidden-size", "8"],
         "trees": ["--data", str(trees)],
         "tags": ["--data", str(tags)],
@@ -66,6 +68,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
             for name in ("sgd", "adam", "adamw", "rmsprop")
         ],
         *[(m, "images", []) for m in ("vae", "iwae", "sbn")],
+        *[(m, "densities", []) for m in ("nade", "made")],
+        ("autoencoder", "codes", []),
         ("lm", "text", ["--length", "5", "--clip-norm", "0"]),
         ("sentence-vae", "text", []),
         ("tree-vae", "generated", ["--latent-size", "2"]),

@@ -154,6 +154,11 @@ def options(model: str) -> dict[str, Any]:
         sizes = {"hidden_size": 4, "persistent": True, "chains": 3}
         sizes |= {"top_size": 3} if model != "rbm" else {}
         return {**few, **sizes, "epochs": SMALL["epochs"], "data": images()}
+    if model in ("nade", "made"):
+        return {**SMALL, "data": images()}
+    if model == "autoencoder":
+        sizes = {"hidden_sizes": "4", "code_size": 3}
+        return {**sizes, "epochs": SMALL["epochs"], "batch_size": 8, "data": images()}
     if model == "lm":
         return {**SMALL, "num_layers": 1, "length": 5, "data": text()}
     if model == "transformer-xl":

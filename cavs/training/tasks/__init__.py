@@ -7,6 +7,10 @@ from cavs.training.tasks._abilities import Samples as Samples
 from cavs.training.tasks._task import Task as Task
 from cavs.training.tasks.boltzmann import BoltzmannSource as BoltzmannSource
 from cavs.training.tasks.boltzmann import BoltzmannTask as BoltzmannTask
+from cavs.training.tasks.autoencoders import AutoencoderSource as AutoencoderSource
+from cavs.training.tasks.autoencoders import AutoencoderTask as AutoencoderTask
+from cavs.training.tasks.densities import DensitySource as DensitySource
+from cavs.training.tasks.densities import DensityTask as DensityTask
 from cavs.training.tasks.expressions import ExpressionSource as ExpressionSource
 from cavs.training.tasks.expressions import ExpressionTask as ExpressionTask
 from cavs.training.tasks.images import ImageSource as ImageSource

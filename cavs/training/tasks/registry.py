@@ -11,6 +11,8 @@ from cavs.training._fields import shown
 from cavs.training.config import TrainingConfig
 from cavs.training.tasks._task import Task
 from cavs.training.tasks.boltzmann import BoltzmannTask
+from cavs.training.tasks.autoencoders import AutoencoderTask
+from cavs.training.tasks.densities import DensityTask
 from cavs.training.tasks.expressions import ExpressionTask
 from cavs.training.tasks.images import ImageTask
 from cavs.training.tasks.lattices import LatticeTask
@@ -27,6 +29,8 @@ TASKS: tuple[type[Task], ...] = (
     TreeTask,
     ImageTask,
     BoltzmannTask,
+    DensityTask,
+    AutoencoderTask,
     TextTask,
     SegmentTask,
     SentenceTask,

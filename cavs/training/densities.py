@@ -1,0 +1,137 @@
+"""Objective of densities whose log p is exact, in one order of the pixels or in many; and samples
+of them, pixel by pixel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+import cavs
+from cavs._arguments import integer, shown
+from cavs.errors import InputError
+from cavs.training.arrays import Array
+from cavs.training.metrics import finite_total, judging, placed
+from cavs.training.objective import Batches, Inputs, Judged, Loss, Objective, ShouldStop
+from cavs.training.sampling import device_of_function
+
+
+class Density(Objective):
+    """-log p of images in nats, which the model pushes as ``loss``. Where a batch comes several
+    times in an evaluation, each time is another order, and p is the mean of the p of all orders: a
+    mixture of them (Uria et al. 2014).
+
+    Args:
+        cycles: whether the model has several drawings of masks, which steps take in turn.
+        ordered: whether the model is trained by an estimate, and is judged by what it makes as
+            ``ordered()``.
+    """
+
+    best, greater = "nll", False
+    pushed: str | None = "loss"
+
+    def __init__(self, cycles: bool = False, ordered: bool = False) -> None:
+        self._cycles, self._ordered = cycles, ordered
+        self._judged: cavs.Model | None = None
+
+    def inputs(self, model: Any) -> Inputs:
+        return self._of_order(model, model.random_state()["step"]) if self._cycles else {}
+
+    def loss(self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Inputs) -> Loss:
+        loss = model(batch, **inputs)["loss"].sum()
+        return loss, float(loss.item())
+
+    def evaluate(self, model: Any, batches: Batches, should_stop: ShouldStop) -> Judged:
+        """See `Objective`; ``one`` is the mean over orders of the score of each alone."""
+        nats: dict[int, list[float]] = {}
+        judged = self._judge_of(model)
+        with judging(model):
+            for number, (batch, inputs) in enumerate(batches):
+                if should_stop():
+                    return None
+                keys = batch.keys.tolist()
+                turn = len(nats.get(keys[0], ()))
+                given = self._of_order(model, turn) if self._cycles or self._ordered else {}
+                with placed(f"[evaluate] in batch {number}"):
+                    loss = judged(batch, **inputs, **given)["loss"]
+                    finite_total(loss, "loss")
+                for key, value in zip(keys, loss.numpy().tolist(), strict=True):
+                    nats.setdefault(key, []).append(value)
+        values = np.array(list(nats.values()))  # (images, orders)
+        least = values.min(axis=1)
+        mixture = np.log(np.exp(least[:, None] - values).mean(axis=1)) - least
+        return {"nll": -float(mixture.mean()), "one": float(values.mean())}
+
+    def describe(self, scores: Mapping[str, float]) -> str:
+        text = f"-log p {scores['nll']:7.3f}"
+        same = math.isclose(scores["nll"], scores["one"])
+        return text if same else f"{text}  of one order {scores['one']:7.3f}"
+
+    def _judge_of(self, model: cavs.Model) -> cavs.Model:
+        """The model, or the form of it that has log p in an order, with the same parameters."""
+        if not self._ordered:
+            return model
+        if self._judged is None or self._judged.device != model.device:
+            function: Any = model.function
+            self._judged = cavs.compile(function.ordered(), outputs=["loss"], device=model.device)
+        return self._judged
+
+    @staticmethod
+    def _of_order(model: cavs.Model, number: int) -> dict[str, Any]:
+        function: Any = model.function
+        given: dict[str, Any] = function.in_order(number)
+        return given
+
+
+def sample_pixels(function: cavs.VertexFunction, count: int, seed: int | None = None) -> Array:
+    """Images that a density of them draws pixel by pixel, (count, pixels) of 0 and 1.
+
+    All images grow together, a pixel of each at once, by :func:`cavs.unfold`. Bits are drawn by the
+    image's number and the pixel's: the first images are the same for any `count`.
+
+    Args:
+        function: a density with a method ``sampler``, such as :class:`cavs.models.NADE`.
+        count: the number of images.
+        seed: of the random numbers; None: 0.
+
+    Raises:
+        InputError: a function without it, or a count that is no integer of 0 or more.
+    """
+    given: Any = function
+    if not isinstance(given, cavs.VertexFunction) or not hasattr(given, "sampler"):
+        raise InputError(f"[sample] expected a NADE or a MADE, got {shown(given)}; pass one")
+    return grow_pixels(given.sampler(), integer("sample", "count", count, 0), seed)
+
+
+def grow_pixels(sampler: Any, count: int, seed: int | None = None) -> Array:
+    """As `sample_pixels`, for a vertex function that pulls ``pixel``, pushes ``bit`` and has an
+    ``order``."""
+    model = cavs.compile(sampler, seed=seed, device=device_of_function(sampler)).eval()
+    order = np.asarray(sampler.order)
+    images = np.zeros((count, len(order)), np.float32)
+    if count == 0:
+        return images
+
+    def pixels(level: int) -> dict[str, Array]:
+        return {"pixel": np.full(count, order[level], np.int32)}
+
+    def next_pixel(frontier: cavs.Frontier) -> cavs.Growth | None:
+        images[:, order[frontier.level]] = frontier.outputs["bit"]
+        if frontier.level + 1 == len(order):
+            return None
+        last = frontier.vertices
+        return cavs.Growth(last, pixels(frontier.level + 1), forget=last)
+
+    cavs.unfold(
+        model,
+        cavs.Growth([[]] * count, pixels(0), np.arange(count)),
+        next_pixel,
+        num_graphs=count,
+        outputs=["bit", "mean"],  # a NaN shows in the second
+        keep=(),
+        max_levels=len(order),
+        max_vertices=len(order),
+    )
+    return images
