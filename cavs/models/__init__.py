@@ -39,13 +39,13 @@ from cavs.models.lstm_lm import LSTMLanguageModel as LSTMLanguageModel
 from cavs.models.made import MADE as MADE
 from cavs.models.made import MADESampler as MADESampler
 from cavs.models.mv_rnn import MVRNN as MVRNN
-from cavs.models.rbm import RBM as RBM
-from cavs.models.rbm import AnnealedRBM as AnnealedRBM
-from cavs.models.rbm import RBMChain as RBMChain
 from cavs.models.nade import NADE as NADE
 from cavs.models.nade import NADEChain as NADEChain
 from cavs.models.nade import NADEInOrder as NADEInOrder
 from cavs.models.nade import NADESampler as NADESampler
+from cavs.models.rbm import RBM as RBM
+from cavs.models.rbm import AnnealedRBM as AnnealedRBM
+from cavs.models.rbm import RBMChain as RBMChain
 from cavs.models.sbn import SBNDream as SBNDream
 from cavs.models.sbn import SigmoidBeliefNetwork as SigmoidBeliefNetwork
 from cavs.models.sentence_vae import SentenceDecoder as SentenceDecoder

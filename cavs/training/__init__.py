@@ -28,10 +28,10 @@ from cavs.training.sampling import sample_text as sample_text
 from cavs.training.sampling import sample_trees as sample_trees
 from cavs.training.segment_sampling import sample_segments as sample_segments
 from cavs.training.tasks import TREE_MODELS as TREE_MODELS
-from cavs.training.tasks import BoltzmannSource as BoltzmannSource
-from cavs.training.tasks import BoltzmannTask as BoltzmannTask
 from cavs.training.tasks import AutoencoderSource as AutoencoderSource
 from cavs.training.tasks import AutoencoderTask as AutoencoderTask
+from cavs.training.tasks import BoltzmannSource as BoltzmannSource
+from cavs.training.tasks import BoltzmannTask as BoltzmannTask
 from cavs.training.tasks import DensitySource as DensitySource
 from cavs.training.tasks import DensityTask as DensityTask
 from cavs.training.tasks import ExpressionSource as ExpressionSource

@@ -5,10 +5,10 @@ from __future__ import annotations
 from cavs.training.tasks._abilities import Predicts as Predicts
 from cavs.training.tasks._abilities import Samples as Samples
 from cavs.training.tasks._task import Task as Task
-from cavs.training.tasks.boltzmann import BoltzmannSource as BoltzmannSource
-from cavs.training.tasks.boltzmann import BoltzmannTask as BoltzmannTask
 from cavs.training.tasks.autoencoders import AutoencoderSource as AutoencoderSource
 from cavs.training.tasks.autoencoders import AutoencoderTask as AutoencoderTask
+from cavs.training.tasks.boltzmann import BoltzmannSource as BoltzmannSource
+from cavs.training.tasks.boltzmann import BoltzmannTask as BoltzmannTask
 from cavs.training.tasks.densities import DensitySource as DensitySource
 from cavs.training.tasks.densities import DensityTask as DensityTask
 from cavs.training.tasks.expressions import ExpressionSource as ExpressionSource

@@ -10,8 +10,8 @@ from cavs.errors import InputError
 from cavs.training._fields import shown
 from cavs.training.config import TrainingConfig
 from cavs.training.tasks._task import Task
-from cavs.training.tasks.boltzmann import BoltzmannTask
 from cavs.training.tasks.autoencoders import AutoencoderTask
+from cavs.training.tasks.boltzmann import BoltzmannTask
 from cavs.training.tasks.densities import DensityTask
 from cavs.training.tasks.expressions import ExpressionTask
 from cavs.training.tasks.images import ImageTask
