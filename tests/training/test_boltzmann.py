@@ -155,7 +155,7 @@ def test_layers_are_learnt_one_after_the_other(tmp_path: Path, data: Path) -> No
 
 def test_a_deep_machine_learns_by_mean_field_and_chains(tmp_path: Path, data: Path) -> None:
     source = BoltzmannSource(
-        str(data), k=2, persistent=True, dev_temperatures=20, test_temperatures=200
+        str(data), k=2, persistent=True, dev_temperatures=20, test_temperatures=1000
     )
     task = BoltzmannTask.create("dbm", source, hidden_size=12, top_size=6)
     run = TrainingRun.start(tmp_path / "run", task, start(tmp_path, data).trainer.config)
