@@ -145,7 +145,7 @@ class SegmentTask(RunningText):
         Option(
             "dropout",
             Number(0, 1),
-            0.3,
+            0.2,
             "of embeddings, and of what layers add",
             "P",
             "model",
@@ -170,9 +170,9 @@ class SegmentTask(RunningText):
         TRAINING_OPTIONS,
         {
             **FALLING_ADAM,
-            "epochs": 30,
+            "epochs": 14,
             "batch_size": 20,
-            "lr": 0.0007,
+            "lr": 0.001,
             "clip_norm": 16.0,
         },
     )
