@@ -67,7 +67,7 @@ STRUCTURE = frozenset(
 OVER_ROWS = frozenset({"conv_weight_reduce", "embedding_grad", "matmul_reduce"})
 # Before anything runs, a row of a gradient only becomes a concatenation, and a choice by mode one
 # of its operands.
-NOT_LOWERED = frozenset({"by_mode", "slice_grad"})
+NOT_LOWERED = frozenset({"by_mode", "level_attention_edges", "slice_grad"})
 
 _SATURATING = (
     0.0,

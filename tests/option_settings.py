@@ -97,4 +97,6 @@ def other_value(option: Option, value: Any) -> Any:
         return (value or option.kind.least) + 1
     if isinstance(option.kind, Choice):
         return next(choice for choice in option.kind.values if choice != value)
+    if isinstance(value, list):  # sizes, which are text on the command line
+        return ",".join(str(size + 1) for size in value)
     return True if isinstance(option.kind, Flag) else (value or 0.5) / 2

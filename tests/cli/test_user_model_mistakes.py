@@ -124,7 +124,7 @@ WRONG: dict[str, tuple[str, list[str], str]] = {
         "expected 'logits' pushed with shape (10,), got (20,)",
     ),
     "embedding std": (WHOLE, ["--embedding-std", "0.1"], "leave --embedding-std out, or name it"),
-    "unknown task": (WHOLE, ["--task", "nonsense"], "expected a task among trees, images, text"),
+    "unknown task": (WHOLE, ["--task", "nonsense"], "expected a task among trees, images, "),
     "a task of programs": (WHOLE, ["--task", "sentences"], "derived from cavs.VertexProgram, as"),
 }
 

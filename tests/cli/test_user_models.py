@@ -151,7 +151,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-IMAGES = ("images", "iwae", "sbn", "boltzmann", "dbn")
 FEW_TEMPERATURES = ["--dev-temperatures", "5", "--test-temperatures", "9", "--test-chains", "3"]
 # Class, task, what it is given, and what it can do beside being judged.
 CASES: dict[str, tuple[str, list[str], str]] = {
@@ -181,7 +180,7 @@ CASES: dict[str, tuple[str, list[str], str]] = {
 }
 
 
-IMAGES = ("images", "iwae", "sbn", "densities", "made", "autoencoders")
+IMAGES = ("images", "iwae", "sbn", "boltzmann", "dbn", "densities", "made", "autoencoders")
 
 
 def data_of(task: str, data: Path) -> list[str]:

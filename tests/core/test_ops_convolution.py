@@ -450,7 +450,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a bool": (lambda: ops.conv2d(X, W, dilation=True), r"an integer dilation >= 1, got True"),
     "no truth values": (
         lambda: ops.conv2d(X, W, mask=np.full((3, 3), np.nan)),
-        r"expected a mask of the kernel's shape \(3, 3\), got .*; pass a truth value for each",
+        r"expected truth values as mask, got ndarray of shape \(3, 3\); pass True or False",
     ),
     "mask of a line": (
         lambda: ops.conv1d(LINE, OF_LINE, mask=[1, 1]),

@@ -69,7 +69,8 @@ def test_each_model_trains_as_on_the_cpu(
         assert main([*words, "--device", device]) == 0
     expected, found = parameters(tmp_path / "cpu"), parameters(tmp_path / "cuda")
     for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values, rtol=5e-3, atol=5e-4, err_msg=name)
+        # Adam takes a whole step by a gradient that is rounding alone.
+        np.testing.assert_allclose(found[name], values, rtol=5e-3, atol=1e-3, err_msg=name)
     best = str(tmp_path / "cuda" / "best.safetensors")
     capsys.readouterr()
     printed = []

@@ -271,6 +271,15 @@ def test_the_structure_is_that_of_the_cpu(name: str, dtype: str) -> None:
     assert_same(found, run(here, graphs, inputs), *TOLERANCES[dtype])
 
 
+@each_dtype
+@pytest.mark.parametrize("name", ["AttentionLayers", "AttentionOverStates"])
+def test_attention_on_edges_is_that_of_the_cpu(name: str, dtype: str) -> None:
+    here, graphs = compiled(name, dtype, passes=()), some_graphs()
+    inputs = draw_inputs(here, graphs)
+    found = run(compiled(name, dtype, device="cuda", passes=()), graphs, inputs)
+    assert_same(found, run(here, graphs, inputs), *TOLERANCES[dtype])
+
+
 def test_no_operation_is_left_out() -> None:
     """A new operation needs a case, or a function of the library; what is public and no operation
     of the table a line above."""
@@ -280,6 +289,10 @@ def test_no_operation_is_left_out() -> None:
     of_cases, learning = model_of_cases("float32", "cpu"), learned_inputs()
     used, kernels = operations_in(of_cases, learning), kernels_in(of_cases, learning)
     for model in (composed("float32", "cpu"), *(compiled(n, "float32") for n in STRUCTURES)):
+        used |= operations_in(model)
+        kernels |= kernels_in(model)
+    for name in STRUCTURES:  # what passes put something else in the place of
+        model = compiled(name, "float32", passes=())
         used |= operations_in(model)
         kernels |= kernels_in(model)
     assert set(OPS) - used <= NOT_LOWERED

@@ -68,6 +68,15 @@ CASES: dict[type, tuple[Callable[[], Any], list[str]]] = {
         lambda: data.ImageCorpus("m", 4, 5, *[np.zeros((n, 20), np.uint8) for n in (9, 8, 7)]),
         ["'m'", "9 train", "8 dev", "7 test images", "4 x 5 pixels"],
     ),
+    data.LabelledImageCorpus: (
+        lambda: data.LabelledImageCorpus(
+            *("m", 4, 5, *[np.zeros((n, 20), np.uint8) for n in (9, 8, 7)]),
+            *[np.zeros(n, np.int32) for n in (9, 8, 7)],
+            num_classes=3,
+            levels=1,
+        ),
+        ["'m'", "9 train", "8 dev", "7 test images", "4 x 5 pixels in 3 classes"],
+    ),
     data.LabelledTree: (_tree, ["999 vertices", "root label 3", "film film"]),
     data.Lattice: (_lattice, [f"{MANY} vertices", f"{MANY - 1} edges"]),
     data.LatticeCorpus: (
