@@ -5,7 +5,8 @@ and training steps of a PixelCNN and of a DCGAN.
 
 Medians of interleaved rounds, of the process's own time with one thread, else of the clock. Above 1
 cavs is faster. Kernels are called alone, without what surrounds them in a model. The environment
-variable CAVS_ISA names a lesser instruction set than the machine's.
+variable CAVS_ISA names a lesser instruction set than the machine's. With several threads set
+OMP_WAIT_POLICY=PASSIVE and GOMP_SPINCOUNT=0: else PyTorch's spin on the cores of cavs's turn.
 """
 
 from __future__ import annotations
