@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bars import read_small, write_bars
 
 from cavs.errors import CheckpointError, DataError, InputError
 from cavs.training import (
@@ -20,26 +21,12 @@ from cavs.training import (
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Bars: images of 4 x 4 pixels, a row or a column of which is set."""
-    rng = np.random.default_rng(0)
-    bars = np.zeros((8, 4, 4), np.uint8)
-    for i in range(4):
-        bars[i, i, :] = 1
-        bars[4 + i, :, i] = 1
-    arrays = {
-        name: np.packbits(bars.reshape(8, 16)[rng.integers(0, 8, count)], axis=1)
-        for name, count in (("train", 300), ("valid", 40), ("test", 40))
-    }
-    np.savez(tmp_path / "bars.npz", **arrays)
-    return tmp_path / "bars.npz"
+    return write_bars(tmp_path, 4, 300, 40)
 
 
 @pytest.fixture(autouse=True)
 def _small_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cavs.training.tasks import boltzmann
-
-    load = boltzmann.load_binarized_mnist
-    monkeypatch.setattr(boltzmann, "load_binarized_mnist", lambda path: load(path, 4, 4))
+    read_small(monkeypatch, 4)
 
 
 def start(directory: Path, data: Path, epochs: int = 20, **changes: Any) -> TrainingRun:

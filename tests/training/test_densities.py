@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bars import read_small, write_bars
 
 import cavs
 from cavs.errors import DataError, InputError
@@ -20,26 +21,12 @@ PIXELS = 9
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Bars: images of 3 x 3 pixels, a row or a column of which is set."""
-    rng = np.random.default_rng(0)
-    bars = np.zeros((6, 3, 3), np.uint8)
-    for i in range(3):
-        bars[i, i, :] = 1
-        bars[3 + i, :, i] = 1
-    arrays = {
-        name: np.packbits(bars.reshape(6, PIXELS)[rng.integers(0, 6, count)], axis=1)
-        for name, count in (("train", 200), ("valid", 30), ("test", 30))
-    }
-    np.savez(tmp_path / "bars.npz", **arrays)
-    return tmp_path / "bars.npz"
+    return write_bars(tmp_path, 3, 200, 30)
 
 
 @pytest.fixture(autouse=True)
 def _small_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cavs.training.tasks import _images
-
-    load = _images.load_binarized_mnist
-    monkeypatch.setattr(_images, "load_binarized_mnist", lambda path: load(path, 3, 3))
+    read_small(monkeypatch, 3)
 
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {

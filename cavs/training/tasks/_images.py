@@ -19,22 +19,17 @@ _SomeTask = TypeVar("_SomeTask", bound="BinaryImages")
 
 
 @dataclass(frozen=True)
-class ImageFile(Source):
+class BinaryFile(Source):
     """The source of images.
 
     Attributes:
         path: the path of a file that `load_binarized_mnist` reads.
-        with_dev: whether to train on the development images too; epochs are then not judged fairly.
     """
 
     path: str
-    with_dev: bool = False
 
     def load(self) -> ImageCorpus:
-        corpus = load_binarized_mnist(self.path)
-        if self.with_dev:
-            return replace(corpus, train=np.concatenate([corpus.train, corpus.dev]))
-        return corpus
+        return load_binarized_mnist(self.path)
 
     @property
     def name(self) -> str:
@@ -42,17 +37,35 @@ class ImageFile(Source):
         return Path(self.path).stem
 
 
+@dataclass(frozen=True)
+class ImageFile(BinaryFile):
+    """As `BinaryFile`.
+
+    Attributes:
+        with_dev: whether to train on the development images too; epochs are then not judged fairly.
+    """
+
+    with_dev: bool = False
+
+    def load(self) -> ImageCorpus:
+        corpus = super().load()
+        if self.with_dev:
+            return replace(corpus, train=np.concatenate([corpus.train, corpus.dev]))
+        return corpus
+
+
+FILE_OPTION = data_option(
+    "binarised MNIST: an .npz file with train, valid and test, pixels packed into bits", "FILE"
+)
 #: The options of `ImageFile`.
 IMAGE_OPTIONS = (
-    data_option(
-        "binarised MNIST: an .npz file with train, valid and test, pixels packed into bits", "FILE"
-    ),
+    FILE_OPTION,
     Option(
         "with_dev",
         Flag(),
         False,
-        "train on the development images too; what is said of dev is then said of images trained "
-        "on",
+        "train on the development images too (Burda et al. 2016 train on all 60,000); what is "
+        "said of dev is then said of images trained on",
         group="data",
     ),
 )
@@ -67,7 +80,7 @@ class BinaryImages(Task):
 
     @classmethod
     def of_images(
-        cls: type[_SomeTask], name: str, source: ImageFile, sizes: dict[str, Any]
+        cls: type[_SomeTask], name: str, source: BinaryFile, sizes: dict[str, Any]
     ) -> _SomeTask:
         """A new task; `sizes` are the arguments of the model but for ``image_size``. Raises
         `DataError`."""

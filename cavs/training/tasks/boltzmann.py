@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 import cavs
-from cavs.data import Dataset, ImageCorpus, Loader, image_dataset, load_binarized_mnist
+from cavs.data import Dataset, Loader, image_dataset
 from cavs.errors import CheckpointError, DataError
 from cavs.models import DBM, DBN, RBM
 from cavs.training._fields import shown
@@ -22,13 +21,13 @@ from cavs.training.contract import Attributes, Contract, FunctionContract, Pull,
 from cavs.training.energies import ContrastiveDivergence, Judging, PersistentDivergence
 from cavs.training.options import Flag, Integer, Option, Text, with_defaults
 from cavs.training.tasks._abilities import Samples
+from cavs.training.tasks._images import FILE_OPTION, BinaryFile
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
-    data_option,
     size_option,
     source_option,
 )
-from cavs.training.tasks._source import MOST_SAMPLES, Ranges, Source
+from cavs.training.tasks._source import MOST_SAMPLES, Ranges
 from cavs.training.tasks._task import BuiltInModel, Task
 from cavs.training.user_model import said_of
 
@@ -40,11 +39,10 @@ _SOME = 10_000  # images by which the top of a network begins
 
 
 @dataclass(frozen=True)
-class BoltzmannSource(Source):
-    """The source of images, and how an RBM is trained and judged.
+class BoltzmannSource(BinaryFile):
+    """As `BinaryFile`, and how an RBM is trained and judged.
 
     Attributes:
-        path: the path of a file that `load_binarized_mnist` reads.
         k: steps of Gibbs sampling in a step of training.
         persistent: whether the chains go on from one step of training to the next.
         chains: number of persistent chains.
@@ -54,7 +52,6 @@ class BoltzmannSource(Source):
         test_chains: chains of annealed importance sampling.
     """
 
-    path: str
     k: int = 1
     persistent: bool = False
     chains: int = 100
@@ -65,14 +62,6 @@ class BoltzmannSource(Source):
     ranges: ClassVar[Ranges] = dict.fromkeys(
         ("k", "chains", "dev_temperatures", "test_temperatures", "test_chains"), (1, MOST_SAMPLES)
     )
-
-    def load(self) -> ImageCorpus:
-        return load_binarized_mnist(self.path)
-
-    @property
-    def name(self) -> str:
-        """A short name, that of the file."""
-        return Path(self.path).stem
 
 
 _COUNTS = (
@@ -149,10 +138,7 @@ class BoltzmannTask(Task, Samples):
         ),
     )
     own_options = (
-        data_option(
-            "binarised MNIST: an .npz file with train, valid and test, pixels packed into bits",
-            "FILE",
-        ),
+        FILE_OPTION,
         source_option(BoltzmannSource, "k", "steps of Gibbs sampling in a step of training"),
         Option(
             "persistent",

@@ -5,31 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import cavs
-from cavs.data import Dataset, ImageCorpus, Loader, image_dataset, load_binarized_mnist
-from cavs.errors import DataError, InputError
+from cavs.data import Dataset, Loader, image_dataset
+from cavs.errors import InputError
 from cavs.models import VAE, SBNDream, SigmoidBeliefNetwork, VAESampler
 from cavs.training.bounds import Bound, Nvil, Vimco, WakeSleep
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import Contract, FunctionContract, Pull, check_attributes, is_size
 from cavs.training.objective import Batches
-from cavs.training.options import Choice, Flag, Number, Option, with_defaults
+from cavs.training.options import Choice, Number, Option, with_defaults
 from cavs.training.sampling import draw_images
 from cavs.training.tasks._abilities import Samples
+from cavs.training.tasks._images import IMAGE_OPTIONS, BinaryImages, ImageFile
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
     FALLING_ADAM,
-    data_option,
     size_option,
     source_option,
 )
-from cavs.training.tasks._source import MOST_SAMPLES, Source
-from cavs.training.tasks._task import BuiltInModel, Task
+from cavs.training.tasks._source import MOST_SAMPLES
+from cavs.training.tasks._task import BuiltInModel
 from cavs.training.user_model import said_of
 
 if TYPE_CHECKING:
@@ -40,27 +39,23 @@ _SAMPLES_IN_BATCH = 5_000
 
 
 @dataclass(frozen=True)
-class ImageSource(Source):
-    """The source of images, and the number of samples of the latent variable for each.
+class ImageSource(ImageFile):
+    """As `ImageFile`, and the number of samples of the latent variable for each.
 
     Attributes:
-        path: the path of a file that `load_binarized_mnist` reads.
         samples: number of samples in training; more than one make an IWAE.
         dev_samples: number of samples when an epoch is judged.
         test_samples: number of samples for the log-likelihood of test images.
         test_images: number of test images, evenly spaced: the set may be sorted by content.
         estimator: the estimator of the gradient for discrete samples, one of `ESTIMATORS`; None if
             the gradient flows through the samples.
-        with_dev: whether to train on the development images too; epochs are then not judged fairly.
     """
 
-    path: str
     samples: int = 1
     dev_samples: int = 50
     test_samples: int = 5_000
     test_images: int = 1_000
     estimator: str | None = None
-    with_dev: bool = False
 
     ranges = dict.fromkeys(
         ("samples", "dev_samples", "test_samples", "test_images"), (1, MOST_SAMPLES)
@@ -78,17 +73,6 @@ class ImageSource(Source):
                 "[train] expected 2 samples or more for vimco, got 1; raise --samples, or choose "
                 "another --estimator"
             )
-
-    def load(self) -> ImageCorpus:
-        corpus = load_binarized_mnist(self.path)
-        if self.with_dev:
-            return replace(corpus, train=np.concatenate([corpus.train, corpus.dev]))
-        return corpus
-
-    @property
-    def name(self) -> str:
-        """A short name, that of the file."""
-        return Path(self.path).stem
 
 
 class Repeated:
@@ -136,10 +120,10 @@ _COUNTS = (
 )
 
 
-class ImageTask(Task, Samples):
+class ImageTask(BinaryImages, Samples):
     """Learns a density of binary images."""
 
-    task_name, unit, source_type = "images", "images", ImageSource
+    task_name, source_type = "images", ImageSource
     models = (
         BuiltInModel(
             "vae",
@@ -166,21 +150,10 @@ class ImageTask(Task, Samples):
         ),
     )
     own_options = (
-        data_option(
-            "binarised MNIST: an .npz file with train, valid and test, pixels packed into bits",
-            "FILE",
-        ),
+        *IMAGE_OPTIONS,
         Option("estimator", Choice(tuple(ESTIMATORS)), None, "of the gradient", group="data"),
         source_option(ImageSource, "samples", "of the latent variable, in training"),
         *_COUNTS,
-        Option(
-            "with_dev",
-            Flag(),
-            False,
-            "train on the development images too (Burda et al. 2016 train on all 60,000); what is "
-            "said of dev is then said of images trained on",
-            group="data",
-        ),
         size_option("hidden_size", 200),
         size_option("latent_size", 50),
         Option("dropout", Number(0, 1), 0.0, "of the pixels that the encoder sees", "P", "model"),
@@ -203,16 +176,13 @@ class ImageTask(Task, Samples):
             )
         ),
     )
-    kind, has_words = "images", False
-    sizes_read = ("image_size",)
+    kind = "images"
 
     @classmethod
     def create(cls, name: str, source: ImageSource, **sizes: Any) -> ImageTask:
         """A new task; `sizes` are ``hidden_size`` and, of autoencoders, ``latent_size`` and
         ``dropout``. Raises `DataError`."""
-        corpus = source.load()
-        arguments = {"image_size": corpus.height * corpus.width, **sizes}
-        return cls(name, arguments, None, source, corpus)
+        return cls.of_images(name, source, sizes)
 
     def make_objective(self) -> Bound:
         estimator = self.source.estimator
@@ -220,18 +190,8 @@ class ImageTask(Task, Samples):
             self.outputs = ("log_weight",)
         return ESTIMATORS[estimator]() if estimator else Bound()
 
-    def initialize(self, function: Any) -> None:
-        """See `Task`; a user's model may lack the method for it."""
-        if self.user is None or hasattr(function, "set_pixel_means"):
-            function.set_pixel_means(self.split("train").mean(axis=0))
-
     def check(self, function: cavs.VertexFunction) -> None:
-        pixels, size = self.split("train").shape[1], self.arguments["image_size"]
-        if pixels != size:
-            raise DataError(
-                f"[data] {self.source.path}: expected images of {size} pixels, as the model has, "
-                f"got {pixels}; name the data that it was trained on"
-            )
+        super().check(function)
         if self.user is not None and self.source.estimator == "wake-sleep":
             check_attributes(function, self.user, self.built_in.contract.to_sample)
 

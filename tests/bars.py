@@ -1,0 +1,32 @@
+"""Small binary images for tests of tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cavs.training.tasks import _images
+
+
+def write_bars(folder: Path, side: int, train: int, others: int) -> Path:
+    """A file of images of `side` x `side` pixels, a row or a column of which is set."""
+    rng = np.random.default_rng(0)
+    bars = np.zeros((2 * side, side, side), np.uint8)
+    for i in range(side):
+        bars[i, i, :] = 1
+        bars[side + i, :, i] = 1
+    flat = bars.reshape(2 * side, side * side)
+    arrays = {
+        name: np.packbits(flat[rng.integers(0, 2 * side, count)], axis=1)
+        for name, count in (("train", train), ("valid", others), ("test", others))
+    }
+    np.savez(folder / "bars.npz", **arrays)
+    return folder / "bars.npz"
+
+
+def read_small(monkeypatch: pytest.MonkeyPatch, side: int) -> None:
+    """Has the tasks read images of `side` x `side` pixels."""
+    load = _images.load_binarized_mnist
+    monkeypatch.setattr(_images, "load_binarized_mnist", lambda path: load(path, side, side))
