@@ -62,6 +62,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         cuda_driver.prepare(session.config, session.items)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Writes why each test was skipped, and its id, into the file $CAVS_SKIPPED, if it is given, so
+    that these alone can run again when what they need is there."""
+    path = os.environ.get("CAVS_SKIPPED")
+    if path is not None:
+        skipped = terminalreporter.stats.get("skipped", [])
+        lines = [f"{report.longrepr[2]}\t{report.nodeid}\n" for report in skipped]
+        Path(path).write_text("".join(lines), encoding="utf-8")
+
+
 @pytest.fixture(autouse=True)
 def _captures_give_graphs(request: pytest.FixtureRequest) -> Iterator[None]:
     """The engine goes on without a graph where a capture fails: tests of GPUs do not."""
