@@ -32,6 +32,8 @@ from cavs.models.dag_rnn import DAGRNN as DAGRNN
 from cavs.models.dbm import DBM as DBM
 from cavs.models.dbn import DBN as DBN
 from cavs.models.dbn import DBNDream as DBNDream
+from cavs.models.flow import Flow as Flow
+from cavs.models.flow import FlowSampler as FlowSampler
 from cavs.models.gru import GRU as GRU
 from cavs.models.lattice_lstm import LatticeLSTM as LatticeLSTM
 from cavs.models.lstm import LSTM as LSTM
