@@ -67,12 +67,12 @@ class Flow(cavs.VertexFunction):
         num_layers: how many flows, couplings or MADEs; of ``glow`` in each scale.
         hidden_size: hidden units, or channels, of each layer of the networks.
         num_scales: of ``glow``.
-        alpha: keeps black and white from infinity.
+        margin: alpha, which keeps black and white from infinity.
 
     Raises:
         ShapeError: a size that is no integer of 1 or more, a `width` that does not divide
             `image_size`, sides that are odd in a scale of ``glow``, or a single pixel for the other
-            kinds with halves; InputError: an unknown `kind`, or an `alpha` outside of 0..0.5.
+            kinds with halves; InputError: an unknown `kind`, or a `margin` outside of 0..0.5.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Flow(cavs.VertexFunction):
         num_layers: int = 8,
         hidden_size: int = 256,
         num_scales: int = 2,
-        alpha: float = 0.05,
+        margin: float = 0.05,
     ) -> None:
         self.kind = choice("models", "kind", kind, KINDS)
         check_sizes(
@@ -101,7 +101,7 @@ class Flow(cavs.VertexFunction):
             )
         self.image_size, self.width = image_size, width
         self.levels = None if levels is None else integer("models", "levels", levels, 1)
-        self.alpha = number("models", "alpha", alpha, 0, 0.5, above=True)
+        self.margin = number("models", "margin", margin, 0, 0.5, above=True)
         self.layers: list[Any] = list(
             self._glow(num_layers, hidden_size, num_scales)
             if kind == "glow"
@@ -159,8 +159,8 @@ class Flow(cavs.VertexFunction):
         """x of an image and of uniform noise, (image_size,), and log |det dx/dimage|."""
         if self.levels is None:
             return image, 0.0
-        share = 1.0 - 2.0 * self.alpha
-        p = self.alpha + share * (image + u) / (self.levels + 1.0)
+        share = 1.0 - 2.0 * self.margin
+        p = self.margin + share * (image + u) / (self.levels + 1.0)
         log_p, log_rest = ops.log(p), ops.log(1.0 - p)
         constant = self.image_size * math.log(share / (self.levels + 1))
         return log_p - log_rest, constant - ops.sum(log_p + log_rest)
@@ -169,7 +169,7 @@ class Flow(cavs.VertexFunction):
         """The grey, in 0..1, of x."""
         if self.levels is None:
             return x
-        return ops.clip((ops.sigmoid(x) - self.alpha) / (1.0 - 2.0 * self.alpha), 0.0, 1.0)
+        return ops.clip((ops.sigmoid(x) - self.margin) / (1.0 - 2.0 * self.margin), 0.0, 1.0)
 
     def to_noise(self, x: Any, apply: Callable[[Any, Any], Any] | None = None) -> tuple[Any, Any]:
         """z of x, (image_size,), and log |det dz/dx|. `apply` takes a layer and its input, in the
