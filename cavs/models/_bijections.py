@@ -65,7 +65,7 @@ def planar(z: Any, u: Any, w: Any, b: Any) -> tuple[Any, Any]:
 
         f(z) = z + u h(w'z + b)    log |det df/dz| = log |1 + u'w h'(w'z + b)|,  h = tanh
 
-    where u is moved along w so that w'u > -1 and f can be undone (appendix A.1).
+    where u is moved along w so that w'u > -1 and f can be undone (appendix A.1; here u = 0 stays).
 
     Args:
         z, u, w: (size,).
@@ -82,7 +82,7 @@ def planar(z: Any, u: Any, w: Any, b: Any) -> tuple[Any, Any]:
 def moved(u: Any, w: Any) -> tuple[Any, Any]:
     """u of a planar flow that can be undone, (size,), and w'u, ()."""
     before = ops.sum(w * u)
-    along = ops.softplus(before) - 1.0
+    along = ops.softplus(before + math.log(math.e - 1)) - 1.0
     return u + (along - before) * w / ops.sum(w * w), along
 
 
@@ -93,7 +93,7 @@ class Planar(Bijection):
         u, w: (size,), normal with deviation 0.1; b: (), zero.
     """
 
-    _HALVINGS = 40
+    _HALVINGS = 32
 
     def __init__(self, size: int) -> None:
         self.u = nn.init.normal_(nn.Parameter(np.zeros(size, np.float32)), std=0.1)
@@ -379,4 +379,4 @@ def factors(matrix: Any) -> tuple[Any, Any, Any]:
         lower[[k, best], :k] = lower[swap, :k]
         lower[k + 1 :, k] = upper[k + 1 :, k] / upper[k, k]
         upper[k + 1 :] -= np.outer(lower[k + 1 :, k], upper[k])
-    return tuple(x.astype(np.float32) for x in (np.eye(size)[:, rows], lower, upper))
+    return tuple(x.astype(np.float32) for x in (np.eye(size)[:, rows], lower, np.triu(upper)))
