@@ -183,6 +183,15 @@ def _adversarial(**options: Any) -> Trained:
     return Trained(program, lambda: objective.loss(program, batch, inputs)[0])
 
 
+def _glow(**options: Any) -> Trained:
+    model = cavs.compile(models.Flow("glow", 16, 4, None, num_layers=1, hidden_size=3), **options)
+    batch, x = (
+        cavs.batch([cavs.InputGraph([[]])] * 4),
+        np.random.default_rng(3).normal(size=(4, 16)),
+    )
+    return Trained(model, lambda: model(batch, image=x)["loss"].sum())
+
+
 def _weighted(rows: dict[str, Any]) -> Any:
     return importance_weighted_bound(rows["log_weight"])
 
@@ -248,6 +257,15 @@ MODELS: dict[str, Make] = {
         lambda _: {"flipped": np.float32(0.25)},
     ),
     "adversarial-autoencoder": _adversarial,
+    **{
+        f"flow-{kind}": partial(
+            _one_for_an_image,
+            lambda kind=kind: models.Flow(kind, PIXELS, 3, 1, num_layers=2, hidden_size=5),
+            lambda _: {},
+        )
+        for kind in ("planar", "realnvp", "maf")
+    },
+    "flow-glow": _glow,
     "sentence-vae": _sentences,
     "tree-vae": _trees,
     "shift-reduce": _parser,

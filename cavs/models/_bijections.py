@@ -341,7 +341,9 @@ class Convolution1x1(Bijection):
         identity = np.eye(self.channels, dtype=np.float32)
         undone_lower = _of_one_plus(lower - ops.constant(identity), self.channels)
         undone_upper = ops.matmul(_of_one_plus(ops.matmul(scale, upper), self.channels), scale)
-        w = ops.matmul(undone_upper, ops.matmul(undone_lower, ops.permute(self.permutation, (1, 0))))
+        w = ops.matmul(
+            undone_upper, ops.matmul(undone_lower, ops.permute(self.permutation, (1, 0)))
+        )
         return self._applied(w, y)
 
     def _triangles(self, power: float) -> tuple[Any, Any, Any]:

@@ -190,10 +190,8 @@ class Flow(cavs.VertexFunction):
         sizes = [layer.size for layer in self.layers if isinstance(layer, FactoredOut)]
         *noise, x = ops.split(z, [*sizes, self.image_size - sum(sizes)])
         for layer in reversed(self.layers):
-            if isinstance(layer, FactoredOut):
-                x = layer.joined(noise.pop(), x)
-            else:
-                x = layer.inverse(x)
+            out = isinstance(layer, FactoredOut)
+            x = layer.joined(noise.pop(), x) if out else layer.inverse(x)
         return x
 
     def forward(self, v: cavs.Vertex) -> None:

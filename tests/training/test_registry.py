@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from user_model_files import LATTICE, LATTICES
+from user_model_files import LATTICE, LATTICES, write_digits
 
 from cavs.cli.main import make_parser
 from cavs.errors import InputError
@@ -61,6 +61,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for task in ("images", "boltzmann", "densities", "autoencoders"):
         with (folder / task).open("wb") as file:
             np.savez(file, **packed)
+    write_digits(folder / "flows.csv", 40)
     for task in ("text", "segments", "sentences", "reversal"):
         (folder / task).mkdir()
         for name in ("train", "valid", "test"):
@@ -83,7 +84,8 @@ def options_of(task: type[Task], model: str, data: Path) -> dict[str, Any]:
     names = {option.name for option in task.options_of(model)}
     given = {name: value for name, value in SMALL.items() if name in names}
     if "data" in names:
-        return {**given, "data": str(data / task.task_name)}
+        name = "flows.csv" if task.task_name == "flows" else task.task_name
+        return {**given, "data": str(data / name)}
     return {**given, "num_train": 20, "max_depth": 3}
 
 

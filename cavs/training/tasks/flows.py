@@ -61,7 +61,11 @@ class FlowSource(Source):
 
 
 _FLOW = Contract(
-    {"": FunctionContract({"image": Pull("graph", "float", ("image_size",))}, {"loss": ()}, ("z",))},
+    {
+        "": FunctionContract(
+            {"image": Pull("graph", "float", ("image_size",))}, {"loss": ()}, ("z",)
+        )
+    },
     to_sample={
         "image_size": ("the number of pixels", is_size),
         "inverse": ("a method that makes x of noise", callable),
@@ -83,9 +87,7 @@ class FlowTask(BinaryImages, SameInputs, Samples):
         ),
         Option("kind", Choice(KINDS), "realnvp", group="model"),
         size_option("num_layers", 8),
-        replace(
-            size_option("hidden_size", 256), needs=("kind", ("realnvp", "maf", "glow"))
-        ),
+        replace(size_option("hidden_size", 256), needs=("kind", ("realnvp", "maf", "glow"))),
         replace(size_option("num_scales", 2), needs=("kind", "glow")),
         Option(
             "margin",
