@@ -185,10 +185,8 @@ def _adversarial(**options: Any) -> Trained:
 
 def _glow(**options: Any) -> Trained:
     model = cavs.compile(models.Flow("glow", 16, 4, None, num_layers=1, hidden_size=3), **options)
-    batch, x = (
-        cavs.batch([cavs.InputGraph([[]])] * 4),
-        np.random.default_rng(3).normal(size=(4, 16)),
-    )
+    batch = cavs.batch([cavs.InputGraph([[]])] * 4)
+    x = np.random.default_rng(3).normal(size=(4, 16))
     return Trained(model, lambda: model(batch, image=x)["loss"].sum())
 
 

@@ -60,8 +60,8 @@ def changed(old: str, new: str) -> str:
 
 
 def write_small_data(folder: Path) -> Path:
-    """Writes ``text``, ``trees``, ``tags``, ``lattices``, ``digits.npz`` and ``digits.csv``, data for
-    each task that needs some."""
+    """Writes ``text``, ``trees``, ``tags``, ``lattices``, ``digits.npz`` and ``digits.csv``, data
+    for each task that needs some."""
     for name in ("text", "trees", "tags", "lattices"):
         (folder / name).mkdir()
     for name in ("train", "dev"):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cavs import nn, ops
+from cavs.tensor import Buffer
 
 
 class Bijection(nn.Module, ABC):
@@ -320,6 +321,9 @@ class Convolution1x1(Bijection):
         permutation, sign: buffers, (channels, channels) and (channels,).
     """
 
+    permutation: Buffer
+    sign: Buffer
+
     def __init__(self, channels: int, positions: int) -> None:
         self.channels, self.positions = channels, positions
         rotation = nn.init.orthogonal_(nn.Parameter(np.zeros((channels, channels), np.float32)))
@@ -341,10 +345,8 @@ class Convolution1x1(Bijection):
         identity = np.eye(self.channels, dtype=np.float32)
         undone_lower = _of_one_plus(lower - ops.constant(identity), self.channels)
         undone_upper = ops.matmul(_of_one_plus(ops.matmul(scale, upper), self.channels), scale)
-        w = ops.matmul(
-            undone_upper, ops.matmul(undone_lower, ops.permute(self.permutation, (1, 0)))
-        )
-        return self._applied(w, y)
+        back = ops.permute(self.permutation, (1, 0))
+        return self._applied(ops.matmul(undone_upper, ops.matmul(undone_lower, back)), y)
 
     def _triangles(self, power: float) -> tuple[Any, Any, Any]:
         """L, U, and the diagonal matrix of s to the power of 1 or -1."""
@@ -381,4 +383,5 @@ def factors(matrix: Any) -> tuple[Any, Any, Any]:
         lower[[k, best], :k] = lower[swap, :k]
         lower[k + 1 :, k] = upper[k + 1 :, k] / upper[k, k]
         upper[k + 1 :] -= np.outer(lower[k + 1 :, k], upper[k])
-    return tuple(x.astype(np.float32) for x in (np.eye(size)[:, rows], lower, np.triu(upper)))
+    p = np.eye(size)[:, rows]
+    return p.astype(np.float32), lower.astype(np.float32), np.triu(upper).astype(np.float32)

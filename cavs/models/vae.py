@@ -32,7 +32,7 @@ class VAE(cavs.VertexFunction):
     section 4.2)::
 
         z_k = z_{k-1} + u_k tanh(w_k'z_{k-1} + b_k)
-        log q(z_K | x) = log Normal(z_0; mean, std) - sum_k log |1 + u_k'w_k tanh'(w_k'z_{k-1} + b_k)|
+        log q(z_K | x) = log q(z_0 | x) - sum_k log |1 + u_k'w_k tanh'(w_k'z_{k-1} + b_k)|
 
     Graphs have no edges. The evidence lower bound is :func:`cavs.nn.estimators.elbo` of the output,
     reshaped to (graphs, samples), and :func:`~cavs.nn.estimators.importance_weighted_bound` makes

@@ -55,10 +55,10 @@ def start(directory: Path, data: Path, **given: Any) -> TrainingRun:
 @pytest.mark.parametrize("kind", ["planar", "realnvp", "maf", "glow"])
 def test_each_kind_learns_and_draws(tmp_path: Path, data: Path, kind: str) -> None:
     """Pixels of an image are nearly alike: that takes some bits off each."""
-    run = start(tmp_path, data, kind=kind)
+    run = start(tmp_path, data, kind=kind, epochs=6)
     assert run.fit()
     first, last = run.trainer.history[0]["dev"], run.trainer.history[-1]["dev"]
-    assert last["bits"] < first["bits"] < 8
+    assert last["bits"] < min(first["bits"], 8)
     assert last["nll"] == pytest.approx(last["bits"] * 16 * np.log(2))
     trained = Trained.load(tmp_path / "best.safetensors")
     images = FlowTask.sample(trained, 5, seed=0)
@@ -72,9 +72,9 @@ def test_each_kind_learns_and_draws(tmp_path: Path, data: Path, kind: str) -> No
 
 def test_a_resumed_run_equals_a_whole_one(tmp_path: Path) -> None:
     data = write_digits(tmp_path / "digits.csv", 60)
-    whole = start(tmp_path / "whole", data, kind="glow")
+    whole = start(tmp_path / "whole", data)
     assert whole.fit()
-    parts = start(tmp_path / "parts", data, kind="glow")
+    parts = start(tmp_path / "parts", data)
     left = iter([False] * 3 + [True])
     assert not parts.fit(should_stop=lambda: next(left, False))
     path = tmp_path / "parts" / "last.safetensors"
