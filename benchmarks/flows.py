@@ -89,8 +89,8 @@ def main() -> None:
             f"PyTorch {theirs[0]:.4f} ({theirs[1]:.1f} s)",
             flush=True,
         )
-    means, spread = np.mean(scores, axis=0), np.std(scores, axis=0)
-    print(f"mean: cavs {means[0]:.4f} +- {spread[0]:.4f}, PyTorch {means[1]:.4f} +- {spread[1]:.4f}")
+    (ours, theirs), spread = np.mean(scores, axis=0), np.std(scores, axis=0)
+    print(f"mean: cavs {ours:.4f} +- {spread[0]:.4f}, PyTorch {theirs:.4f} +- {spread[1]:.4f}")
 
 
 if __name__ == "__main__":
