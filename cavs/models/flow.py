@@ -42,7 +42,7 @@ class Flow(cavs.VertexFunction):
 
     - ``planar``: planar flows (Rezende and Mohamed 2015), from data to noise.
     - ``realnvp``: couplings of the squares of a checkerboard (Dinh, Sohl-Dickstein and Bengio
-      2017), each half in turn.
+      2017), each half in turn, by networks of vectors and in one scale.
     - ``maf``: masked autoregressive flows (Papamakarios, Pavlakou and Murray 2017), their orders
       line by line and backwards in turn.
     - ``glow``: 1 x 1 convolutions and couplings of channels by convolutions, in `num_scales`
