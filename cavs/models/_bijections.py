@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+import cavs
 from cavs import nn, ops
-from cavs.tensor import Buffer
 
 
 class Bijection(nn.Module, ABC):
@@ -321,8 +321,8 @@ class Convolution1x1(Bijection):
         permutation, sign: buffers, (channels, channels) and (channels,).
     """
 
-    permutation: Buffer
-    sign: Buffer
+    permutation: cavs.Buffer
+    sign: cavs.Buffer
 
     def __init__(self, channels: int, positions: int) -> None:
         self.channels, self.positions = channels, positions
