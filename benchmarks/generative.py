@@ -2,10 +2,11 @@
 
     python benchmarks/generative.py [NAME ...] [--threads N] [--rounds N] [--json FILE]
 
-NAME is the first word of a line: vae, iwae, made, made-2000, lm, batch-norm or penalty. Both start
-from the same weights, see the same batches and flush denormal numbers to zero; the losses of the
-first step must agree (for the autoencoders, which draw different noise, to one percent over many
-samples). Steps take turns; a line shows medians, and the median of the ratios by round.
+NAME is the first word of a line: vae, iwae, made, made-2000, realnvp, lm, batch-norm or penalty.
+Both start from the same weights, see the same batches and flush denormal numbers to zero; the
+losses of the first step must agree (where models draw different noise, to one percent or two).
+Steps take turns; a line shows medians, the median of the ratios by round, and for the flow the
+floor: its arithmetic at the rate of a large product of PyTorch.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,11 +22,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from peers.torch_flow import TorchRealNVP
+from rbm import rate
 from torch import nn as tnn
 
 import cavs
 from cavs.data import chain_graph
-from cavs.models import MADE, VAE, LSTMLanguageModel
+from cavs.models import MADE, VAE, Flow, LSTMLanguageModel
 from cavs.nn.estimators import importance_weighted_bound
 
 Step = Callable[[], float]
@@ -123,6 +127,37 @@ def made(hidden: int, size: int = 100) -> tuple[Step, Step]:
         return float(loss.item())
 
     return ours, other
+
+
+def realnvp(size: int = 100) -> tuple[Step, Step]:
+    """Steps of Adam of the RealNVP that `cavs train flow` makes, of 784 grey pixels."""
+    cavs.nn.init.manual_seed(0)
+    x = np.random.default_rng(0).integers(0, 256, (size, 784)).astype(np.float32)
+    function = Flow()
+    theirs = TorchRealNVP(function)
+    model = cavs.compile(function, outputs=["loss"])
+    optimizer = cavs.optim.Adam(model.parameters(), lr=1e-3)
+    graphs = cavs.batch([cavs.InputGraph([[]])] * size)
+    torch_optimizer = torch.optim.Adam(theirs.parameters(), lr=1e-3, fused=True)
+    images = torch.from_numpy(x)
+
+    def ours() -> float:
+        return float(model.step(graphs, optimizer, scale=1 / size, image=x).item())
+
+    def other() -> float:
+        loss = theirs(images).mean()
+        torch_optimizer.zero_grad()
+        loss.backward()
+        torch_optimizer.step()
+        return float(loss.item())
+
+    return ours, other
+
+
+def realnvp_flops(rows: int) -> float:
+    """Of the products of a training step: forward, and gradients of weights and of inputs."""
+    weights = [p for p in Flow().parameters() if p.ndim == 2]
+    return 3 * 2.0 * rows * sum(math.prod(p.shape) for p in weights)
 
 
 def language_model(words: int = 10_000, length: int = 20, size: int = 20) -> tuple[Step, Step]:
@@ -276,10 +311,14 @@ WORKLOADS: dict[str, tuple[Callable[[], tuple[Step, Step]], int, float]] = {
     "iwae, batch 100, k = 50": (lambda: autoencoder(50), 1, 0.01),
     "made, 784-500-784, batch 100": (lambda: made(500), 5, 1e-4),
     "made-2000, 784-2000-784, batch 100": (lambda: made(2000), 1, 1e-4),
+    "realnvp, 8 couplings of 784 by 256-256, batch 100": (realnvp, 2, 0.01),
     "lm, 2 x 200, 20 x 20 words": (language_model, 1, 1e-4),
     "batch-norm, 784-512-512-256, 128 rows": (batch_norm, 3, 1e-4),
     "penalty, critic 784-512-256-1, 64 rows": (gradient_penalty, 3, 1e-4),
 }
+
+#: The arithmetic of a step, where it is known.
+FLOPS = {"realnvp": lambda: realnvp_flops(100)}
 
 
 def measure(name: str, rounds: int, threads: int) -> dict[str, Any]:
@@ -299,9 +338,11 @@ def measure(name: str, rounds: int, threads: int) -> dict[str, Any]:
             times[which].append((time.perf_counter() - begin) / steps * 1e3)
     ratios = [b / a for a, b in zip(*times, strict=True)]
     low, middle, high = np.percentile(ratios, (25, 50, 75))
+    flops = FLOPS.get(name.split(",")[0])
+    floor = "" if flops is None else f", floor {1e3 * flops() / rate():.2f} ms"
     print(
-        f"{name}: cavs {np.median(times[0]):.2f} ms a step, PyTorch {np.median(times[1]):.2f} ms: "
-        f"{middle:.2f}x ({low:.2f} .. {high:.2f})",
+        f"{name}: cavs {np.median(times[0]):.2f} ms a step, PyTorch {np.median(times[1]):.2f} ms"
+        f"{floor}: {middle:.2f}x ({low:.2f} .. {high:.2f})",
         flush=True,
     )
     return {

@@ -183,6 +183,13 @@ def _adversarial(**options: Any) -> Trained:
     return Trained(program, lambda: objective.loss(program, batch, inputs)[0])
 
 
+def _glow(**options: Any) -> Trained:
+    model = cavs.compile(models.Flow("glow", 16, 4, None, num_layers=1, hidden_size=3), **options)
+    batch = cavs.batch([cavs.InputGraph([[]])] * 4)
+    x = np.random.default_rng(3).normal(size=(4, 16))
+    return Trained(model, lambda: model(batch, image=x)["loss"].sum())
+
+
 def _weighted(rows: dict[str, Any]) -> Any:
     return importance_weighted_bound(rows["log_weight"])
 
@@ -248,6 +255,12 @@ MODELS: dict[str, Make] = {
         lambda _: {"flipped": np.float32(0.25)},
     ),
     "adversarial-autoencoder": _adversarial,
+    "flow-realnvp": partial(
+        _one_for_an_image,
+        lambda: models.Flow("realnvp", PIXELS, 3, 1, num_layers=2, hidden_size=5),
+        lambda _: {},
+    ),
+    "flow-glow": _glow,
     "sentence-vae": _sentences,
     "tree-vae": _trees,
     "shift-reduce": _parser,

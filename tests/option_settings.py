@@ -41,6 +41,7 @@ MODEL_CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "nade": ("digits.npz", {"hidden_size": 4}),
     "made": ("digits.npz", {"hidden_size": 4, "num_masks": 2}),
     "autoencoder": ("digits.npz", {"code_size": 3}),
+    "flow": ("digits.csv", {"num_layers": 1, "batch_size": 10}),
     "lm": ("text", {"hidden_size": 5, "length": 4, "batch_size": 4}),
     "transformer-xl": (
         "text",

@@ -22,6 +22,7 @@ __all__ = [
     "WORDS",
     "changed",
     "run",
+    "write_digits",
     "write_small_data",
 ]
 
@@ -59,8 +60,8 @@ def changed(old: str, new: str) -> str:
 
 
 def write_small_data(folder: Path) -> Path:
-    """Writes ``text``, ``trees``, ``tags``, ``lattices`` and ``digits.npz``, data for each task
-    that needs some."""
+    """Writes ``text``, ``trees``, ``tags``, ``lattices``, ``digits.npz`` and ``digits.csv``, data
+    for each task that needs some."""
     for name in ("text", "trees", "tags", "lattices"):
         (folder / name).mkdir()
     for name in ("train", "dev"):
@@ -76,7 +77,16 @@ def write_small_data(folder: Path) -> Path:
     bits = {name: rng.integers(0, 2, (20, 784)) for name in ("train", "valid", "test")}
     packed = {name: np.packbits(x.astype(np.uint8), axis=1) for name, x in bits.items()}
     np.savez(folder / "digits.npz", **packed)
+    write_digits(folder / "digits.csv", 40)
     return folder
+
+
+def write_digits(path: Path, count: int) -> Path:
+    """A file as those of the digits of scikit-learn, of noise."""
+    rng = np.random.default_rng(1)
+    rows = np.concatenate([rng.integers(0, 17, (count, 64)), np.arange(count)[:, None] % 10], 1)
+    path.write_text("\n".join(",".join(map(str, row)) for row in rows))
+    return path
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: Any, code: int = 0) -> str:

@@ -14,10 +14,11 @@ is computed once (:func:`cavs.ops.dropout`).
 beside those of words.
 
 :class:`LSTMLanguageModel`, :class:`TransformerXL`, :class:`VAE`, :class:`SigmoidBeliefNetwork`,
-:class:`RBM`, :class:`DBN`, :class:`DBM`, :class:`MADE`, :class:`NADE`, :class:`Autoencoder`,
-:class:`AdversarialAutoencoder`, :class:`SentenceVAE` and :class:`TreeVAE` are generative models, of
-text, images and trees; :class:`ShiftReduceParser` decides the structure of its graphs itself, and
-:class:`Seq2Seq` writes a sentence by another one; both are made with sizes of their own.
+:class:`RBM`, :class:`DBN`, :class:`DBM`, :class:`MADE`, :class:`NADE`, :class:`Flow`,
+:class:`Autoencoder`, :class:`AdversarialAutoencoder`, :class:`SentenceVAE` and :class:`TreeVAE` are
+generative models, of text, images and trees; :class:`ShiftReduceParser` decides the structure of
+its graphs itself, and :class:`Seq2Seq` writes a sentence by another one; both are made with sizes
+of their own.
 """
 
 from cavs import VertexFunction as _VertexFunction
@@ -32,6 +33,8 @@ from cavs.models.dag_rnn import DAGRNN as DAGRNN
 from cavs.models.dbm import DBM as DBM
 from cavs.models.dbn import DBN as DBN
 from cavs.models.dbn import DBNDream as DBNDream
+from cavs.models.flow import Flow as Flow
+from cavs.models.flow import FlowSampler as FlowSampler
 from cavs.models.gru import GRU as GRU
 from cavs.models.lattice_lstm import LatticeLSTM as LatticeLSTM
 from cavs.models.lstm import LSTM as LSTM

@@ -7,6 +7,9 @@ from typing import Any
 
 import cavs
 from cavs import nn, ops
+from cavs._arguments import integer
+from cavs.errors import ShapeError
+from cavs.models._bijections import planar
 from cavs.models._shared import check_sizes, set_pixel_means
 from cavs.nn.distributions import Bernoulli, Normal
 
@@ -24,6 +27,13 @@ class VAE(cavs.VertexFunction):
     With `dropout` the encoder reads dropout(x) in training, to overfit less (Shu et al. 2018,
     *Amortized Inference Regularization*).
 
+    With `flows` the sample of q goes on through so many planar flows, whose u, w and b the encoder
+    makes of x too (Rezende and Mohamed, *Variational Inference with Normalizing Flows*, 2015,
+    section 4.2)::
+
+        z_k = z_{k-1} + u_k tanh(w_k'z_{k-1} + b_k)
+        log q(z_K | x) = log q(z_0 | x) - sum_k log |1 + u_k'w_k tanh'(w_k'z_{k-1} + b_k)|
+
     Graphs have no edges. The evidence lower bound is :func:`cavs.nn.estimators.elbo` of the output,
     reshaped to (graphs, samples), and :func:`~cavs.nn.estimators.importance_weighted_bound` makes
     an IWAE of it.
@@ -39,7 +49,9 @@ class VAE(cavs.VertexFunction):
         hidden_size: int = 200,
         latent_size: int = 50,
         dropout: float = 0.0,
+        flows: int = 0,
     ) -> None:
+        integer("models", "flows", flows, 0, error=ShapeError)
         check_sizes(image_size=image_size, hidden_size=hidden_size, latent_size=latent_size)
         self.image_size, self.latent_size, self.dropout = image_size, latent_size, dropout
         self.encoder1 = nn.Linear(image_size, hidden_size)
@@ -48,6 +60,7 @@ class VAE(cavs.VertexFunction):
         self.decoder1 = nn.Linear(latent_size, hidden_size)
         self.decoder2 = nn.Linear(hidden_size, hidden_size)
         self.pixels = nn.Linear(hidden_size, image_size)
+        self.flows = [nn.Linear(hidden_size, 2 * latent_size + 1) for _ in range(flows)]
 
     def set_pixel_means(self, means: Any) -> None:
         """Sets the biases of the logits so that pixels are 1 as often as in the data: `means` is
@@ -61,9 +74,14 @@ class VAE(cavs.VertexFunction):
         mean, log_std = ops.split(self.posterior(encoded), 2)
         posterior, prior = Normal(mean, ops.exp(log_std)), Normal(0.0, 1.0)
         z = posterior.mean + posterior.std * v.normal(self.latent_size)
+        log_q = ops.sum(posterior.log_prob(z))
+        for layer in self.flows:
+            u, w, b = ops.split(layer(encoded), [self.latent_size, self.latent_size, 1])
+            z, log_det = planar(z, u, w, ops.sum(b))
+            log_q = log_q - log_det
         logits = self.decode(z)
         log_joint = ops.sum(Bernoulli(logits).log_prob(x)) + ops.sum(prior.log_prob(z))
-        v.push(log_weight=log_joint - ops.sum(posterior.log_prob(z)), logits=logits)
+        v.push(log_weight=log_joint - log_q, logits=logits)
 
     def decode(self, z: Any) -> Any:
         """Logits of the pixels, (image_size,), from z."""

@@ -12,6 +12,9 @@ from cavs.training.decoding import Written as Written
 from cavs.training.decoding import write_sentences as write_sentences
 from cavs.training.densities import Density as Density
 from cavs.training.densities import sample_pixels as sample_pixels
+from cavs.training.flows import sample_flow as sample_flow
+from cavs.training.flows import set_first_norms as set_first_norms
+from cavs.training.flows import undo_flow as undo_flow
 from cavs.training.metrics import Classification as Classification
 from cavs.training.metrics import Scores as Scores
 from cavs.training.metrics import evaluate as evaluate
@@ -36,6 +39,8 @@ from cavs.training.tasks import DensitySource as DensitySource
 from cavs.training.tasks import DensityTask as DensityTask
 from cavs.training.tasks import ExpressionSource as ExpressionSource
 from cavs.training.tasks import ExpressionTask as ExpressionTask
+from cavs.training.tasks import FlowSource as FlowSource
+from cavs.training.tasks import FlowTask as FlowTask
 from cavs.training.tasks import ImageSource as ImageSource
 from cavs.training.tasks import ImageTask as ImageTask
 from cavs.training.tasks import ParserTask as ParserTask

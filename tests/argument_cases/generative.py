@@ -46,6 +46,8 @@ def models_cases() -> Iterator[Case]:
     yield Case("Autoencoder", models.Autoencoder, {**sizes, **chosen})
     given = {**sizes, **chosen, "discriminator_size": 3}
     yield Case("AdversarialAutoencoder", models.AdversarialAutoencoder, given)
+    sizes = {"image_size": 16, "width": 4, "levels": 3, "num_layers": 1, "hidden_size": 3}
+    yield Case("Flow", models.Flow, {"kind": "glow", **sizes, "num_scales": 2, "margin": 0.1})
     sizes = {"code_size": 2, "hidden_size": 3}
     yield Case("Discriminator", models.Discriminator, sizes)
     sizes = {"vocab_size": 5, "embedding_size": 3, "hidden_size": 3, "latent_size": 2}
@@ -89,3 +91,8 @@ def sampling_cases() -> Iterator[Case]:
     yield Case("sample_rbm", training.sample_rbm, {**rbm, "count": 2})
     images = {"function": models.NADE(4, 3), "count": 2, **seed}
     yield Case("sample_pixels", training.sample_pixels, images)
+    flow = {"flow": models.Flow("realnvp", 4, 2, 3, 1, 3)}
+    yield Case("sample_flow", training.sample_flow, {**flow, "count": 2, **seed})
+    z = np.zeros((2, 4), np.float32)
+    yield Case("undo_flow", training.undo_flow, {**flow, "z": z, "dtype": "float32"})
+    yield Case("set_first_norms", training.set_first_norms, {**flow, "images": z, **seed})

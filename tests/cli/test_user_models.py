@@ -104,6 +104,10 @@ class Codes(models.AdversarialAutoencoder):
     pass
 
 
+class Bijection(models.Flow):
+    pass
+
+
 class Belief(models.SigmoidBeliefNetwork):
     pass
 
@@ -173,6 +177,7 @@ CASES: dict[str, tuple[str, list[str], str]] = {
         ["--epochs", "1", "--kind", "adversarial", "--hidden-sizes", "5", "--code-size", "3"],
         "sample",
     ),
+    "Bijection": ("flows", [*SMALL, "--num-layers", "2"], "sample"),
     "Sentences": ("sentences", [*WORDS, *FEW[6:], "--arg", "extra={'a': (1, 2)}"], "sample"),
     "Expressions": ("expressions", [*WORDS, *FEW[6:], *TREES], "sample"),
     "Parser": ("parser", WORDS, "predict"),
@@ -190,6 +195,7 @@ def data_of(task: str, data: Path) -> list[str]:
         "reversal": data / "text",
         "parser": data / "trees",
         **dict.fromkeys(IMAGES, data / "digits.npz"),
+        "flows": data / "digits.csv",
     }
     return ["--data", str(places[task])] if task in places else []
 

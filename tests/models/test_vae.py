@@ -16,9 +16,10 @@ PIXELS, HIDDEN, LATENT = 9, 6, 2
 SEED, STEP = 11, 5
 
 
-def make(dtype: str = "float64", **options: Any) -> cavs.Model:
+def make(dtype: str = "float64", flows: int = 0, **options: Any) -> cavs.Model:
     cavs.nn.init.manual_seed(2)
-    return cavs.compile(VAE(PIXELS, HIDDEN, LATENT), dtype=dtype, seed=SEED, **options)
+    function = VAE(PIXELS, HIDDEN, LATENT, flows=flows)
+    return cavs.compile(function, dtype=dtype, seed=SEED, **options)
 
 
 def images(count: int) -> np.ndarray:
@@ -51,16 +52,30 @@ def oracle(
 
     epsilon = np.vectorize(NormalDist().inv_cdf)(u + 2.0**-25)
     z = mean + np.exp(log_std) * epsilon
+    log_det, flow = 0.0, 0
+    while f"flows.{flow}.weight" in p:
+        given = layer(f"flows.{flow}", encoded)
+        z, added = planar(z, given[:LATENT], given[LATENT:-1], given[-1])
+        log_det, flow = log_det + added, flow + 1
     logits = layer("pixels", np.tanh(layer("decoder2", np.tanh(layer("decoder1", z)))))
     pixel = np.where(x > 0, 1 / (1 + np.exp(-logits)), 1 / (1 + np.exp(logits)))
     log_normal = -0.5 * (z**2).sum(axis=1) - 0.5 * LATENT * np.log(2 * np.pi)
     log_q = -0.5 * (epsilon**2).sum(axis=1) - log_std.sum() - 0.5 * LATENT * np.log(2 * np.pi)
-    return np.log(pixel).sum(axis=1) + log_normal - log_q
+    return np.log(pixel).sum(axis=1) + log_normal - log_q + log_det
 
 
+def planar(z: np.ndarray, u: np.ndarray, w: np.ndarray, b: float) -> tuple[Any, Any]:
+    """Rezende and Mohamed 2015, by the determinant of the Jacobian of each row."""
+    u = u + (np.log1p((np.e - 1) * np.exp(w @ u)) - 1 - w @ u) * w / (w @ w)
+    h = np.tanh(z @ w + b)
+    jacobians = np.eye(LATENT) + u[:, None] * w * (1 - h**2)[:, None, None]
+    return z + u * h[:, None], np.log(np.abs(np.linalg.det(jacobians)))
+
+
+@pytest.mark.parametrize("flows", [0, 3])
 @pytest.mark.parametrize("executor", ["native", "reference"])
-def test_weights_are_those_of_the_equations(executor: str) -> None:
-    model, x = make(executor=executor), images(3)
+def test_weights_are_those_of_the_equations(executor: str, flows: int) -> None:
+    model, x = make(executor=executor, flows=flows), images(3)
     out = run(model, x, samples=4)
     parameters = {name: p.data for name, p in model.named_parameters()}
     expected = [oracle(parameters, row, key, 4) for key, row in enumerate(x)]
@@ -98,9 +113,10 @@ def test_gradients_equal_central_differences() -> None:
         assert found == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-5, abs=1e-7), name
 
 
-def test_bounds_rise_with_samples_to_the_likelihood() -> None:
+@pytest.mark.parametrize("flows", [0, 2])
+def test_bounds_rise_with_samples_to_the_likelihood(flows: int) -> None:
     """The likelihood by a sum over a grid of the two latent variables."""
-    model, x = make(), images(1)
+    model, x = make(flows=flows), images(1)
     log_weight = run(model, x, samples=60_000)["log_weight"]
     means = [
         importance_weighted_bound(log_weight.reshape(-1, k)).mean().item() for k in (1, 5, 50, 500)

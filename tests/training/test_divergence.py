@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from user_model_files import write_digits
 
 from cavs.cli import main
 from cavs.errors import CheckpointError
@@ -51,6 +52,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         "images": few,
         "densities": [*few[:2], *few[-2:]],
         "codes": [*few[:2], "--hidden-sizes", "8", "--code-size", "3"],
+        "digits": ["--data", str(write_digits(folder / "digits.csv", 60)), "--num-layers", "2"],
         "text": ["--data", str(folder), "--hidden-size", "8"],
         "trees": ["--data", str(trees)],
         "tags": ["--data", str(tags)],
@@ -70,6 +72,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         *[(m, "images", []) for m in ("vae", "iwae", "sbn")],
         *[(m, "densities", []) for m in ("nade", "made")],
         ("autoencoder", "codes", []),
+        ("flow", "digits", []),
         ("lm", "text", ["--length", "5", "--clip-norm", "0"]),
         ("sentence-vae", "text", []),
         ("tree-vae", "generated", ["--latent-size", "2"]),

@@ -83,6 +83,15 @@ def with_file(
 
 
 @cache
+def digits() -> str:
+    """A file of forty digits of 8 x 8 pixels in 17 greys."""
+    path, numbers = folder() / "digits.csv", np.random.default_rng(0)
+    lines = [[*numbers.integers(0, 17, 64), number % 10] for number in range(40)]
+    path.write_text("\n".join(",".join(map(str, line)) for line in lines))
+    return str(path)
+
+
+@cache
 def images() -> str:
     """A file with ten images in each split."""
     path = folder() / "images.npz"
@@ -159,6 +168,8 @@ def options(model: str) -> dict[str, Any]:
     if model == "autoencoder":
         sizes = {"hidden_sizes": "4", "code_size": 3}
         return {**sizes, "epochs": SMALL["epochs"], "batch_size": 8, "data": images()}
+    if model == "flow":
+        return {**SMALL, "num_layers": 2, "data": digits()}
     if model == "lm":
         return {**SMALL, "num_layers": 1, "length": 5, "data": text()}
     if model == "transformer-xl":

@@ -13,6 +13,8 @@ from cavs.training.tasks.densities import DensitySource as DensitySource
 from cavs.training.tasks.densities import DensityTask as DensityTask
 from cavs.training.tasks.expressions import ExpressionSource as ExpressionSource
 from cavs.training.tasks.expressions import ExpressionTask as ExpressionTask
+from cavs.training.tasks.flows import FlowSource as FlowSource
+from cavs.training.tasks.flows import FlowTask as FlowTask
 from cavs.training.tasks.images import ImageSource as ImageSource
 from cavs.training.tasks.images import ImageTask as ImageTask
 from cavs.training.tasks.labelled_trees import TreeSource as TreeSource

@@ -17,7 +17,7 @@ from cavs.training.bounds import Bound, Nvil, Vimco, WakeSleep
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import Contract, FunctionContract, Pull, check_attributes, is_size
 from cavs.training.objective import Batches
-from cavs.training.options import Choice, Number, Option, with_defaults
+from cavs.training.options import Choice, Integer, Number, Option, with_defaults
 from cavs.training.sampling import draw_images
 from cavs.training.tasks._abilities import Samples
 from cavs.training.tasks._images import IMAGE_OPTIONS, BinaryImages, ImageFile
@@ -146,7 +146,7 @@ class ImageTask(BinaryImages, Samples):
             SigmoidBeliefNetwork,
             _SBN,
             {"samples": 5, "estimator": "vimco"},
-            lacks=("latent_size", "dropout"),
+            lacks=("latent_size", "dropout", "flows"),
         ),
     )
     own_options = (
@@ -157,6 +157,7 @@ class ImageTask(BinaryImages, Samples):
         size_option("hidden_size", 200),
         size_option("latent_size", 50),
         Option("dropout", Number(0, 1), 0.0, "of the pixels that the encoder sees", "P", "model"),
+        Option("flows", Integer(0), 0, "planar flows of the posterior", "N", "model"),
     )
     training_options = with_defaults(
         TRAINING_OPTIONS,
@@ -180,8 +181,10 @@ class ImageTask(BinaryImages, Samples):
 
     @classmethod
     def create(cls, name: str, source: ImageSource, **sizes: Any) -> ImageTask:
-        """A new task; `sizes` are ``hidden_size`` and, of autoencoders, ``latent_size`` and
-        ``dropout``. Raises `DataError`."""
+        """A new task; `sizes` are ``hidden_size`` and, of autoencoders, ``latent_size``,
+        ``dropout`` and ``flows``, which models with none are made without. Raises `DataError`."""
+        if not sizes.get("flows"):
+            sizes.pop("flows", None)
         return cls.of_images(name, source, sizes)
 
     def make_objective(self) -> Bound:

@@ -14,6 +14,7 @@ from cavs.training.tasks.autoencoders import AutoencoderTask
 from cavs.training.tasks.boltzmann import BoltzmannTask
 from cavs.training.tasks.densities import DensityTask
 from cavs.training.tasks.expressions import ExpressionTask
+from cavs.training.tasks.flows import FlowTask
 from cavs.training.tasks.images import ImageTask
 from cavs.training.tasks.lattices import LatticeTask
 from cavs.training.tasks.parser import ParserTask
@@ -31,6 +32,7 @@ TASKS: tuple[type[Task], ...] = (
     BoltzmannTask,
     DensityTask,
     AutoencoderTask,
+    FlowTask,
     TextTask,
     SegmentTask,
     SentenceTask,
