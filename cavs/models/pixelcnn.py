@@ -1,4 +1,4 @@
-"""PixelCNN: masked convolutions, in which a pixel sees those before it (van den Oord et al. 2016)."""
+"""PixelCNN: masked convolutions of images of bits (van den Oord et al. 2016)."""
 
 from __future__ import annotations
 

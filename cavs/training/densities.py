@@ -101,7 +101,9 @@ def sample_pixels(function: cavs.VertexFunction, count: int, seed: int | None = 
     """
     given: Any = function
     if not isinstance(given, cavs.VertexFunction) or not hasattr(given, "sampler"):
-        raise InputError(f"[sample] expected a NADE, a MADE or a PixelCNN, got {shown(given)}; pass one")
+        raise InputError(
+            f"[sample] expected a NADE, a MADE or a PixelCNN, got {shown(given)}; pass one"
+        )
     return grow_pixels(given.sampler(), integer("sample", "count", count, 0), seed)
 
 
@@ -192,4 +194,6 @@ def _of_images(places: Array, count: int) -> Array:
     """The numbers of the vertices at some places in each of `count` images, image after image for
     each place: (places * count, ...)."""
     numbers = places[:, None] * count + np.arange(count).reshape(-1, *[1] * (places.ndim - 1))
-    return np.where(places[:, None] < 0, -1, numbers).reshape(len(places) * count, *places.shape[1:])
+    return np.where(places[:, None] < 0, -1, numbers).reshape(
+        len(places) * count, *places.shape[1:]
+    )

@@ -48,6 +48,7 @@ FEW_TEMPERATURES = ["--dev-temperatures", "5", "--test-temperatures", "9", "--te
         ("rbm", [*FEW_TEMPERATURES, "--persistent", "--chains", "7"], "log Z"),
         ("nade", ["--orders", "many", "--test-orders", "2"], "-log p"),
         ("made", ["--num-masks", "2", "--num-layers", "2"], "-log p"),
+        ("pixelcnn", ["--channels", "2", "--num-layers", "1", "--kernel-size", "5"], "-log p"),
         ("lm", ["--batch-size", "4", "--length", "5", "--num-layers", "1"], "perplexity"),
         ("sentence-vae", ["--latent-size", "2", "--kl-steps", "3"], "perplexity below"),
         ("tree-vae", ["--num-train", "50", "--max-depth", "3", "--latent-size", "2"], "complete"),

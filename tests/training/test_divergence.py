@@ -50,6 +50,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     return {
         "images": few,
         "densities": [*few[:2], *few[-2:]],
+        "convolutions": [*few[:2], "--channels", "4", "--num-layers", "1"],
         "codes": [*few[:2], "--hidden-sizes", "8", "--code-size", "3"],
         "text": ["--data", str(folder), "--hidden-size", "8"],
         "trees": ["--data", str(trees)],
@@ -69,6 +70,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         ],
         *[(m, "images", []) for m in ("vae", "iwae", "sbn")],
         *[(m, "densities", []) for m in ("nade", "made")],
+        ("pixelcnn", "convolutions", []),
         ("autoencoder", "codes", []),
         ("lm", "text", ["--length", "5", "--clip-norm", "0"]),
         ("sentence-vae", "text", []),

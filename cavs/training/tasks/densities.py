@@ -108,9 +108,7 @@ class DensityTask(BinaryImages, Samples):
         size_option("hidden_size", 500),
         size_option("channels", 16),
         size_option("num_layers", 1),
-        Option(
-            "kernel_size", Integer(1), 3, "of the convolutions in blocks, odd", "N", group="model"
-        ),
+        Option("kernel_size", Integer(1, odd=True), 3, "of blocks, odd", "N", "model"),
         Option(
             "orders",
             Choice(ORDERS),
