@@ -48,7 +48,7 @@ class PixelCNN(cavs.VertexFunction):
         image_width: int = 28,
         channels: int = 16,
         num_layers: int = 7,
-        kernel_size: int = 3,
+        kernel_size: int = 5,
     ) -> None:
         check_sizes(
             image_size=image_size,

@@ -98,7 +98,7 @@ class DensityTask(BinaryImages, Samples):
             "masked convolutions for binary images' density",
             PixelCNN,
             _NADE,
-            {"num_layers": 7, "epochs": 15, "batch_size": 20, "lr": 0.002},
+            {"num_layers": 7, "epochs": 16, "batch_size": 20, "lr": 0.002},
             lacks=("hidden_size", "orders", "num_masks", "mask_seed", "dev_orders", "test_orders"),
         ),
     )
@@ -108,7 +108,7 @@ class DensityTask(BinaryImages, Samples):
         size_option("hidden_size", 500),
         size_option("channels", 16),
         size_option("num_layers", 1),
-        Option("kernel_size", Integer(1, odd=True), 3, "of blocks, odd", "N", "model"),
+        Option("kernel_size", Integer(1, odd=True), 5, "of blocks, odd", "N", "model"),
         Option(
             "orders",
             Choice(ORDERS),
