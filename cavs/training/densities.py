@@ -88,8 +88,9 @@ class Density(Objective):
 def sample_pixels(function: cavs.VertexFunction, count: int, seed: int | None = None) -> Array:
     """Images that a density of them draws pixel by pixel, (count, pixels) of 0 and 1.
 
-    All images grow together, a pixel of each at once, by :func:`cavs.unfold`. Bits are drawn by the
-    image's number and the pixel's: the first images are the same for any `count`.
+    All images grow together by :func:`cavs.unfold`, a pixel of each at once, or all pixels that see
+    none of each other. Bits are drawn by the image's number and the pixel's: the first images are
+    the same for any `count`.
 
     Args:
         function: a density with a method ``sampler``, such as :class:`cavs.models.NADE`.
@@ -167,26 +168,21 @@ class _Turn(NamedTuple):
 def _turns(graph: cavs.InputGraph) -> list[_Turn]:
     """The levels of a graph whose children stand before their parents."""
     children = graph.children
-    level = np.zeros(len(children), np.int64)
+    level, last = (np.zeros(len(children), np.int64) for _ in range(2))
     for vertex, below in enumerate(children):
-        level[vertex] = max((level[child] + 1 for child in below if child >= 0), default=0)
-    last = level.copy()
-    for vertex, below in enumerate(children):
-        for child in below:
-            if child >= 0:
-                last[child] = max(last[child], level[vertex])
-    by_level = np.argsort(level, kind="stable")
-    place = np.argsort(by_level)
+        seen = [child for child in below if child >= 0]
+        level[vertex] = max((level[child] + 1 for child in seen), default=0)
+        for child in seen:
+            last[child] = max(last[child], level[vertex])
+    place = np.append(np.argsort(np.argsort(level, kind="stable")), -1)  # that of a hole is -1
     turns = []
     for number in range(int(level.max()) + 1):
-        vertices = by_level[level[by_level] == number]
+        vertices = np.flatnonzero(level == number)
         slots = max(len(children[vertex]) for vertex in vertices)
-        places = np.full((len(vertices), slots), -1)
-        for row, vertex in zip(places, vertices, strict=True):
-            for slot, child in enumerate(children[vertex]):
-                row[slot] = place[child] if child >= 0 else -1
+        lists = [children[vertex] + [-1] * (slots - len(children[vertex])) for vertex in vertices]
+        seen_in = np.array(lists, np.int64).reshape(len(vertices), slots)
         read = np.flatnonzero((last == number) & (level < number))
-        turns.append(_Turn(vertices, places, place[read]))
+        turns.append(_Turn(vertices, place[seen_in], place[read]))
     return turns
 
 
@@ -194,6 +190,5 @@ def _of_images(places: Array, count: int) -> Array:
     """The numbers of the vertices at some places in each of `count` images, image after image for
     each place: (places * count, ...)."""
     numbers = places[:, None] * count + np.arange(count).reshape(-1, *[1] * (places.ndim - 1))
-    return np.where(places[:, None] < 0, -1, numbers).reshape(
-        len(places) * count, *places.shape[1:]
-    )
+    found = np.where(places[:, None] < 0, -1, numbers)
+    return found.reshape(len(places) * count, *places.shape[1:])
