@@ -7,7 +7,6 @@ from typing import Any
 
 import cavs
 from cavs import ops
-from cavs.data import chain_graph
 
 
 class PixelFunction(cavs.VertexFunction):
@@ -25,13 +24,11 @@ class Drawn(PixelFunction):
     :func:`cavs.training.sample_pixels` opens one after the other.
 
     Attributes:
-        graph: the pixels of an image, each with those that it gathers from.
-        order: (pixels,) int32: the pixel that each vertex of `graph` is.
+        order: (pixels,) int32: the pixel that each vertex is.
 
     Outputs per vertex: ``bit``: () the sample; ``mean``: () its probability.
     """
 
-    graph: cavs.InputGraph
     order: Any
 
     def _bit(self, v: cavs.Vertex, logit: Any) -> Any:
@@ -77,8 +74,3 @@ class DrawnPixels(Drawn, PixelChain):
     Inputs per vertex: ``pixel``: int32, its number in the image.
     Outputs per vertex: ``bit``: () the sample; ``mean``: () its probability.
     """
-
-    @property
-    def graph(self) -> cavs.InputGraph:  # type: ignore[override]
-        """A chain of the pixels in their order."""
-        return chain_graph(len(self.order))

@@ -9,7 +9,6 @@ import numpy as np
 import cavs
 from cavs import nn, ops
 from cavs._arguments import integer
-from cavs.data import pixel_graph
 from cavs.errors import ShapeError
 from cavs.models._pixels import Drawn, PixelFunction
 from cavs.models._shared import check_sizes, set_pixel_means
@@ -107,10 +106,11 @@ class _Block(nn.Module):
 class PixelCNNGrid(PixelFunction):
     """A :class:`PixelCNN` as a graph of pixels: the state of a pixel is what the masked layers read
     of it, its bit and each `a`, so that a layer is computed once for each pixel, whatever comes
-    after. Its graph is `graph`; the sum of the vertices' ``loss`` is that of the image.
+    after. The sum of the vertices' ``loss`` is that of the image.
 
     Attributes:
-        graph: an image; its vertices are the pixels, line by line.
+        graph_sizes: rows, columns and kernel_size of its graph, as :func:`cavs.data.pixel_graph`
+            takes them.
 
     Inputs per vertex: ``bit``: () its value.
     Outputs per vertex: ``loss``: () -log p(bit | the pixels before it).
@@ -119,7 +119,7 @@ class PixelCNNGrid(PixelFunction):
     def __init__(self, cnn: PixelCNN) -> None:
         self.cnn, self.kernel = cnn, cnn.blocks[0].masked.kernel_size[0]
         self.largest = max(FIRST_KERNEL, self.kernel)
-        self.graph = pixel_graph(cnn.height, cnn.width, self.largest)
+        self.graph_sizes = (cnn.height, cnn.width, self.largest)
 
     def forward(self, v: cavs.Vertex) -> None:
         cnn, shape = self.cnn, (len(self.cnn.blocks), self.cnn.channels)
@@ -147,7 +147,7 @@ class PixelCNNSampler(Drawn, PixelCNNGrid):
     them are there are drawn together: of a line those that are far enough behind the line above.
 
     Attributes:
-        order: (pixels,) int32: the pixel that each vertex of the graph is.
+        order: (pixels,) int32: the pixel that each vertex is.
     """
 
     def __init__(self, cnn: PixelCNN) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 import cavs
 from cavs._arguments import integer, shown
+from cavs.data import chain_graph, pixel_graph
 from cavs.errors import InputError
 from cavs.training.arrays import Array
 from cavs.training.metrics import finite_total, judging, placed
@@ -109,14 +110,15 @@ def sample_pixels(function: cavs.VertexFunction, count: int, seed: int | None = 
 
 
 def grow_pixels(sampler: Any, count: int, seed: int | None = None) -> Array:
-    """As `sample_pixels`, for a vertex function such as :class:`cavs.models._pixels.Drawn`, which
-    draws a pixel of a known graph of them."""
+    """As `sample_pixels`, for a vertex function that draws a pixel: one that pushes ``bit`` and
+    ``mean`` and has an ``order``, a chain of pixels unless it has ``graph_sizes``."""
     model = cavs.compile(sampler, seed=seed, device=device_of_function(sampler)).eval()
     order = np.asarray(sampler.order)
     images = np.zeros((count, len(order)), np.float32)
     if count == 0:
         return images
-    turns = _turns(sampler.graph)
+    sizes = getattr(sampler, "graph_sizes", None)
+    turns = _turns(chain_graph(len(order)) if sizes is None else pixel_graph(*sizes))
 
     def growth(level: int) -> cavs.Growth | None:
         if level == len(turns):

@@ -91,7 +91,7 @@ def test_a_graph_of_pixels_is_the_same(height: int, width: int, kernel: int) -> 
     found = []
     for loss in (
         whole(cavs.batch([cavs.InputGraph([[]])] * 3), image=x)["loss"],
-        pixels(cavs.batch([grid.graph] * 3), bit=x.ravel())["loss"],
+        pixels(cavs.batch([pixel_graph(*grid.graph_sizes)] * 3), bit=x.ravel())["loss"],
     ):
         for parameter in cnn.parameters():
             parameter.zero_grad()
@@ -114,7 +114,9 @@ def drawn_by(cnn: PixelCNN, count: int, monkeypatch: pytest.MonkeyPatch) -> tupl
     with monkeypatch.context() as patch:
         patch.setattr(cavs, "unfold", kept)
         images = sample_pixels(cnn, count, seed=3)
-    turns = np.concatenate([turn.vertices for turn in _turns(cnn.sampler().graph)])
+    turns = np.concatenate(
+        [turn.vertices for turn in _turns(pixel_graph(*cnn.sampler().graph_sizes))]
+    )
     means = np.zeros_like(images)
     means[:, turns] = grown[0].outputs["mean"].reshape(count, -1)
     return images, means
