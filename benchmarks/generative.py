@@ -2,11 +2,11 @@
 
     python benchmarks/generative.py [NAME ...] [--threads N] [--rounds N] [--json FILE]
 
-NAME is the first word of a line: vae, iwae, made, made-2000, realnvp, lm, batch-norm or penalty.
-Both start from the same weights, see the same batches and flush denormal numbers to zero; the
-losses of the first step must agree (where models draw different noise, to one percent or two).
-Steps take turns; a line shows medians, the median of the ratios by round, and for the flow the
-floor: its arithmetic at the rate of a large product of PyTorch.
+NAME is the first word of a line: vae, iwae, made, made-2000, pixelcnn, realnvp, lm, batch-norm or
+penalty. Both start from the same weights, see the same batches and flush denormal numbers to zero;
+the losses of the first step must agree (where models draw different noise, to one percent or two).
+Steps take turns; a line shows medians, the median of the ratios by round, and for the PixelCNN and
+the flow the floor: their arithmetic at the rate of a large product of PyTorch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from torch import nn as tnn
 
 import cavs
 from cavs.data import chain_graph
-from cavs.models import MADE, VAE, Flow, LSTMLanguageModel
+from cavs.models import MADE, VAE, Flow, LSTMLanguageModel, PixelCNN
 from cavs.nn.estimators import importance_weighted_bound
 
 Step = Callable[[], float]
@@ -121,6 +121,80 @@ def made(hidden: int, size: int = 100) -> tuple[Step, Step]:
         h = torch.relu(apply(images, first.weight * below, first.bias))
         logits = apply(h, last.weight * above, last.bias)
         loss = cross(logits, images, reduction="sum") / size
+        torch_optimizer.zero_grad()
+        loss.backward()
+        torch_optimizer.step()
+        return float(loss.item())
+
+    return ours, other
+
+
+class TorchConvolution(tnn.Conv2d):
+    """A layer with the weights and the mask of one of ours."""
+
+    def __init__(self, layer: Any) -> None:
+        size = layer.kernel_size[0]
+        super().__init__(layer.in_channels, layer.out_channels, size, padding=size // 2)
+        mask = getattr(layer, "mask", None)
+        self.mask = None if mask is None else torch.tensor(mask, dtype=torch.float32)
+        with torch.no_grad():
+            self.weight.copy_(torch.from_numpy(layer.weight.data))
+            self.bias.copy_(torch.from_numpy(layer.bias.data))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weight = self.weight if self.mask is None else self.weight * self.mask
+        return tnn.functional.conv2d(x, weight, self.bias, padding=self.padding)
+
+
+class TorchPixelCNN(tnn.Module):
+    """`cavs.models.PixelCNN`."""
+
+    def __init__(self, cnn: PixelCNN) -> None:
+        super().__init__()
+        self.first = TorchConvolution(cnn.first)
+        self.blocks = tnn.ModuleList()
+        for block in cnn.blocks:
+            layers = map(TorchConvolution, (block.narrow, block.masked, block.widen))
+            self.blocks.append(tnn.Sequential(*(x for y in layers for x in (tnn.ReLU(), y))))
+        hidden, pixels = TorchConvolution(cnn.hidden), TorchConvolution(cnn.pixels)
+        self.last = tnn.Sequential(tnn.ReLU(), hidden, tnn.ReLU(), pixels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        u = self.first(x)
+        for block in self.blocks:
+            u = u + block(u)
+        return self.last(u)
+
+
+def pixelcnn_flops(cnn: PixelCNN, rows: int) -> float:
+    """Of a training step: forward, and gradients of weights and of images but for the input's."""
+    layers = [layer for b in cnn.blocks for layer in (b.narrow, b.masked, b.widen)]
+    layers += [cnn.hidden, cnn.pixels]
+    products = 2 * sum(map(sum, cnn.first.mask)) * cnn.first.out_channels
+    for layer in layers:
+        taps = sum(map(sum, layer.mask)) if hasattr(layer, "mask") else 1
+        products += 3 * taps * layer.in_channels * layer.out_channels
+    return 2.0 * rows * cnn.image_size * products
+
+
+def pixelcnn(size: int = 20) -> tuple[Step, Step]:
+    """Steps of Adam of the PixelCNN that `cavs train` makes."""
+    cavs.nn.init.manual_seed(0)
+    x = (np.random.default_rng(0).random((size, 784)) < 0.13).astype(np.float32)
+    function = PixelCNN()
+    theirs = TorchPixelCNN(function)
+    model = cavs.compile(function, outputs=["loss"])
+    optimizer = cavs.optim.Adam(model.parameters(), lr=1e-3)
+    graphs = cavs.batch([cavs.InputGraph([[]])] * size)
+    torch_optimizer = torch.optim.Adam(theirs.parameters(), lr=1e-3, fused=True)
+    images = torch.from_numpy(x).view(size, 1, 28, 28)
+
+    def ours() -> float:
+        return float(model.step(graphs, optimizer, scale=1 / size, image=x).item())
+
+    def other() -> float:
+        cross = tnn.functional.binary_cross_entropy_with_logits
+        loss = cross(theirs(images), images, reduction="sum") / size
         torch_optimizer.zero_grad()
         loss.backward()
         torch_optimizer.step()
@@ -311,6 +385,7 @@ WORKLOADS: dict[str, tuple[Callable[[], tuple[Step, Step]], int, float]] = {
     "iwae, batch 100, k = 50": (lambda: autoencoder(50), 1, 0.01),
     "made, 784-500-784, batch 100": (lambda: made(500), 5, 1e-4),
     "made-2000, 784-2000-784, batch 100": (lambda: made(2000), 1, 1e-4),
+    "pixelcnn, 7 blocks of 16 channels, batch 20": (pixelcnn, 1, 1e-4),
     "realnvp, 8 couplings of 784 by 256-256, batch 100": (realnvp, 2, 0.01),
     "lm, 2 x 200, 20 x 20 words": (language_model, 1, 1e-4),
     "batch-norm, 784-512-512-256, 128 rows": (batch_norm, 3, 1e-4),
@@ -318,7 +393,10 @@ WORKLOADS: dict[str, tuple[Callable[[], tuple[Step, Step]], int, float]] = {
 }
 
 #: The arithmetic of a step, where it is known.
-FLOPS = {"realnvp": lambda: realnvp_flops(100)}
+FLOPS = {
+    "pixelcnn": lambda: pixelcnn_flops(PixelCNN(), 20),
+    "realnvp": lambda: realnvp_flops(100),
+}
 
 
 def measure(name: str, rounds: int, threads: int) -> dict[str, Any]:

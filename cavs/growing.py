@@ -37,8 +37,9 @@ class Growth:
 
     Attributes:
         children: for each new vertex the numbers of the vertices whose states it gathers, in order:
-            a list of lists, or (vertices,) integers for one each. They are numbers of
-            `Frontier.vertices`, of this level or an earlier one; -1 is a hole, a missing child.
+            a list of lists, or integers (vertices,) for one each or (vertices, slots). They are
+            numbers of `Frontier.vertices`, of this level or an earlier one; -1 is a hole, a missing
+            child.
         inputs: the inputs that the new vertices pull, arrays with a row for each. In a function of
             types an input has a row for each new vertex of the types that pull it, in the order of
             the new vertices; where there are none of these, it may be left out.

@@ -37,8 +37,9 @@ def graph_keys(keys: Any, num_graphs: int) -> Array:
 
 def lists_of_children(given: Any) -> tuple[Array, Array]:
     """int64: the offsets of the lists of children, and what they hold, -1 for holes."""
-    if isinstance(given, np.ndarray) and given.ndim == 1 and given.dtype.kind in "iu":
-        return np.arange(len(given) + 1), given
+    if isinstance(given, np.ndarray) and given.ndim in (1, 2) and given.dtype.kind in "iu":
+        slots = 1 if given.ndim == 1 else given.shape[1]
+        return np.arange(len(given) + 1) * slots, given.reshape(-1)
     if type(given) is list and all(type(x) is list for x in given):
         flat = list(chain.from_iterable(given))
         if all(type(x) is int for x in flat):

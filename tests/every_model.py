@@ -249,6 +249,7 @@ MODELS: dict[str, Make] = {
     "nade-of-many-orders": partial(
         _one_for_an_image, lambda: models.NADE(PIXELS, 6, "many"), lambda _: {}
     ),
+    "pixelcnn": partial(_one_for_an_image, lambda: models.PixelCNN(PIXELS, 3, 4, 2), lambda _: {}),
     "autoencoder": partial(
         _one_for_an_image,
         lambda: models.Autoencoder(PIXELS, (6, 5), 3),

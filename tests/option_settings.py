@@ -40,6 +40,7 @@ MODEL_CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **dict.fromkeys(("dbn", "dbm"), ("digits.npz", {**BOLTZMANN, "top_size": 3})),
     "nade": ("digits.npz", {"hidden_size": 4}),
     "made": ("digits.npz", {"hidden_size": 4, "num_masks": 2}),
+    "pixelcnn": ("digits.npz", {"channels": 2, "num_layers": 1}),
     "autoencoder": ("digits.npz", {"code_size": 3}),
     "flow": ("digits.csv", {"num_layers": 1, "batch_size": 10}),
     "lm": ("text", {"hidden_size": 5, "length": 4, "batch_size": 4}),
@@ -95,7 +96,7 @@ def check_refusal(said: str, flag: str) -> None:
 def other_value(option: Option, value: Any) -> Any:
     """A value of an option other than `value`."""
     if isinstance(option.kind, Integer):
-        return (value or option.kind.least) + 1
+        return (value or option.kind.least) + (2 if option.kind.odd else 1)
     if isinstance(option.kind, Choice):
         return next(choice for choice in option.kind.values if choice != value)
     if isinstance(value, list):  # sizes, which are text on the command line

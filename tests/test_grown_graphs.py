@@ -79,6 +79,10 @@ def test_children_may_come_in_any_list() -> None:
         assert (ptr.tolist(), flat.tolist()) == ([0, 2, 2, 3], [1, 2, 3])
     ptr, flat = lists_of_children(np.array([4, -1, 2**40]))
     assert (ptr.tolist(), flat.tolist()) == ([0, 1, 2, 3], [4, -1, 2**40])
+    ptr, flat = lists_of_children(np.array([[1, -1], [2, 0]]))
+    assert (ptr.tolist(), flat.tolist()) == ([0, 2, 4], [1, -1, 2, 0])
+    ptr, flat = lists_of_children(np.zeros((2, 0), np.int32))
+    assert (ptr.tolist(), flat.tolist()) == ([0, 0, 0], [])
 
 
 @pytest.mark.parametrize(

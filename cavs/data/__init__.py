@@ -12,6 +12,7 @@ from cavs.data.brackets import read_trees as read_trees
 from cavs.data.chains import chain_graph as chain_graph
 from cavs.data.dataset import Dataset as Dataset
 from cavs.data.grids import grid_graph as grid_graph
+from cavs.data.grids import pixel_graph as pixel_graph
 from cavs.data.heads import head_child as head_child
 from cavs.data.images import ImageCorpus as ImageCorpus
 from cavs.data.images import image_dataset as image_dataset

@@ -14,9 +14,9 @@ is computed once (:func:`cavs.ops.dropout`).
 beside those of words.
 
 :class:`LSTMLanguageModel`, :class:`TransformerXL`, :class:`VAE`, :class:`SigmoidBeliefNetwork`,
-:class:`RBM`, :class:`DBN`, :class:`DBM`, :class:`MADE`, :class:`NADE`, :class:`Flow`,
-:class:`Autoencoder`, :class:`AdversarialAutoencoder`, :class:`SentenceVAE` and :class:`TreeVAE` are
-generative models, of text, images and trees; :class:`ShiftReduceParser` decides the structure of
+:class:`RBM`, :class:`DBN`, :class:`DBM`, :class:`MADE`, :class:`NADE`, :class:`PixelCNN`,
+:class:`Flow`, :class:`Autoencoder`, :class:`AdversarialAutoencoder`, :class:`SentenceVAE` and
+:class:`TreeVAE` are generative models, of text, images and trees; :class:`ShiftReduceParser` decides the structure of
 its graphs itself, and :class:`Seq2Seq` writes a sentence by another one; both are made with sizes
 of their own.
 """
@@ -46,6 +46,9 @@ from cavs.models.nade import NADE as NADE
 from cavs.models.nade import NADEChain as NADEChain
 from cavs.models.nade import NADEInOrder as NADEInOrder
 from cavs.models.nade import NADESampler as NADESampler
+from cavs.models.pixelcnn import PixelCNN as PixelCNN
+from cavs.models.pixelcnn import PixelCNNGrid as PixelCNNGrid
+from cavs.models.pixelcnn import PixelCNNSampler as PixelCNNSampler
 from cavs.models.rbm import RBM as RBM
 from cavs.models.rbm import AnnealedRBM as AnnealedRBM
 from cavs.models.rbm import RBMChain as RBMChain

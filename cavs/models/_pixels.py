@@ -1,4 +1,4 @@
-"""Images as chains of pixels: densities that are products of conditionals, one vertex for each."""
+"""Images as graphs of pixels: densities that are products of conditionals, one vertex for each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,36 @@ import cavs
 from cavs import ops
 
 
-class PixelChain(cavs.VertexFunction, ABC):
+class PixelFunction(cavs.VertexFunction):
+    """A vertex is a pixel, whose bit is an input."""
+
+    def _bit(self, v: cavs.Vertex, logit: Any) -> Any:
+        """The bit of a pixel, (), by its logit."""
+        bit = v.pull("bit")
+        v.push(loss=ops.binary_cross_entropy_with_logits(logit, bit))
+        return bit
+
+
+class Drawn(PixelFunction):
+    """As :class:`PixelFunction`, but each vertex draws its bit;
+    :func:`cavs.training.sample_pixels` opens one after the other.
+
+    Attributes:
+        order: (pixels,) int32: the pixel that each vertex is.
+
+    Outputs per vertex: ``bit``: () the sample; ``mean``: () its probability.
+    """
+
+    order: Any
+
+    def _bit(self, v: cavs.Vertex, logit: Any) -> Any:
+        mean = ops.sigmoid(logit)
+        bit = ops.less(v.uniform(()), mean)
+        v.push(bit=bit, mean=mean)
+        return bit
+
+
+class PixelChain(PixelFunction, ABC):
     """A vertex is a pixel, its child the pixel before it in an order. The state `a`, (state_size,),
     is a running sum of what pixels add, as what hidden units have of the pixels so far.
 
@@ -26,11 +55,6 @@ class PixelChain(cavs.VertexFunction, ABC):
         bit = self._bit(v, self.logit(a, pixel))
         v.scatter(a=a + self.added(pixel, bit), inside=1.0)
 
-    def _bit(self, v: cavs.Vertex, logit: Any) -> Any:
-        bit = v.pull("bit")
-        v.push(loss=ops.binary_cross_entropy_with_logits(logit, bit))
-        return bit
-
     @abstractmethod
     def start(self) -> Any:
         """What `a` is before the first pixel."""
@@ -44,21 +68,9 @@ class PixelChain(cavs.VertexFunction, ABC):
         """What a pixel adds to the running sum, (state_size,)."""
 
 
-class DrawnPixels(PixelChain):
-    """As :class:`PixelChain`, but each vertex draws its bit; :func:`cavs.training.sample_pixels`
-    opens one after the other.
-
-    Attributes:
-        order: (pixels,) int32: the pixels in the order in which they are drawn.
+class DrawnPixels(Drawn, PixelChain):
+    """As :class:`PixelChain`, but each vertex draws its bit.
 
     Inputs per vertex: ``pixel``: int32, its number in the image.
     Outputs per vertex: ``bit``: () the sample; ``mean``: () its probability.
     """
-
-    order: Any
-
-    def _bit(self, v: cavs.Vertex, logit: Any) -> Any:
-        mean = ops.sigmoid(logit)
-        bit = ops.less(v.uniform(()), mean)
-        v.push(bit=bit, mean=mean)
-        return bit

@@ -19,8 +19,9 @@ def check_sizes(**sizes: Any) -> None:
         integer("models", name, value, 1, error=ShapeError)
 
 
-def set_pixel_means(pixels: nn.Linear, means: Any) -> None:
-    """Sets the biases of logits so that pixels are 1 as often as `means` (image_size,) say."""
+def set_pixel_means(pixels: nn.Linear | nn.Conv2d, means: Any) -> None:
+    """Sets the biases of logits so that pixels are 1 as often as `means` say, which has the shape
+    of the biases."""
     p = np.clip(means, 1e-3, 1 - 1e-3)
     assert pixels.bias is not None
     with pixels.bias.writing() as bias:

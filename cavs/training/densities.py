@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import cavs
 from cavs._arguments import integer, shown
+from cavs.data import chain_graph, pixel_graph
 from cavs.errors import InputError
 from cavs.training.arrays import Array
 from cavs.training.metrics import finite_total, judging, placed
@@ -88,8 +89,9 @@ class Density(Objective):
 def sample_pixels(function: cavs.VertexFunction, count: int, seed: int | None = None) -> Array:
     """Images that a density of them draws pixel by pixel, (count, pixels) of 0 and 1.
 
-    All images grow together, a pixel of each at once, by :func:`cavs.unfold`. Bits are drawn by the
-    image's number and the pixel's: the first images are the same for any `count`.
+    All images grow together by :func:`cavs.unfold`, a pixel of each at once, or all pixels that see
+    none of each other. Bits are drawn by the image's number and the pixel's: the first images are
+    the same for any `count`.
 
     Args:
         function: a density with a method ``sampler``, such as :class:`cavs.models.NADE`.
@@ -101,37 +103,94 @@ def sample_pixels(function: cavs.VertexFunction, count: int, seed: int | None = 
     """
     given: Any = function
     if not isinstance(given, cavs.VertexFunction) or not hasattr(given, "sampler"):
-        raise InputError(f"[sample] expected a NADE or a MADE, got {shown(given)}; pass one")
+        raise InputError(
+            f"[sample] expected a NADE, a MADE or a PixelCNN, got {shown(given)}; pass one"
+        )
     return grow_pixels(given.sampler(), integer("sample", "count", count, 0), seed)
 
 
 def grow_pixels(sampler: Any, count: int, seed: int | None = None) -> Array:
-    """As `sample_pixels`, for a vertex function that pulls ``pixel``, pushes ``bit`` and has an
-    ``order``."""
+    """As `sample_pixels`, for a vertex function that draws a pixel: one that pushes ``bit`` and
+    ``mean`` and has an ``order``, a chain of pixels unless it has ``graph_sizes``."""
     model = cavs.compile(sampler, seed=seed, device=device_of_function(sampler)).eval()
     order = np.asarray(sampler.order)
     images = np.zeros((count, len(order)), np.float32)
     if count == 0:
         return images
+    sizes = getattr(sampler, "graph_sizes", None)
+    turns = _turns(chain_graph(len(order)) if sizes is None else pixel_graph(*sizes))
 
-    def pixels(level: int) -> dict[str, Array]:
-        return {"pixel": np.full(count, order[level], np.int32)}
-
-    def next_pixel(frontier: cavs.Frontier) -> cavs.Growth | None:
-        images[:, order[frontier.level]] = frontier.outputs["bit"]
-        if frontier.level + 1 == len(order):
+    def growth(level: int) -> cavs.Growth | None:
+        if level == len(turns):
             return None
-        last = frontier.vertices
-        return cavs.Growth(last, pixels(frontier.level + 1), forget=last)
+        turn = turns[level]
+        pixels = np.repeat(order[turn.vertices], count).astype(np.int32)
+        return cavs.Growth(
+            _of_images(turn.children, count),
+            {"pixel": pixels} if "pixel" in model.inputs else {},
+            np.tile(np.arange(count), len(turn.vertices)),
+            forget=_of_images(turn.forget, count),
+        )
 
+    def next_pixels(frontier: cavs.Frontier) -> cavs.Growth | None:
+        drawn = frontier.outputs["bit"].reshape(-1, count)
+        images[:, order[turns[frontier.level].vertices]] = drawn.T
+        return growth(frontier.level + 1)
+
+    first = growth(0)
+    assert first is not None
     cavs.unfold(
         model,
-        cavs.Growth([[]] * count, pixels(0), np.arange(count)),
-        next_pixel,
+        first,
+        next_pixels,
         num_graphs=count,
         outputs=["bit", "mean"],  # a NaN shows in the second
         keep=(),
-        max_levels=len(order),
+        max_levels=len(turns),
         max_vertices=len(order),
     )
     return images
+
+
+class _Turn(NamedTuple):
+    """Vertices of a graph that are ready together.
+
+    Attributes:
+        vertices: (vertices,) their numbers in the graph.
+        children: (vertices, slots) the places of their children, in the order in which vertices
+            are opened; -1 where there is none.
+        forget: places of the vertices from which none of later turns gathers.
+    """
+
+    vertices: Array
+    children: Array
+    forget: Array
+
+
+def _turns(graph: cavs.InputGraph) -> list[_Turn]:
+    """The levels of a graph whose children stand before their parents."""
+    children = graph.children
+    level, last = (np.zeros(len(children), np.int64) for _ in range(2))
+    for vertex, below in enumerate(children):
+        seen = [child for child in below if child >= 0]
+        level[vertex] = max((level[child] + 1 for child in seen), default=0)
+        for child in seen:
+            last[child] = max(last[child], level[vertex])
+    place = np.append(np.argsort(np.argsort(level, kind="stable")), -1)  # that of a hole is -1
+    turns = []
+    for number in range(int(level.max()) + 1):
+        vertices = np.flatnonzero(level == number)
+        slots = max(len(children[vertex]) for vertex in vertices)
+        lists = [children[vertex] + [-1] * (slots - len(children[vertex])) for vertex in vertices]
+        seen_in = np.array(lists, np.int64).reshape(len(vertices), slots)
+        read = np.flatnonzero((last == number) & (level < number))
+        turns.append(_Turn(vertices, place[seen_in], place[read]))
+    return turns
+
+
+def _of_images(places: Array, count: int) -> Array:
+    """The numbers of the vertices at some places in each of `count` images, image after image for
+    each place: (places * count, ...)."""
+    numbers = places[:, None] * count + np.arange(count).reshape(-1, *[1] * (places.ndim - 1))
+    found = np.where(places[:, None] < 0, -1, numbers)
+    return found.reshape(len(places) * count, *places.shape[1:])

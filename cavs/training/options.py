@@ -13,10 +13,11 @@ from cavs.training._fields import is_number, is_text, is_whole, shown
 
 @dataclass(frozen=True)
 class Integer:
-    """Integers from `least` to `most`."""
+    """Integers from `least` to `most`, of which `odd` leaves out the even ones."""
 
     least: int
     most: int = 2**31 - 1
+    odd: bool = False
 
     def parse(self, text: str) -> int:
         """The value of a text; ValueError where it is no integer."""
@@ -24,15 +25,16 @@ class Integer:
 
     def admits(self, value: Any) -> bool:
         """Whether the option takes `value`."""
-        return is_whole(value, self.least, self.most)
+        return is_whole(value, self.least, self.most) and (not self.odd or value % 2 == 1)
 
     def wanted(self, value: Any = None) -> str:
         """The values that an error expects in place of `value`; None: in place of a text that is no
         value."""
+        kind = "an odd integer" if self.odd else "an integer"
         # An upper bound below 2**32 is named only for a value that exceeds it.
         if (not isinstance(value, int) or value < self.least) and self.most < 2**32:
-            return f"an integer of at least {self.least}"
-        return f"an integer in {self.least}..{self.most}"
+            return f"{kind} of at least {self.least}"
+        return f"{kind} in {self.least}..{self.most}"
 
 
 @dataclass(frozen=True)

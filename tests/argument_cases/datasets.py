@@ -65,6 +65,8 @@ def data_cases() -> Iterator[Case]:
     yield Case("Vocabulary.decode", lambda i: known.decode([i]), {"i": 0})
     yield Case("chain_graph", data.chain_graph, {"length": 3})
     yield Case("grid_graph", data.grid_graph, {"rows": 2, "columns": 3})
+    sizes: dict[str, object] = {"rows": 2, "columns": 3, "kernel_size": 3}
+    yield Case("pixel_graph", data.pixel_graph, sizes)
     pair: dict[str, object] = {"encoder": GRAPH, "decoder": cavs.InputGraph([[], [0]]), "slots": 1}
     pair["names"] = ["a", "b"]
     yield Case("pair_graph", data.pair_graph, pair)

@@ -41,6 +41,8 @@ def models_cases() -> Iterator[Case]:
     yield Case("MADE", models.MADE, {**sizes, **masks})
     yield Case("MADE.in_order", models.MADE(4, 3).in_order, {"number": 0})
     yield Case("NADE.in_order", models.NADE(4, 3).in_order, {"number": 1})
+    sizes = {"image_size": 4, "image_width": 2, "channels": 2, "num_layers": 1, "kernel_size": 3}
+    yield Case("PixelCNN", models.PixelCNN, sizes)
     sizes = {"image_size": 4, "hidden_sizes": [3], "code_size": 2}
     chosen = {"activation": "tanh", "loss": "squared-error"}
     yield Case("Autoencoder", models.Autoencoder, {**sizes, **chosen})

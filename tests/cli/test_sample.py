@@ -120,7 +120,7 @@ def test_more_images_do_not_change_the_first() -> None:
         (
             "tree-lstm",
             [],
-            "expected a generative model (vae, iwae, sbn, rbm, dbn, dbm, nade, made, ",
+            "expected a generative model (vae, iwae, sbn, rbm, dbn, dbm, nade, made, pixelcnn, ",
         ),
         ("vae", ["--temperature", "0.5"], "expected --temperature for text only"),
         ("vae", ["--max-words", "5"], "expected --max-words for text only"),

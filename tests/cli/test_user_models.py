@@ -100,6 +100,10 @@ class Masks(models.MADE):
     pass
 
 
+class Lines(models.PixelCNN):
+    pass
+
+
 class Codes(models.AdversarialAutoencoder):
     pass
 
@@ -172,6 +176,7 @@ CASES: dict[str, tuple[str, list[str], str]] = {
     "Deep": ("dbn", [*SMALL, *FEW_TEMPERATURES, "--top-size", "3"], "sample"),
     "Pixels": ("densities", [*SMALL, "--orders", "many", "--test-orders", "2"], "sample"),
     "Masks": ("made", [*SMALL, "--num-masks", "2"], "sample"),
+    "Lines": ("pixelcnn", ["--epochs", "1", "--channels", "2", "--num-layers", "1"], "sample"),
     "Codes": (
         "autoencoders",
         ["--epochs", "1", "--kind", "adversarial", "--hidden-sizes", "5", "--code-size", "3"],
@@ -185,7 +190,17 @@ CASES: dict[str, tuple[str, list[str], str]] = {
 }
 
 
-IMAGES = ("images", "iwae", "sbn", "boltzmann", "dbn", "densities", "made", "autoencoders")
+IMAGES = (
+    "images",
+    "iwae",
+    "sbn",
+    "boltzmann",
+    "dbn",
+    "densities",
+    "made",
+    "pixelcnn",
+    "autoencoders",
+)
 
 
 def data_of(task: str, data: Path) -> list[str]:

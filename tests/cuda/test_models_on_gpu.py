@@ -62,6 +62,7 @@ def test_no_model_is_left_out() -> None:
     found: set[type] = {models.VAESampler, models.SBNDream, models.DBNDream}
     found |= {models.RBMChain, models.AnnealedRBM, models.MADESampler, models.DecodedPrior}
     found |= {models.NADEChain, models.NADEInOrder, models.NADESampler}
+    found |= {models.PixelCNNGrid, models.PixelCNNSampler}
     for name in MODELS:
         model = every_model.make(name).model
         found.add(type(model.function))
@@ -150,7 +151,7 @@ def sampled(name: str, device: str) -> Any:
             values *= 3.0
     if name == "lstm-lm":
         return sample_text(model.to(device).function, WORDS, 12, max_words=9, seed=2)
-    if name in ("made", "nade"):
+    if name in ("made", "nade", "pixelcnn"):
         return sample_pixels(model.to(device).function, 12, seed=2).tolist()
     program = cavs.compile(model.function, device=device)
     rng = np.random.default_rng(2)
@@ -168,7 +169,8 @@ def sampled(name: str, device: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    "name", ["lstm-lm", "made", "nade", "sentence-vae", "tree-vae", "shift-reduce", "seq2seq"]
+    "name",
+    ["lstm-lm", "made", "nade", "pixelcnn", "sentence-vae", "tree-vae", "shift-reduce", "seq2seq"],
 )
 def test_sentences_and_trees_are_those_of_the_cpu(name: str) -> None:
     expected = sampled(name, "cpu")

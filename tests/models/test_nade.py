@@ -199,7 +199,7 @@ def test_what_a_model_is_made_of() -> None:
         NADE(4, 3, orders="two")
     with pytest.raises(ShapeError, match="integer num_masks >= 1, got 0"):
         MADE(4, 3, num_masks=0)
-    with pytest.raises(InputError, match=r"\[sample\] expected a NADE or a MADE, got"):
+    with pytest.raises(InputError, match=r"\[sample\] expected a NADE, a MADE or a PixelCNN, got"):
         sample_pixels(VAE(4, 3, 2), 1)
     with pytest.raises(ShapeError, match="integer image_size >= 2, got 1"):
         NADE(1, 3)

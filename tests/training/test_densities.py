@@ -1,4 +1,4 @@
-"""MADE and NADE as the command line trains, judges and draws from them."""
+"""MADE, NADE and PixelCNN as the command line trains, judges and draws from them."""
 
 from __future__ import annotations
 
@@ -37,13 +37,15 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "nade": ("nade", {}),
     "orders": ("nade", {"orders": "many", "test_orders": 3, "lr": 0.02}),
+    "pixelcnn": ("pixelcnn", {"channels": 6, "num_layers": 2}),
 }
 
 
 def start(directory: Path, data: Path, case: str, **more: Any) -> TrainingRun:
     model, given = CASES[case]
-    small = {"hidden_size": 30, "epochs": 25, "batch_size": 20, "lr": 0.01}
-    task, config = make_task(model, {"data": str(data), **small, **given, **more})
+    small = {"epochs": 25, "batch_size": 20, "lr": 0.01}
+    sizes = {} if model == "pixelcnn" else {"hidden_size": 30}
+    task, config = make_task(model, {"data": str(data), **small, **sizes, **given, **more})
     return TrainingRun.start(directory, task, config)
 
 
@@ -131,6 +133,8 @@ def test_what_it_cannot_do(tmp_path: Path, data: Path) -> None:
         make_task("nade", {"data": str(data), "orders": "two"})
     with pytest.raises(InputError, match=r"expected options among .*, got 'num_masks'"):
         make_task("nade", {"data": str(data), "num_masks": 2})
+    with pytest.raises(InputError, match=r"expected an odd integer .* as kernel_size, got 4"):
+        make_task("pixelcnn", {"data": str(data), "kernel_size": 4})
     run = start(tmp_path / "run", data, "nade")
     run.task.arguments["image_size"] = 16
     with pytest.raises(DataError, match="expected images of 16 pixels, as the model has, got 9"):

@@ -51,6 +51,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     return {
         "images": few,
         "densities": [*few[:2], *few[-2:]],
+        "convolutions": [*few[:2], "--channels", "4", "--num-layers", "1"],
         "codes": [*few[:2], "--hidden-sizes", "8", "--code-size", "3"],
         "digits": ["--data", str(write_digits(folder / "digits.csv", 60)), "--num-layers", "2"],
         "text": ["--data", str(folder), "--hidden-size", "8"],
@@ -71,6 +72,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         ],
         *[(m, "images", []) for m in ("vae", "iwae", "sbn")],
         *[(m, "densities", []) for m in ("nade", "made")],
+        ("pixelcnn", "convolutions", []),
         ("autoencoder", "codes", []),
         ("flow", "digits", []),
         ("lm", "text", ["--length", "5", "--clip-norm", "0"]),

@@ -165,6 +165,9 @@ def options(model: str) -> dict[str, Any]:
         return {**few, **sizes, "epochs": SMALL["epochs"], "data": images()}
     if model in ("nade", "made"):
         return {**SMALL, "data": images()}
+    if model == "pixelcnn":
+        sizes = {"channels": 2, "num_layers": 1, "batch_size": 8}
+        return {**sizes, "epochs": SMALL["epochs"], "data": images()}
     if model == "autoencoder":
         sizes = {"hidden_sizes": "4", "code_size": 3}
         return {**sizes, "epochs": SMALL["epochs"], "batch_size": 8, "data": images()}

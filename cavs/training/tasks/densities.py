@@ -1,4 +1,4 @@
-"""Densities of binary images that are products of conditionals: MADE and NADE."""
+"""Densities of binary images that are products of conditionals: MADE, NADE and PixelCNN."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cavs.data import Dataset, Loader, image_dataset
 from cavs.errors import InputError
-from cavs.models import MADE, NADE
+from cavs.models import MADE, NADE, PixelCNN
 from cavs.models.made import ORDERS
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import Contract, FunctionContract, Pull, check_attributes
@@ -84,15 +84,31 @@ class DensityTask(BinaryImages, Samples):
             "neural autoregressive density of binary images",
             NADE,
             _NADE,
-            lacks=("num_layers", "num_masks", "mask_seed"),
+            lacks=("num_layers", "num_masks", "mask_seed", "channels", "kernel_size"),
         ),
-        BuiltInModel("made", "masked autoencoder for binary images' density", MADE, _MADE),
+        BuiltInModel(
+            "made",
+            "masked autoencoder for binary images' density",
+            MADE,
+            _MADE,
+            lacks=("channels", "kernel_size"),
+        ),
+        BuiltInModel(
+            "pixelcnn",
+            "masked convolutions for binary images' density",
+            PixelCNN,
+            _NADE,
+            {"num_layers": 7, "epochs": 16, "batch_size": 20, "lr": 0.002},
+            lacks=("hidden_size", "orders", "num_masks", "mask_seed", "dev_orders", "test_orders"),
+        ),
     )
     own_options = (
         *IMAGE_OPTIONS,
         *_COUNTS,
         size_option("hidden_size", 500),
+        size_option("channels", 16),
         size_option("num_layers", 1),
+        Option("kernel_size", Integer(1, odd=True), 5, "of blocks, odd", "N", "model"),
         Option(
             "orders",
             Choice(ORDERS),
@@ -126,7 +142,10 @@ class DensityTask(BinaryImages, Samples):
     def create(cls, name: str, source: DensitySource, **sizes: Any) -> DensityTask:
         """A new task; `sizes` are the arguments of the model but for ``image_size``. Raises
         `DataError`."""
-        return cls.of_images(name, source, sizes)
+        task = cls.of_images(name, source, sizes)
+        if task.built_in.make is PixelCNN:
+            task.arguments["image_width"] = task.corpus.width
+        return task
 
     def make_objective(self) -> Density:
         masked = self.built_in.make is MADE
