@@ -16,9 +16,9 @@ beside those of words.
 :class:`LSTMLanguageModel`, :class:`TransformerXL`, :class:`VAE`, :class:`SigmoidBeliefNetwork`,
 :class:`RBM`, :class:`DBN`, :class:`DBM`, :class:`MADE`, :class:`NADE`, :class:`PixelCNN`,
 :class:`Flow`, :class:`Autoencoder`, :class:`AdversarialAutoencoder`, :class:`SentenceVAE` and
-:class:`TreeVAE` are generative models, of text, images and trees; :class:`ShiftReduceParser` decides the structure of
-its graphs itself, and :class:`Seq2Seq` writes a sentence by another one; both are made with sizes
-of their own.
+:class:`TreeVAE` are generative models, of text, images and trees; :class:`ShiftReduceParser`
+decides the structure of its graphs itself, and :class:`Seq2Seq` writes a sentence by another one;
+both are made with sizes of their own.
 """
 
 from cavs import VertexFunction as _VertexFunction
