@@ -106,10 +106,12 @@ def made(hidden: int, size: int = 100) -> tuple[Step, Step]:
     order, (degrees,) = given["order"], given["degrees"]
     below = torch.from_numpy((degrees[:, None] >= order).astype(np.float32))
     above = torch.from_numpy((order[:, None] > degrees).astype(np.float32))
+    before = torch.from_numpy((order[:, None] > order).astype(np.float32))
+    direct = tnn.Parameter(torch.from_numpy(function.direct.data.copy()))
     model = cavs.compile(function, outputs=["loss"])
     optimizer = cavs.optim.Adam(model.parameters(), lr=1e-3)
     graphs = cavs.batch([cavs.InputGraph([[]])] * size)
-    parameters = [*first.parameters(), *last.parameters()]
+    parameters = [*first.parameters(), *last.parameters(), direct]
     torch_optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
     images = torch.from_numpy(x)
 
@@ -119,7 +121,7 @@ def made(hidden: int, size: int = 100) -> tuple[Step, Step]:
     def other() -> float:
         apply, cross = tnn.functional.linear, tnn.functional.binary_cross_entropy_with_logits
         h = torch.relu(apply(images, first.weight * below, first.bias))
-        logits = apply(h, last.weight * above, last.bias)
+        logits = apply(h, last.weight * above, last.bias) + apply(images, direct * before)
         loss = cross(logits, images, reduction="sum") / size
         torch_optimizer.zero_grad()
         loss.backward()

@@ -20,12 +20,14 @@ class MADE(cavs.VertexFunction):
     """Layers of hidden units that see only the pixels before the one that they speak of.
 
     Germain, Gregor, Murray and Larochelle, *MADE: Masked Autoencoder for Distribution Estimation*
-    (2015), section 4. Pixel d has the place m^0(d) in an order, 1 to D, and unit k of layer l a
-    degree m^l(k); a weight is there where the degrees allow it::
+    (2015), section 4, with connections A from pixels to pixels. Pixel d has the place m^0(d) in an
+    order, 1 to D, and unit k of layer l a degree m^l(k); a weight is there where the degrees allow
+    it::
 
         M^l = 1[m^l(k) >= m^{l-1}(j)]    M^V = 1[m^0(d) > m^L(k)]
         h^l = relu(b^l + (W^l * M^l) h^{l-1}),  h^0 = x
-        p(x_d = 1 | pixels of a lower place) = sigmoid(c + (V * M^V) h^L)_d
+        M^A = 1[m^0(d) > m^0(e)]
+        p(x_d = 1 | pixels of a lower place) = sigmoid(c + (V * M^V) h^L + (A * M^A) x)_d
 
     so that log p(x) is a sum over pixels. With `num_masks` above 1 there are so many drawings of
     the degrees, which training cycles through (section 4.4), and with `orders` ``many`` each of
@@ -63,6 +65,7 @@ class MADE(cavs.VertexFunction):
         sizes = [image_size, *[hidden_size] * num_layers]
         self.hidden = [nn.Linear(a, b) for a, b in pairwise(sizes)]
         self.pixels = nn.Linear(hidden_size, image_size)
+        self.direct = nn.Parameter(np.zeros((image_size, image_size), np.float32))
 
     def set_pixel_means(self, means: Any) -> None:
         """Sets biases with which pixels are 1 as often as in the data: `means` is (image_size,)."""
@@ -102,7 +105,8 @@ class MADE(cavs.VertexFunction):
         h = x
         for weight, layer in zip(weights, self.hidden, strict=True):
             h = ops.relu(ops.linear(h, weight, layer.bias))
-        logits = ops.linear(h, last, self.pixels.bias)
+        direct = self.direct * ops.greater(order[:, None], order)
+        logits = ops.linear(h, last, self.pixels.bias) + ops.linear(x, direct)
         loss = ops.sum(ops.binary_cross_entropy_with_logits(logits, x))
         v.push(loss=loss, logits=logits)
 
@@ -113,27 +117,32 @@ class MADE(cavs.VertexFunction):
 
 class MADESampler(DrawnPixels):
     """The next pixel of an image that a :class:`MADE` draws by one of its masks. The state is what
-    the first layer has of the pixels so far: a pixel adds a column of its weights."""
+    the first layer and the logits have of the pixels so far: a pixel adds a column of the weights
+    of each."""
 
     def __init__(self, made: MADE, number: int = 0) -> None:
-        self.made, self.state_size = made, made.hidden_size
+        self.made, self.state_size = made, made.hidden_size + made.image_size
         self.given = made.in_order(number)
         self.order = np.argsort(self.given["order"]).astype(np.int32)
 
     def start(self) -> Any:
-        return self.made.hidden[0].bias
+        return ops.concat([self.made.hidden[0].bias, self.made.pixels.bias])
 
     def logit(self, a: Any, pixel: Any) -> Any:
-        made, h = self.made, ops.relu(a)
+        made = self.made
+        h, logits = ops.relu(a[: made.hidden_size]), a[made.hidden_size :]
         order, degrees = (ops.constant(self.given[name]) for name in ("order", "degrees"))
         _, *weights, _ = made.masked(order, degrees)
         for weight, layer in zip(weights, made.hidden[1:], strict=True):
             h = ops.relu(ops.linear(h, weight, layer.bias))
         seen = ops.greater(ops.pick(order, pixel), degrees[-1])  # a row of M^V
         row = ops.embedding(made.pixels.weight, pixel)
-        return ops.pick(made.pixels.bias, pixel) + ops.sum(row * seen * h)
+        return ops.pick(logits, pixel) + ops.sum(row * seen * h)
 
     def added(self, pixel: Any, bit: Any) -> Any:
+        made = self.made
         order, degrees = (ops.constant(self.given[name]) for name in ("order", "degrees"))
-        seen = ops.greater_equal(degrees[0], ops.pick(order, pixel))  # a column of M^1
-        return bit * seen * ops.take(self.made.hidden[0].weight, pixel)
+        place = ops.pick(order, pixel)
+        hidden = ops.greater_equal(degrees[0], place) * ops.take(made.hidden[0].weight, pixel)
+        # Logits of pixels before it are not read any more, so that M^A is not wanted.
+        return bit * ops.concat([hidden, ops.take(made.direct, pixel)])

@@ -36,6 +36,7 @@ def made(**options: Any) -> MADE:
     found = MADE(PIXELS, HIDDEN, **options)
     for parameter in found.parameters():
         parameter.data[...] *= 5
+    found.direct.data[...] = np.random.default_rng(2).normal(size=found.direct.shape)
     return found
 
 
@@ -84,6 +85,21 @@ def test_in_an_order_it_is_what_the_equations_say(orders: str, number: int) -> N
     np.testing.assert_allclose(nats(nade.ordered(), EVERY, **given), expected, rtol=1e-9)
     assert sorted(order) == list(range(PIXELS))
     assert (number == 0) == (list(order) == list(range(PIXELS)))
+
+
+def test_made_is_what_its_equations_say() -> None:
+    function = made(num_layers=2, num_masks=3, orders="many")
+    p = {name: value.astype(np.float64) for name, value in function.state_dict().items()}
+    given = function.in_order(2)
+    order, (first, second) = given["order"], given["degrees"]
+    h = EVERY
+    for k, below, above in ((0, order, first), (1, first, second)):
+        weight = p[f"hidden.{k}.weight"] * (above[:, None] >= below)
+        h = np.maximum(h @ weight.T + p[f"hidden.{k}.bias"], 0)
+    logits = h @ (p["pixels.weight"] * (order[:, None] > second)).T + p["pixels.bias"]
+    logits += EVERY @ (p["direct"] * (order[:, None] > order)).T
+    expected = -np.log(sigmoid(np.where(EVERY > 0, logits, -logits))).sum(axis=1)
+    np.testing.assert_allclose(nats(function, EVERY, **given), expected, rtol=1e-9)
 
 
 def test_probabilities_sum_to_one() -> None:
