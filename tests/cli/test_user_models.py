@@ -185,7 +185,17 @@ CASES: dict[str, tuple[str, list[str], str]] = {
 }
 
 
-IMAGES = ("images", "iwae", "sbn", "boltzmann", "dbn", "densities", "made", "pixelcnn", "autoencoders")
+IMAGES = (
+    "images",
+    "iwae",
+    "sbn",
+    "boltzmann",
+    "dbn",
+    "densities",
+    "made",
+    "pixelcnn",
+    "autoencoders",
+)
 
 
 def data_of(task: str, data: Path) -> list[str]:
