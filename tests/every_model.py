@@ -232,7 +232,7 @@ MODELS: dict[str, Make] = {
     "sbn": partial(_images, models.SigmoidBeliefNetwork, _scored),
     "rbm": partial(_boltzmann, lambda: models.RBM(PIXELS, 6, steps=2)),
     "dbm": partial(_boltzmann, lambda: models.DBM(PIXELS, 6, 5, updates=3)),
-    "dbn": partial(_boltzmann, lambda: models.DBN(PIXELS, 6, 5, steps=2)),
+    "dbn": partial(_boltzmann, lambda: models.DBN(PIXELS, (6,), 5, steps=2)),
     "made": partial(
         _one_for_an_image,
         lambda: models.MADE(PIXELS, 6, 2, num_masks=3, orders="many"),

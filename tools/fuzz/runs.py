@@ -151,7 +151,8 @@ def options(model: str) -> dict[str, Any]:
         return {**IMAGES, "data": images()}
     if model in ("rbm", "dbn", "dbm"):
         few = {"dev_temperatures": 2, "test_temperatures": 3, "test_chains": 2}
-        sizes = {"hidden_size": 4, "persistent": True, "chains": 3}
+        sizes: dict[str, Any] = {"persistent": True, "chains": 3}
+        sizes |= {"hidden_sizes": "4"} if model == "dbn" else {"hidden_size": 4}
         sizes |= {"top_size": 3} if model != "rbm" else {}
         return {**few, **sizes, "epochs": SMALL["epochs"], "data": images()}
     if model in ("nade", "made"):

@@ -19,7 +19,7 @@ from cavs.training.contract import (
     check_attributes,
     is_size,
 )
-from cavs.training.options import Choice, Option, Text, with_defaults
+from cavs.training.options import Choice, Option, with_defaults
 from cavs.training.sampling import draw_images
 from cavs.training.tasks._abilities import Samples
 from cavs.training.tasks._images import (
@@ -30,7 +30,9 @@ from cavs.training.tasks._images import (
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
     FALLING_ADAM,
+    parse_sizes,
     size_option,
+    sizes_option,
     source_option,
 )
 from cavs.training.tasks._source import Ranges
@@ -124,13 +126,10 @@ class AutoencoderTask(BinaryImages, SameInputs, Samples):
             source_option(AutoencoderSource, "discriminator_lr", "of the discriminator"),
             needs=("kind", "adversarial"),
         ),
-        Option(
-            "hidden_sizes",
-            Text(),
-            "1000,500,250",
-            "units of the layers from the image to the code; back the same",
-            "N,N,...",
-            "model",
+        replace(
+            sizes_option(
+                "1000,500,250", "units of the layers from the image to the code; back the same"
+            ),
             needs=("kind", _WITH_LAYERS),
         ),
         size_option("code_size", 30),
@@ -186,7 +185,7 @@ class AutoencoderTask(BinaryImages, SameInputs, Samples):
         """A new task; the other arguments are those of the model, `hidden_sizes` as text. Raises
         `DataError`; InputError for sizes that are no integers."""
         given: dict[str, Any] = {
-            "hidden_sizes": _sizes(hidden_sizes),
+            "hidden_sizes": parse_sizes(hidden_sizes),
             "activation": activation,
             "loss": loss,
         }
@@ -234,14 +233,3 @@ class AutoencoderTask(BinaryImages, SameInputs, Samples):
             check_attributes(function, user, _ADVERSARIAL.to_sample)
         with said_of(user, "what samples are made of"):
             return draw_images(DecodedPrior(function), count, seed)
-
-
-def _sizes(text: str) -> list[int]:
-    """The sizes of a text such as ``1000,500``."""
-    parts = text.split(",")
-    if not all(part.strip().isdecimal() and 1 <= int(part) < 2**31 for part in parts):
-        raise InputError(
-            f"[train] expected sizes such as 1000,500 as hidden_sizes, got {text!r}; write "
-            "integers of 1 or more between commas"
-        )
-    return [int(part) for part in parts]
