@@ -32,12 +32,14 @@ from cavs.training.tasks import AutoencoderSource as AutoencoderSource
 from cavs.training.tasks import AutoencoderTask as AutoencoderTask
 from cavs.training.tasks import BoltzmannSource as BoltzmannSource
 from cavs.training.tasks import BoltzmannTask as BoltzmannTask
+from cavs.training.tasks import ClassifierTask as ClassifierTask
 from cavs.training.tasks import DensitySource as DensitySource
 from cavs.training.tasks import DensityTask as DensityTask
 from cavs.training.tasks import ExpressionSource as ExpressionSource
 from cavs.training.tasks import ExpressionTask as ExpressionTask
 from cavs.training.tasks import ImageSource as ImageSource
 from cavs.training.tasks import ImageTask as ImageTask
+from cavs.training.tasks import LabelledSource as LabelledSource
 from cavs.training.tasks import ParserTask as ParserTask
 from cavs.training.tasks import ReversalSource as ReversalSource
 from cavs.training.tasks import ReversalTask as ReversalTask

@@ -10,7 +10,6 @@ import numpy as np
 from cavs.errors import CheckpointError, InputError
 from cavs.models import DBM, DBN, RBM
 from cavs.models.dbn import DirectedLayer
-from cavs.nn import Linear
 from cavs.tensor import bounded_parameters
 from cavs.training._fields import in_brief, shown
 from cavs.training.arrays import check_arrays
@@ -62,18 +61,25 @@ def layers_of(machine: RBM | DBN) -> list[DirectedLayer]:
     return [last] if isinstance(machine, RBM) else [*machine.lower, last]
 
 
-def check_layers(path: str, layers: Sequence[DirectedLayer], image_size: int, wanted: Any) -> None:
-    """Checks that layers are of images of that size, and of these many units each.
+def sizes_of(machine: RBM | DBN | DBM) -> list[int]:
+    """How many bits its hidden layers have, from the image up."""
+    if isinstance(machine, DBM):
+        return [machine.joint.hidden_size, machine.top_size]
+    return [len(layer.up.weight) for layer in layers_of(machine)]
+
+
+def check_layers(path: str, machine: RBM | DBN | DBM, image_size: int, wanted: Any) -> None:
+    """Checks that the layers of a machine are of images of that size, and of these sizes.
 
     Raises:
         InputError: says which --hidden-sizes would fit.
     """
-    size, found = layers[0].up.weight.shape[1], [len(x.up.weight) for x in layers]
-    if size != image_size:
+    if machine.image_size != image_size:
         raise InputError(
             f"[train] expected --layers of images of {image_size} pixels, as the data have, got "
-            f"{path} of {size}; name a checkpoint of these data"
+            f"{path} of {machine.image_size}; name a checkpoint of these data"
         )
+    found = sizes_of(machine)
     if found != list(wanted):
         raise InputError(
             f"[train] expected --hidden-sizes {_listed(found)}, as the layers of {path} have, got "
@@ -112,11 +118,6 @@ def check_doubled(
                 f"[train] expected {flag} {found}, as the layers of {path} have, got {wanted}; "
                 "pass this, or other layers"
             )
-
-
-def copy_linear(to: Linear, given: Linear) -> None:
-    """Gives a layer the weights and biases of another one, of the same shape."""
-    to.load_state_dict(given.state_dict())
 
 
 def _listed(sizes: Sequence[int]) -> str:

@@ -27,6 +27,7 @@ from cavs.training.tasks._images import (
     BinaryImages,
     ImageFile,
 )
+from cavs.training.tasks._layers import check_layers, layers_of, layers_option, read_machine
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
     FALLING_ADAM,
@@ -132,6 +133,13 @@ class AutoencoderTask(BinaryImages, SameInputs, Samples):
             ),
             needs=("kind", _WITH_LAYERS),
         ),
+        replace(
+            layers_option(
+                "checkpoint of an rbm, or of a dbn that learnt with --probabilities, whose layers "
+                "these begin as, both ways; with --activation sigmoid"
+            ),
+            needs=("activation", "sigmoid"),
+        ),
         size_option("code_size", 30),
         Option(
             "activation",
@@ -180,10 +188,12 @@ class AutoencoderTask(BinaryImages, SameInputs, Samples):
         activation: str = "relu",
         loss: str = "cross-entropy",
         discriminator_size: int = 500,
+        layers: str | None = None,
         **sizes: Any,
     ) -> AutoencoderTask:
-        """A new task; the other arguments are those of the model, `hidden_sizes` as text. Raises
-        `DataError`; InputError for sizes that are no integers."""
+        """A new task; the other arguments are those of the model, `hidden_sizes` as text; `layers`
+        is the path of a checkpoint. Raises `DataError`; InputError for sizes that are no integers.
+        """
         given: dict[str, Any] = {
             "hidden_sizes": parse_sizes(hidden_sizes),
             "activation": activation,
@@ -193,7 +203,10 @@ class AutoencoderTask(BinaryImages, SameInputs, Samples):
             given = {"hidden_sizes": [], "activation": "linear", "loss": "squared-error"}
         if source.kind == "adversarial":
             given["discriminator_size"] = discriminator_size
-        return cls.of_images(name, source, {**sizes, **given})
+        task = cls.of_images(name, source, {**sizes, **given})
+        if layers is not None:
+            task.made_with["layers"] = layers
+        return task
 
     def make_objective(self) -> Reconstruction:
         source, adversarial = self.source, "discriminator_size" in self.arguments
@@ -209,6 +222,21 @@ class AutoencoderTask(BinaryImages, SameInputs, Samples):
         self.outputs = ("loss", "error", "code")
         flipped = source.flipped if source.kind == "denoising" else 0.0
         return Reconstruction(flipped, source.test_flipped)
+
+    def initialize(self, function: Any) -> None:
+        """See `Task`; the layer of the code stays as drawn, since a code is no bits."""
+        super().initialize(function)
+        path = self.made_with.get("layers")
+        if path is None:
+            return
+        machine = read_machine(path, "rbm", "dbn")
+        check_layers(path, machine, self.arguments["image_size"], self.arguments["hidden_sizes"])
+        made = getattr(function, "autoencoder", function)
+        for up, down, learnt in zip(
+            made.encoder, made.decoder[::-1], layers_of(machine), strict=False
+        ):
+            up.load_state_dict(learnt.up.state_dict())
+            down.load_state_dict(learnt.down.state_dict())
 
     def prepare(self, model: Any) -> None:
         super().prepare(model)

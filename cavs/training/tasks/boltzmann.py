@@ -279,8 +279,9 @@ class BoltzmannTask(BinaryImages, Samples):
             if path is None:
                 set_pixel_means(function.lower[0].down, images.mean(axis=0))
                 return
-            layers = layers_of(read_machine(path, "rbm", "dbn"))
-            check_layers(path, layers, images.shape[1], self.arguments["hidden_sizes"])
+            machine = read_machine(path, "rbm", "dbn")
+            check_layers(path, machine, images.shape[1], self.arguments["hidden_sizes"])
+            layers = layers_of(machine)
             for own, learnt in zip(function.lower, layers, strict=True):
                 own.load_state_dict(learnt.state_dict())
             function.top.set_pixel_means(_means_above(layers, images[:_SOME]))

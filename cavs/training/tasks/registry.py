@@ -12,6 +12,7 @@ from cavs.training.config import TrainingConfig
 from cavs.training.tasks._task import Task
 from cavs.training.tasks.autoencoders import AutoencoderTask
 from cavs.training.tasks.boltzmann import BoltzmannTask
+from cavs.training.tasks.classifiers import ClassifierTask
 from cavs.training.tasks.densities import DensityTask
 from cavs.training.tasks.expressions import ExpressionTask
 from cavs.training.tasks.images import ImageTask
@@ -31,6 +32,7 @@ TASKS: tuple[type[Task], ...] = (
     BoltzmannTask,
     DensityTask,
     AutoencoderTask,
+    ClassifierTask,
     TextTask,
     SegmentTask,
     SentenceTask,
