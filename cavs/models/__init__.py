@@ -49,6 +49,7 @@ from cavs.models.nade import NADEInOrder as NADEInOrder
 from cavs.models.nade import NADESampler as NADESampler
 from cavs.models.rbm import RBM as RBM
 from cavs.models.rbm import AnnealedRBM as AnnealedRBM
+from cavs.models.rbm import ClampedRBM as ClampedRBM
 from cavs.models.rbm import RBMChain as RBMChain
 from cavs.models.sbn import SBNDream as SBNDream
 from cavs.models.sbn import SigmoidBeliefNetwork as SigmoidBeliefNetwork

@@ -122,6 +122,31 @@ class RBMChain(cavs.VertexFunction):
         v.push(image=y, mean=pixels.mean, free_energy=rbm.free_energy(y))
 
 
+class ClampedRBM(cavs.VertexFunction):
+    """Markov chains of an :class:`RBM` some of whose pixels are known, and stay as they are: the
+    others are drawn given these. A vertex is a chain, at an image.
+
+    Inputs: ``image``: (image_size,) where the chain is; ``known``: (image_size,) 1 for a pixel that
+    is known, 0 for another, without rows.
+    Outputs: ``image``: where the chain is after `steps` steps of Gibbs sampling; ``mean``:
+    (image_size,) the known pixels, and the probabilities that the others were drawn from.
+    """
+
+    def __init__(self, rbm: RBM, steps: int) -> None:
+        check_sizes(steps=steps)
+        self.rbm, self.steps = rbm, steps
+
+    def forward(self, v: cavs.Vertex) -> None:
+        rbm = self.rbm
+        x = v.pull("image", rbm.image_size)
+        known = v.pull_batch("known", rbm.image_size)
+        given = x * known
+        for _ in range(self.steps):
+            pixels = Bernoulli(rbm.visible(Bernoulli(rbm.hidden(x)).sample()))
+            x = given + (1.0 - known) * pixels.sample()
+        v.push(image=x, mean=given + (1.0 - known) * pixels.mean)
+
+
 class AnnealedRBM(cavs.VertexFunction):
     """Annealed importance sampling of an :class:`RBM` (Neal 2001; Salakhutdinov and Murray 2008):
     chains go from independent pixels to the model by the distributions ::

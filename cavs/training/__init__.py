@@ -7,6 +7,7 @@ from cavs.training.annealing import sample_rbm as sample_rbm
 from cavs.training.checkpoint import Checkpoint as Checkpoint
 from cavs.training.checkpoint import load_checkpoint as load_checkpoint
 from cavs.training.checkpoint import save_checkpoint as save_checkpoint
+from cavs.training.completion import complete_images as complete_images
 from cavs.training.config import TrainingConfig as TrainingConfig
 from cavs.training.decoding import Written as Written
 from cavs.training.decoding import write_sentences as write_sentences

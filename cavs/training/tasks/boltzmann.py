@@ -10,12 +10,15 @@ import numpy as np
 
 import cavs
 from cavs.data import Dataset, Loader, image_dataset
+from cavs.errors import InputError
 from cavs.models import DBM, DBN, RBM
 from cavs.models._shared import set_pixel_means
 from cavs.models.dbn import DirectedLayer
 from cavs.models.rbm import DOUBLED
 from cavs.training.annealing import draw_dbm, draw_dbn, draw_rbm
 from cavs.training.arrays import Array
+from cavs.training.completion import HALVES, half
+from cavs.training.completion import complete as complete_images_of
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import Attributes, Contract, FunctionContract, Pull, is_size
 from cavs.training.energies import (
@@ -229,6 +232,14 @@ class BoltzmannTask(BinaryImages, Samples):
             "of Gibbs sampling, by which chains go from independent pixels to the model",
             only="Boltzmann machines",
         ),
+        Option(
+            "complete",
+            Choice(HALVES),
+            None,
+            "half of test images that is drawn by these steps given the other half; beside each "
+            "other what is given, what is made of it, and the image",
+            only="Boltzmann machines",
+        ),
     )
     kind = "images"
     sizes_read = ("image_size", "steps")
@@ -330,13 +341,36 @@ class BoltzmannTask(BinaryImages, Samples):
 
     @classmethod
     def sample(
-        cls, trained: Trained, count: int, seed: int, *, steps: int = 5000, **options: Any
+        cls,
+        trained: Trained,
+        count: int,
+        seed: int,
+        *,
+        steps: int = 5000,
+        complete: str | None = None,
+        **options: Any,
     ) -> Any:
-        """Probabilities of pixels, (count, image_size)."""
+        """Probabilities of pixels, (count, image_size); of images that it completes (count, 3,
+        image_size): what is given, with grey for what is not, what is made of it, and the image."""
         name = trained.checkpoint.model if trained.user is None else trained.user.task
-        draw = _DRAW[cls.model_of(name).make]
-        with said_of(trained.user, "what samples are made of"):
-            return draw(trained.model().function, count, steps, seed=seed, **options)
+        made = cls.model_of(name).make
+        if complete is None:
+            with said_of(trained.user, "what samples are made of"):
+                return _DRAW[made](trained.model().function, count, steps, seed=seed, **options)
+        if made is DBN:
+            raise InputError(
+                "[sample] expected --complete for an rbm or a dbm, whose layers are drawn given "
+                f"each other, got it for {trained.name}; leave it out"
+            )
+        task = trained.task()
+        function = trained.model().function
+        task.check(function)
+        test = task.split("test")
+        images = test[np.arange(count) * len(test) // count].astype(np.float32)
+        known = ~half(complete, task.corpus.height, task.corpus.width)
+        with said_of(trained.user, "what images are completed by"):
+            found = complete_images_of(function, images * known, known, steps, seed=seed)
+        return np.stack([np.where(known, images, 0.5), found, images], axis=1)
 
 
 def _means_above(layers: Sequence[DirectedLayer], images: Array) -> Array:

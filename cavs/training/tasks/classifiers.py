@@ -69,8 +69,8 @@ class LabelledSource(Source):
             return corpus
         if self.labelled > len(corpus.train):
             raise DataError(
-                f"[data] {self.path}: expected at least {self.labelled} labelled training images, as "
-                f"--labelled says, got {len(corpus.train)}; lower it"
+                f"[data] {self.path}: expected at least {self.labelled} labelled training images, "
+                f"as --labelled says, got {len(corpus.train)}; lower it"
             )
         return corpus.with_labels(self.labelled, self.label_seed)
 
