@@ -37,6 +37,7 @@ MODEL_CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "dbm": ("digits.npz", {**BOLTZMANN, "top_size": 3}),
     "nade": ("digits.npz", {"hidden_size": 4}),
     "made": ("digits.npz", {"hidden_size": 4, "num_masks": 2}),
+    "classifier": ("labelled", {"hidden_sizes": "4", "batch_size": 8}),
     "autoencoder": ("digits.npz", {"code_size": 3}),
     "lm": ("text", {"hidden_size": 5, "length": 4, "batch_size": 4}),
     "transformer-xl": (

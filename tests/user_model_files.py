@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bars import write_labelled
 
 from cavs.cli import main
 
@@ -59,8 +60,8 @@ def changed(old: str, new: str) -> str:
 
 
 def write_small_data(folder: Path) -> Path:
-    """Writes ``text``, ``trees``, ``tags``, ``lattices`` and ``digits.npz``, data for each task
-    that needs some."""
+    """Writes ``text``, ``trees``, ``tags``, ``lattices``, ``labelled`` and ``digits.npz``, data for
+    each task that needs some."""
     for name in ("text", "trees", "tags", "lattices"):
         (folder / name).mkdir()
     for name in ("train", "dev"):
@@ -76,6 +77,7 @@ def write_small_data(folder: Path) -> Path:
     bits = {name: rng.integers(0, 2, (20, 784)) for name in ("train", "valid", "test")}
     packed = {name: np.packbits(x.astype(np.uint8), axis=1) for name, x in bits.items()}
     np.savez(folder / "digits.npz", **packed)
+    write_labelled(folder / "labelled", 3, 36, 6)
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -154,8 +155,14 @@ def test_a_layer_that_is_used_twice_has_no_probabilities_of_images() -> None:
         log_partition(RBM(4, 3, doubled="up"))
 
 
-def config(epochs: int = 2) -> TrainingConfig:
-    return TrainingConfig(epochs=epochs, batch_size=20, optimizer="sgd", lr=0.1, patience=0)
+def config(epochs: int = 2, lr: float = 0.1) -> TrainingConfig:
+    return TrainingConfig(epochs=epochs, batch_size=20, optimizer="sgd", lr=lr, patience=0)
+
+
+def stop_after(batches: int | None) -> Any:
+    """Says stop after so many batches; None: never."""
+    left = itertools.count(1)
+    return lambda: next(left) == batches
 
 
 @pytest.mark.parametrize(
@@ -169,7 +176,7 @@ def test_a_doubled_layer_learns_to_give_its_images_back(
     tmp_path: Path, data: str, model: str, given: dict[str, Any]
 ) -> None:
     task, _ = make_task(model, {"data": data, **FEW, **given})
-    run = TrainingRun.start(tmp_path / "run", task, config(4))
+    run = TrainingRun.start(tmp_path / "run", task, config(15, 0.3))
     assert run.fit()
     errors = [row["dev"]["error"] for row in run.trainer.history]
     assert errors[-1] < errors[0]
@@ -182,14 +189,13 @@ def test_up_down_goes_on_from_greedy_layers_and_resumes_to_the_same_bits(
     path, network = dbn(tmp_path / "greedy.safetensors")
     sizes = {"data": data, "hidden_sizes": str(HIDDEN), "top_size": TOP, "up_down": True}
     runs = []
-    for name, stop in (("whole", 0), ("parts", 7)):
+    for name, stop in (("whole", None), ("parts", 8)):
         task, _ = make_task("dbn", {**FEW, **sizes})
         run = TrainingRun.start(tmp_path / name, task, config())
         run.begin_with(Path(path), load_checkpoint(path))
-        left = iter([False] * stop + [True])
-        assert run.fit(should_stop=(lambda: next(left, False)) if stop else lambda: False) != stop
+        assert run.fit(should_stop=stop_after(stop)) == (stop is None)
         last = tmp_path / name / "last.safetensors"
-        if stop:
+        if stop is not None:
             resumed = load_checkpoint(last)
             run = TrainingRun.resume(last, resumed, run.trainer.config, last.parent)
             assert run.fit()
