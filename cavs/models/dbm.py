@@ -59,10 +59,14 @@ class DBM(cavs.VertexFunction):
 
     def mean_field(self, x: Any) -> Any:
         """Logits of t by mean field given x, (top_size,); no gradient flows through them."""
+        joint, sizes = self.joint, [self.image_size, self.top_size]
+        of_image, of_top = ops.split(joint.weight, sizes)
+        _, bias = ops.split(joint.visible_bias, sizes)
+        below = ops.linear(x, of_image, joint.hidden_bias)  # the same in all updates
         mean: Any = ops.constant(np.full(self.top_size, 0.5))
         for _ in range(self.updates):
-            hidden = ops.sigmoid(self.joint.hidden(ops.concat([x, mean])))
-            _, logits = ops.split(self.joint.visible(hidden), [self.image_size, self.top_size])
+            hidden = ops.sigmoid(below + ops.linear(mean, of_top))
+            logits = ops.matmul(hidden, of_top) + bias
             mean = ops.sigmoid(logits)
         return ops.stop_gradient(logits)
 
