@@ -73,6 +73,12 @@ def shades(weights: np.ndarray) -> np.ndarray:
     return 0.5 + 0.5 * weights / np.abs(weights).max(axis=1, keepdims=True)
 
 
+def enlarged(images: np.ndarray, side: int, times: int = 4) -> np.ndarray:
+    """Images of side x side pixels with each of them as so many times as many, both ways."""
+    found = images.reshape(-1, side, 1, side, 1)
+    return np.tile(found, (1, 1, times, 1, times)).reshape(len(images), -1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, help="digits.csv.gz (default: scikit-learn's)")
@@ -94,7 +100,8 @@ def main() -> None:
     train(dbn, images, options.epochs, options.lr, options.batch_size, "layer 2")
     if options.output is not None:
         first, second = features(dbn)
-        write_images(options.output, shades(np.concatenate([first[:32], second[:32]])))
+        shown = shades(np.concatenate([first[:32], second[:32]]))
+        write_images(options.output, enlarged(shown, corpus.height))
 
 
 if __name__ == "__main__":

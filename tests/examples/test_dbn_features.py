@@ -29,16 +29,21 @@ def test_shades_are_grey_for_nothing() -> None:
     np.testing.assert_allclose(shades, [[0.5, 1.0, 0.25], [0.75, 0.5, 0.0]])
 
 
+def test_enlarged_pixels_are_squares() -> None:
+    large = example.enlarged(np.arange(8.0).reshape(2, 4), 2, 3).reshape(2, 6, 6)
+    np.testing.assert_array_equal(large[1], np.kron([[4, 5], [6, 7]], np.ones((3, 3))))
+
+
 def test_layers_learn_to_give_images_back(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     images = np.repeat(rng.integers(0, 2, (60, 4)), 4, axis=1).astype(np.float32)  # four stripes
     rbm = RBM(16, 6)
     before = example.error(rbm, images)
-    example.train(rbm, images, 15, 0.2, 10, "layer 1")
+    example.train(rbm, images, 40, 0.3, 10, "layer 1")
     learnt = example.error(rbm, images)
     assert learnt < 0.3 * before
     dbn = DBN(16, (6,), 5)
     dbn.lower[0].set_rbm(rbm)
     begun = example.error(dbn, images)
-    example.train(dbn, images, 15, 0.2, 10, "layer 2")
+    example.train(dbn, images, 40, 0.3, 10, "layer 2")
     assert example.error(dbn, images) < 0.8 * begun
