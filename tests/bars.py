@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,21 @@ def write_bars(folder: Path, side: int, train: int, others: int) -> Path:
     }
     np.savez(folder / "bars.npz", **arrays)
     return folder / "bars.npz"
+
+
+def write_labelled(folder: Path, side: int, train: int, test: int) -> Path:
+    """A folder of idx files, of labelled images of `side` x `side` pixels: a row, which is the
+    label, is bright, and others are grey."""
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(0)
+    for name, count in (("train", train), ("t10k", test)):
+        labels = np.arange(count) % side
+        images = rng.integers(0, 100, (count, side, side))
+        images[np.arange(count), labels] += 150
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            head = bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape)
+            (folder / f"{name}-{kind}-ubyte").write_bytes(head + array.astype(np.uint8).tobytes())
+    return folder
 
 
 def read_small(monkeypatch: pytest.MonkeyPatch, side: int) -> None:

@@ -24,12 +24,8 @@ TREES = {"num_train": 30, "max_depth": 3}
 WORDS = {"embedding_size": 4, "hidden_size": 5}
 LATENT = {**WORDS, "latent_size": 3}
 IMAGES = {"hidden_size": 4, "dev_samples": 3, "test_samples": 10, "test_images": 5}
-BOLTZMANN = {
-    "hidden_size": 4,
-    "dev_temperatures": 5,
-    "test_temperatures": 10,
-    "test_chains": 3,
-}
+TEMPERATURES = {"dev_temperatures": 5, "test_temperatures": 10, "test_chains": 3}
+BOLTZMANN = {"hidden_size": 4, **TEMPERATURES}
 # Maps each model to its data and to small sizes.
 MODEL_CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **dict.fromkeys(("tree-lstm", "nary-tree-lstm", "tree-gru"), ("", {**TREES, **WORDS})),
@@ -37,10 +33,12 @@ MODEL_CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **dict.fromkeys(("vae", "iwae"), ("digits.npz", {**IMAGES, "latent_size": 3})),
     "sbn": ("digits.npz", IMAGES),
     "rbm": ("digits.npz", BOLTZMANN),
-    **dict.fromkeys(("dbn", "dbm"), ("digits.npz", {**BOLTZMANN, "top_size": 3})),
+    "dbn": ("digits.npz", {**TEMPERATURES, "hidden_sizes": "4", "top_size": 3}),
+    "dbm": ("digits.npz", {**BOLTZMANN, "top_size": 3}),
     "nade": ("digits.npz", {"hidden_size": 4}),
     "made": ("digits.npz", {"hidden_size": 4, "num_masks": 2}),
     "pixelcnn": ("digits.npz", {"channels": 2, "num_layers": 1}),
+    "classifier": ("labelled", {"hidden_sizes": "4", "batch_size": 8}),
     "autoencoder": ("digits.npz", {"code_size": 3}),
     "flow": ("digits.csv", {"num_layers": 1, "batch_size": 10}),
     "lm": ("text", {"hidden_size": 5, "length": 4, "batch_size": 4}),

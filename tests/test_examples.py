@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -126,6 +127,18 @@ def test_dcgan_reads_digits_and_writes_a_picture(data_dir: Path, tmp_path: Path)
     small = ("--epochs", "1", "--steps", "5", "--channels", "4", "--output", str(picture))
     real, apart = run("dcgan.py", "--data", str(data_dir / "mnist"), *small)
     assert 7 < real < 8.5 < apart
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_dbn_features_learns_and_writes_a_picture(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    rng, data, picture = np.random.default_rng(0), tmp_path / "digits.csv", tmp_path / "units.png"
+    rows = np.concatenate([rng.integers(0, 17, (200, 64)), np.arange(200)[:, None] % 10], axis=1)
+    data.write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
+    few = ("--epochs", "2", "--hidden-size", "8", "--top-size", "4", "--output", str(picture))
+    errors = run("dbn_features.py", "--data", str(data), *few)
+    assert len(errors) == 4
+    assert 0 < min(errors) <= max(errors) < 20
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bars import write_labelled
 
 from cavs.cli import main
 
@@ -60,8 +61,8 @@ def changed(old: str, new: str) -> str:
 
 
 def write_small_data(folder: Path) -> Path:
-    """Writes ``text``, ``trees``, ``tags``, ``lattices``, ``digits.npz`` and ``digits.csv``, data
-    for each task that needs some."""
+    """Writes ``text``, ``trees``, ``tags``, ``lattices``, ``labelled``, ``digits.npz`` and
+    ``digits.csv``, data for each task that needs some."""
     for name in ("text", "trees", "tags", "lattices"):
         (folder / name).mkdir()
     for name in ("train", "dev"):
@@ -78,6 +79,7 @@ def write_small_data(folder: Path) -> Path:
     packed = {name: np.packbits(x.astype(np.uint8), axis=1) for name, x in bits.items()}
     np.savez(folder / "digits.npz", **packed)
     write_digits(folder / "digits.csv", 40)
+    write_labelled(folder / "labelled", 3, 36, 6)
     return folder
 
 

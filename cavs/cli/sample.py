@@ -106,15 +106,17 @@ def _as_picture(suffix: str, trees: list[LabelledTree | None]) -> str:
 
 
 def write_images(path: Path, images: Any) -> None:
-    """Square images, (count, pixels) in 0..1, side by side in a PNG file.
+    """Square images, (count, pixels) in 0..1, side by side in a PNG file; several of one kind,
+    (count, several, pixels), stay beside each other.
 
     Raises:
         InputError: the images are not square, or matplotlib is not installed.
     """
-    side = round(images.shape[1] ** 0.5)
-    if side * side != images.shape[1]:
+    pixels, together = images.shape[-1], 1 if images.ndim == 2 else images.shape[1]
+    side = round(pixels**0.5)
+    if side * side != pixels:
         raise InputError(
-            f"[sample] expected square images, got ones of {images.shape[1]} pixels; draw images "
+            f"[sample] expected square images, got ones of {pixels} pixels; draw images "
             "of n x n pixels"
         )
     try:
@@ -123,7 +125,8 @@ def write_images(path: Path, images: Any) -> None:
         raise InputError(
             "[sample] expected matplotlib, got none; install it with: pip install 'cavs-nn[viz]'"
         ) from None
-    columns = int(np.ceil(len(images) ** 0.5))
+    columns = together * int(np.ceil((len(images) / together) ** 0.5))
+    images = images.reshape(-1, pixels)
     rows = -(-len(images) // columns)
     grid = np.ones((rows * columns, side + 1, side + 1))
     grid[: len(images), :side, :side] = 1 - images.reshape(-1, side, side)

@@ -56,6 +56,21 @@ class LabelledImageCorpus(ImageCorpus):
         train, dev, test = ((x >= at).astype(np.uint8) for x in (self.train, self.dev, self.test))
         return replace(self, train=train, dev=dev, test=test, levels=1)
 
+    def with_labels(self, count: int, seed: int = 0) -> LabelledImageCorpus:
+        """The corpus with `count` of the training images, drawn by `seed` class by class: as many
+        of each, or one more of the first ones, unless a class has fewer. Those of a lower count are
+        among those of a higher one. Raises InputError for more than there are.
+        """
+        if integer("data", "count", count, 1) > len(self.train):
+            raise InputError(
+                f"[data] expected at most the {len(self.train)} labelled training images of "
+                f"{self.name}, got {count}; ask for fewer"
+            )
+        seed = integer("data", "seed", seed, 0, 2**64 - 1)
+        order, place = _shuffled(self.train_labels, seed, 2)
+        chosen = np.sort(order[np.lexsort((self.train_labels[order], place))[:count]])
+        return replace(self, train=self.train[chosen], train_labels=self.train_labels[chosen])
+
     def dataset(self, split: str) -> Dataset:
         """Graphs of one vertex with the graph inputs ``image``, float32 (pixels,) in 0..1, and
         ``label``, int32.
@@ -266,14 +281,20 @@ def _corpus(
 def _drawn(labels: Labels, count: int, step: int) -> npt.NDArray[np.bool_]:
     """`count` images, of each class its share: which of them were drawn. The numbers are of the
     generator of vertex functions, so that they stay the same with any version of NumPy."""
-    size = len(labels)
-    keys, places = np.arange(size), np.zeros(size, np.int32)
-    numbers = draw_uniform(0, step, _SPLIT, keys, places, 1, np.dtype(np.float64)).ravel()
-    order = np.lexsort((numbers, labels))
-    sizes = np.bincount(labels)
-    first = np.cumsum(sizes) - sizes
+    order, number = _shuffled(labels, 0, step)
     # The k-th of n images of a class comes at the place (k + 1/2) / n of all classes' order.
-    place = (np.arange(size) - np.repeat(first, sizes) + 0.5) / np.repeat(sizes, sizes)
-    chosen = np.zeros(size, bool)
+    place = (number + 0.5) / np.bincount(labels)[labels[order]]
+    chosen = np.zeros(len(labels), bool)
     chosen[order[np.argsort(place, kind="stable")[:count]]] = True
     return chosen
+
+
+def _shuffled(labels: Labels, seed: int, step: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """The images class by class, each class in an order drawn by `seed` and `step`, and for each of
+    these the number that it has in its class."""
+    size = len(labels)
+    keys, places = np.arange(size), np.zeros(size, np.int32)
+    numbers = draw_uniform(seed, step, _SPLIT, keys, places, 1, np.dtype(np.float64)).ravel()
+    order = np.lexsort((numbers, labels))
+    sizes = np.bincount(labels)
+    return order, np.arange(size) - np.repeat(np.cumsum(sizes) - sizes, sizes)

@@ -16,7 +16,8 @@ beside those of words.
 :class:`LSTMLanguageModel`, :class:`TransformerXL`, :class:`VAE`, :class:`SigmoidBeliefNetwork`,
 :class:`RBM`, :class:`DBN`, :class:`DBM`, :class:`MADE`, :class:`NADE`, :class:`PixelCNN`,
 :class:`Flow`, :class:`Autoencoder`, :class:`AdversarialAutoencoder`, :class:`SentenceVAE` and
-:class:`TreeVAE` are generative models, of text, images and trees; :class:`ShiftReduceParser`
+:class:`TreeVAE` are generative models, of text, images and trees; :class:`ImageClassifier` and
+:class:`MeanFieldClassifier` may begin with the layers of such ones. :class:`ShiftReduceParser`
 decides the structure of its graphs itself, and :class:`Seq2Seq` writes a sentence by another one;
 both are made with sizes of their own.
 """
@@ -29,10 +30,13 @@ from cavs.models.autoencoder import DecodedPrior as DecodedPrior
 from cavs.models.autoencoder import Discriminator as Discriminator
 from cavs.models.bilstm import BiLSTMTagger as BiLSTMTagger
 from cavs.models.character_tagger import CharacterTagger as CharacterTagger
+from cavs.models.classifier import ImageClassifier as ImageClassifier
+from cavs.models.classifier import MeanFieldClassifier as MeanFieldClassifier
 from cavs.models.dag_rnn import DAGRNN as DAGRNN
 from cavs.models.dbm import DBM as DBM
 from cavs.models.dbn import DBN as DBN
 from cavs.models.dbn import DBNDream as DBNDream
+from cavs.models.dbn import DirectedLayer as DirectedLayer
 from cavs.models.flow import Flow as Flow
 from cavs.models.flow import FlowSampler as FlowSampler
 from cavs.models.gru import GRU as GRU
@@ -51,6 +55,7 @@ from cavs.models.pixelcnn import PixelCNNGrid as PixelCNNGrid
 from cavs.models.pixelcnn import PixelCNNSampler as PixelCNNSampler
 from cavs.models.rbm import RBM as RBM
 from cavs.models.rbm import AnnealedRBM as AnnealedRBM
+from cavs.models.rbm import ClampedRBM as ClampedRBM
 from cavs.models.rbm import RBMChain as RBMChain
 from cavs.models.sbn import SBNDream as SBNDream
 from cavs.models.sbn import SigmoidBeliefNetwork as SigmoidBeliefNetwork

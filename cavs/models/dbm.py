@@ -9,6 +9,7 @@ import numpy as np
 import cavs
 from cavs import ops
 from cavs.models._shared import check_sizes
+from cavs.models.dbn import DBN
 from cavs.models.rbm import RBM
 from cavs.nn.distributions import Bernoulli
 
@@ -28,6 +29,8 @@ class DBM(cavs.VertexFunction):
 
     The second line, repeated `updates` times, climbs the bound (mean field). The gradient is that
     of the bound with m held.
+
+    It begins best with layers that learnt one after the other: :meth:`set_layers`.
 
     Inputs: ``image``: (image_size,) of 0 and 1.
     Outputs: ``free_energy``: () what of the bound depends on x, negative; ``loss``: () that less
@@ -56,10 +59,14 @@ class DBM(cavs.VertexFunction):
 
     def mean_field(self, x: Any) -> Any:
         """Logits of t by mean field given x, (top_size,); no gradient flows through them."""
+        joint, sizes = self.joint, [self.image_size, self.top_size]
+        of_image, of_top = ops.split(joint.weight, sizes)
+        _, bias = ops.split(joint.visible_bias, sizes)
+        below = ops.linear(x, of_image, joint.hidden_bias)  # the same in all updates
         mean: Any = ops.constant(np.full(self.top_size, 0.5))
         for _ in range(self.updates):
-            hidden = ops.sigmoid(self.joint.hidden(ops.concat([x, mean])))
-            _, logits = ops.split(self.joint.visible(hidden), [self.image_size, self.top_size])
+            hidden = ops.sigmoid(below + ops.linear(mean, of_top))
+            logits = ops.matmul(hidden, of_top) + bias
             mean = ops.sigmoid(logits)
         return ops.stop_gradient(logits)
 
@@ -67,3 +74,21 @@ class DBM(cavs.VertexFunction):
         """Sets b so that pixels are 1 as often as in the data where W is 0: `means` is
         (image_size,)."""
         self.joint.set_pixel_means(np.concatenate([means, np.full(self.top_size, 0.5)]))
+
+    def set_layers(self, learnt: DBN) -> None:
+        """Begins with the layers of a :class:`DBN` of as many bits: an RBM of pixels and h whose
+        weights W were used twice upwards, and one of h and t whose weights V were used twice
+        downwards (section 3.1). Between the two h has two inputs, 2 W x + c and 2 V't + c', in the
+        place of which comes their mean."""
+        (lower,), top = learnt.lower, learnt.top
+        joint, size = self.joint, self.image_size
+        of_up, of_down = lower.up.bias, lower.down.bias
+        assert of_up is not None
+        assert of_down is not None
+        with joint.weight.writing() as weight:
+            weight[:, :size] = lower.down.weight.numpy().T
+            weight[:, size:] = top.weight.numpy().T
+        with joint.visible_bias.writing() as bias:
+            bias[:size], bias[size:] = of_down.numpy(), top.hidden_bias.numpy()
+        with joint.hidden_bias.writing() as bias:
+            bias[...] = (of_up.numpy() + top.visible_bias.numpy()) / 2

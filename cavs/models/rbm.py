@@ -8,8 +8,11 @@ import numpy as np
 
 import cavs
 from cavs import nn, ops
+from cavs._arguments import choice
 from cavs.models._shared import check_sizes
 from cavs.nn.distributions import Bernoulli
+
+DOUBLED = ("none", "up", "down")
 
 
 class RBM(cavs.VertexFunction):
@@ -26,13 +29,28 @@ class RBM(cavs.VertexFunction):
     steps of all images are one call. Persistent chains (Tieleman 2008) go on instead from where
     they were: :class:`RBMChain`.
 
+    A layer of a :class:`DBM` that learns before it has its neighbours uses weights twice, in the
+    place of the input that is to come from these (Salakhutdinov and Hinton 2009, section 3.1): with
+    `doubled` ``up`` the first one, with ``down`` the last one. This is as if the pixels, or the
+    hidden bits, were there in two copies that are alike::
+
+        up:   p(h | x) = Bernoulli(sigmoid(2 W x + c))    F(x) = -2 b'x - sum_j log(1 + exp(..))
+        down: p(x | h) = Bernoulli(sigmoid(2 W'h + b))    F(x) = -b'x - 2 sum_j log(1 + exp(..))
+
     Inputs: ``image``: (image_size,) of 0 and 1.
     Outputs: ``free_energy``: () F(x); ``loss``: () F(x) - F(y), whose value is no measure of how
-    good the model is.
+    good the model is; with weights used twice also ``error``: () that of :meth:`error`.
     """
 
-    def __init__(self, image_size: int = 784, hidden_size: int = 500, steps: int = 1) -> None:
+    def __init__(
+        self,
+        image_size: int = 784,
+        hidden_size: int = 500,
+        steps: int = 1,
+        doubled: str = "none",
+    ) -> None:
         check_sizes(image_size=image_size, hidden_size=hidden_size, steps=steps)
+        self.doubled = choice("models", "doubled", doubled, DOUBLED)
         self.image_size, self.hidden_size, self.steps = image_size, hidden_size, steps
         self.weight = nn.Parameter(np.zeros((hidden_size, image_size), np.float32))
         self.visible_bias = nn.Parameter(np.zeros(image_size, np.float32))
@@ -51,18 +69,30 @@ class RBM(cavs.VertexFunction):
         free_energy = self.free_energy(x)
         y = self.gibbs(x, self.steps)
         v.push(free_energy=free_energy, loss=free_energy - self.free_energy(y))
+        if self.doubled != "none":
+            v.push(error=self.error(x))
 
     def hidden(self, x: Any) -> Any:
         """Logits of the hidden bits given x, (hidden_size,)."""
-        return ops.linear(x, self.weight, self.hidden_bias)
+        return ops.linear(self._times("up", x), self.weight, self.hidden_bias)
 
     def visible(self, h: Any) -> Any:
         """Logits of the pixels given h, (image_size,)."""
-        return ops.matmul(h, self.weight) + self.visible_bias
+        return ops.matmul(self._times("down", h), self.weight) + self.visible_bias
 
     def free_energy(self, x: Any) -> Any:
         """F(x), ()."""
-        return -ops.sum(x * self.visible_bias) - ops.sum(ops.softplus(self.hidden(x)))
+        of_hidden = self._times("down", ops.sum(ops.softplus(self.hidden(x))))
+        return -self._times("up", ops.sum(x * self.visible_bias)) - of_hidden
+
+    def error(self, x: Any) -> Any:
+        """The squared error, (), of the means of the pixels given the means of the hidden bits."""
+        y = ops.sigmoid(self.visible(ops.sigmoid(self.hidden(x))))
+        return ops.sum(ops.squared_error(y, x))
+
+    def _times(self, way: str, x: Any) -> Any:
+        """What weights that are used twice this way have in the place of x."""
+        return 2.0 * x if self.doubled == way else x
 
     def gibbs(self, x: Any, steps: int) -> Any:
         """The image, (image_size,), after `steps` steps of Gibbs sampling from x. No gradient flows
@@ -90,6 +120,31 @@ class RBMChain(cavs.VertexFunction):
         pixels = Bernoulli(rbm.visible(Bernoulli(rbm.hidden(x)).sample()))
         y = pixels.sample()
         v.push(image=y, mean=pixels.mean, free_energy=rbm.free_energy(y))
+
+
+class ClampedRBM(cavs.VertexFunction):
+    """Markov chains of an :class:`RBM` some of whose pixels are known, and stay as they are: the
+    others are drawn given these. A vertex is a chain, at an image.
+
+    Inputs: ``image``: (image_size,) where the chain is; ``known``: (image_size,) 1 for a pixel that
+    is known, 0 for another, without rows.
+    Outputs: ``image``: where the chain is after `steps` steps of Gibbs sampling; ``mean``:
+    (image_size,) the known pixels, and the probabilities that the others were drawn from.
+    """
+
+    def __init__(self, rbm: RBM, steps: int) -> None:
+        check_sizes(steps=steps)
+        self.rbm, self.steps = rbm, steps
+
+    def forward(self, v: cavs.Vertex) -> None:
+        rbm = self.rbm
+        x = v.pull("image", rbm.image_size)
+        known = v.pull_batch("known", rbm.image_size)
+        given = x * known
+        for _ in range(self.steps):
+            pixels = Bernoulli(rbm.visible(Bernoulli(rbm.hidden(x)).sample()))
+            x = given + (1.0 - known) * pixels.sample()
+        v.push(image=x, mean=given + (1.0 - known) * pixels.mean)
 
 
 class AnnealedRBM(cavs.VertexFunction):

@@ -7,6 +7,7 @@ from cavs.training.annealing import sample_rbm as sample_rbm
 from cavs.training.checkpoint import Checkpoint as Checkpoint
 from cavs.training.checkpoint import load_checkpoint as load_checkpoint
 from cavs.training.checkpoint import save_checkpoint as save_checkpoint
+from cavs.training.completion import complete_images as complete_images
 from cavs.training.config import TrainingConfig as TrainingConfig
 from cavs.training.decoding import Written as Written
 from cavs.training.decoding import write_sentences as write_sentences
@@ -35,6 +36,7 @@ from cavs.training.tasks import AutoencoderSource as AutoencoderSource
 from cavs.training.tasks import AutoencoderTask as AutoencoderTask
 from cavs.training.tasks import BoltzmannSource as BoltzmannSource
 from cavs.training.tasks import BoltzmannTask as BoltzmannTask
+from cavs.training.tasks import ClassifierTask as ClassifierTask
 from cavs.training.tasks import DensitySource as DensitySource
 from cavs.training.tasks import DensityTask as DensityTask
 from cavs.training.tasks import ExpressionSource as ExpressionSource
@@ -43,6 +45,7 @@ from cavs.training.tasks import FlowSource as FlowSource
 from cavs.training.tasks import FlowTask as FlowTask
 from cavs.training.tasks import ImageSource as ImageSource
 from cavs.training.tasks import ImageTask as ImageTask
+from cavs.training.tasks import LabelledSource as LabelledSource
 from cavs.training.tasks import ParserTask as ParserTask
 from cavs.training.tasks import ReversalSource as ReversalSource
 from cavs.training.tasks import ReversalTask as ReversalTask

@@ -72,6 +72,12 @@ class Annealing:
         Raises:
             InputError, ShapeError: see :func:`log_partition`.
         """
+        doubled = getattr(rbm, "doubled", "none")
+        if doubled != "none":
+            raise InputError(
+                "[anneal] expected an RBM whose weights are used once, got a layer of a DBM, "
+                f"doubled {doubled}; take the whole machine"
+            )
         self._hidden_size = rbm.hidden_size
         chains = integer("anneal", "chains", chains, 1)
         temperatures = integer("anneal", "temperatures", temperatures, 1)

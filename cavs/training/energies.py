@@ -94,6 +94,29 @@ class ContrastiveDivergence(Objective):
         )
 
 
+class LayerDivergence(ContrastiveDivergence):
+    """Contrastive divergence of a layer whose weights are used twice, in the place of its
+    neighbours: of itself it has no probabilities of images. Epochs are judged by the squared error
+    of what it makes of them, there and back; the model pushes it as ``error``."""
+
+    best = "error"
+
+    def evaluate(self, model: cavs.Model, batches: Batches, should_stop: ShouldStop) -> Judged:
+        error, images = 0.0, 0
+        with judging(model):
+            for number, (batch, inputs) in enumerate(batches):
+                if should_stop():
+                    return None
+                with placed(f"[evaluate] in batch {number}"):
+                    out = model(batch, outputs=["error"], **inputs)
+                    error += finite_total(out["error"], "error")
+                images += batch.num_graphs
+        return {"error": error / max(images, 1)}
+
+    def describe(self, scores: Mapping[str, float]) -> str:
+        return f"squared error, there and back, {scores['error']:7.3f}"
+
+
 class PersistentDivergence(ContrastiveDivergence):
     """Persistent contrastive divergence (Tieleman 2008): chains that go on from one step of
     training to the next, with random numbers of their own.

@@ -22,14 +22,15 @@ LINES = {
     "parser": ["so very\n", "bad so\n"],
     "tagger": ["so very\n", "bad so\n"],
     "seq2seq": ["a b\n", "b c\n"],
+    "classifier": ["1 1 1 0 0 0 0 0 0\n", "0,0,0,0,0,0,1,1,0.5\n"],
     "lattice-lstm": ["2\n", *(2 * LATTICE).splitlines(keepends=True)],
 }
 SCORED_WITHOUT_SAMPLES = (
     *("tree-lstm", "nary-tree-lstm", "tree-gru", "tree-fc", "parser", "tagger", "seq2seq"),
-    "lattice-lstm",
+    *("lattice-lstm", "classifier"),
 )
 
-SCORES = r"accuracy.*|F1.*|exact.*"
+SCORES = r"accuracy.*|F1.*|exact.*|error.*"
 
 
 def test_all_models_are_here() -> None:
@@ -173,7 +174,14 @@ def test_options_of_predict(
 
 # Of autoencoders one kind is drawn from: tests/training/test_autoencoders.py.
 SAMPLED = [x for x, task in MODELS.items() if issubclass(task, Samples) and x != "autoencoder"]
-SAMPLE = {"-n": "3", "--seed": "5", "--temperature": "9", "--max-words": "1", "--steps": "2"}
+SAMPLE = {
+    "-n": "3",
+    "--seed": "5",
+    "--temperature": "9",
+    "--max-words": "1",
+    "--steps": "2",
+    "--complete": "left",
+}
 
 
 @pytest.mark.parametrize("flag", SAMPLE)
@@ -200,7 +208,8 @@ def test_options_of_sample(
     code, found = drawn(flag, SAMPLE[flag])
     assert found != plain
     own = {option.flag for option in MODELS[model].sampling_options}
-    if flag in ("--temperature", "--max-words", "--steps") and flag not in own:
+    of_tasks = ("--temperature", "--max-words", "--steps", "--complete")
+    if (flag in of_tasks and flag not in own) or (flag, model) == ("--complete", "dbn"):
         check_refusal(found, flag)
     else:
         assert code == 0

@@ -173,7 +173,11 @@ CASES: dict[str, tuple[str, list[str], str]] = {
     "Own": ("iwae", [*SMALL, *FEW, "--samples", "2"], "sample"),
     "Belief": ("sbn", [*SMALL, *FEW[:6], "--estimator", "wake-sleep"], "sample"),
     "Machine": ("boltzmann", [*SMALL, *FEW_TEMPERATURES, "--persistent"], "sample"),
-    "Deep": ("dbn", [*SMALL, *FEW_TEMPERATURES, "--top-size", "3"], "sample"),
+    "Deep": (
+        "dbn",
+        ["--epochs", "1", "--hidden-sizes", "6", *FEW_TEMPERATURES, "--top-size", "3"],
+        "sample",
+    ),
     "Pixels": ("densities", [*SMALL, "--orders", "many", "--test-orders", "2"], "sample"),
     "Masks": ("made", [*SMALL, "--num-masks", "2"], "sample"),
     "Lines": ("pixelcnn", ["--epochs", "1", "--channels", "2", "--num-layers", "1"], "sample"),

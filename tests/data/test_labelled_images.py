@@ -107,6 +107,26 @@ def write_fashion(folder: Path, packed: bool = True) -> dict[str, np.ndarray]:
     return arrays
 
 
+def test_labels_are_drawn_class_by_class(tmp_path: Path) -> None:
+    write_fashion(tmp_path / "fashion-mnist")
+    corpus = load_fashion_mnist(tmp_path, num_dev=1)  # of the classes 3, 3 and 2
+    drawn = {n: corpus.with_labels(n, seed=4) for n in (1, 4, 7, 8)}
+    for count, found in drawn.items():
+        sizes = np.bincount(found.train_labels, minlength=3)
+        assert (len(found.train), sizes.sum()) == (count, count)
+        assert sizes.max() - sizes.min() <= 1
+        for image, label in zip(found.train, found.train_labels, strict=True):
+            assert label == corpus.train_labels[(corpus.train == image).all(1)][0]
+        np.testing.assert_array_equal(found.test, corpus.test)
+    few, more = ({x.tobytes() for x in drawn[n].train} for n in (4, 7))
+    assert few < more
+    others = {corpus.with_labels(4, seed).train.tobytes() for seed in range(9)}
+    assert len(others) > 3
+    np.testing.assert_array_equal(drawn[8].train, corpus.train)
+    with pytest.raises(InputError, match="expected at most the 8 labelled training images of"):
+        corpus.with_labels(9)
+
+
 @pytest.mark.parametrize("packed", [True, False])
 def test_fashion_comes_back(tmp_path: Path, packed: bool) -> None:
     arrays = write_fashion(tmp_path / "fashion-mnist", packed)

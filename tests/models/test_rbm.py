@@ -97,6 +97,38 @@ def test_it_equals_the_equations(executor: str) -> None:
     np.testing.assert_allclose(out["loss"].data, expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize(("doubled", "up", "down"), [("up", 2, 1), ("down", 1, 2)])
+def test_weights_used_twice_equal_two_copies(doubled: str, up: int, down: int) -> None:
+    """Of the pixels, or of the hidden bits, that are alike: with them F is that of an RBM."""
+    rbm, x, keys = RBM(PIXELS, HIDDEN, doubled=doubled), images(5), np.arange(10, 15)
+    for parameter, other in zip(rbm.parameters(), make().parameters(), strict=True):
+        parameter.data[...] = other.data
+    model = cavs.compile(rbm, dtype="float64", seed=SEED)
+    model.set_random_state({"seed": SEED, "step": STEP})
+    out = model(graphs(keys), image=x)
+    w, b, c = values(rbm)
+    places = np.zeros(5, int)
+    mean = sigmoid(up * x @ w.T + c)
+    h = (uniform(SEED, STEP, 0, keys, places, HIDDEN) < mean).astype(float)
+    u = uniform(SEED, STEP, 1, keys, places, PIXELS)
+    y = (u < sigmoid(down * h @ w + b)).astype(float)
+    whole = RBM(PIXELS * up, HIDDEN * down)  # with the copies
+    for parameter, value in zip(
+        (whole.weight, whole.visible_bias, whole.hidden_bias),
+        (np.tile(w, (down, up)), np.tile(b, up), np.tile(c, down)),
+        strict=True,
+    ):
+        parameter.data[...] = value
+    energies = [
+        cavs.compile(whole, dtype="float64")(graphs(keys), image=np.tile(z, (1, up)))["free_energy"]
+        for z in (x, y)
+    ]
+    np.testing.assert_allclose(out["free_energy"].data, energies[0].data, rtol=1e-6)
+    np.testing.assert_allclose(out["loss"].data, (energies[0] - energies[1]).data, rtol=1e-5)
+    back = sigmoid(down * mean @ w + b)
+    np.testing.assert_allclose(out["error"].data, ((back - x) ** 2).sum(1), rtol=1e-6)
+
+
 def test_a_chain_is_where_the_steps_lead() -> None:
     rbm, x, keys = make(), images(5), -1 - np.arange(5)
     chain = cavs.compile(RBMChain(rbm, 4), dtype="float64")

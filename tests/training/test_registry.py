@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bars import write_labelled
 from user_model_files import LATTICE, LATTICES, write_digits
 
 from cavs.cli.main import make_parser
@@ -47,6 +48,7 @@ ITEMS = {
     "parser": ["so bad\n"],
     "tagger": ["so bad\n"],
     "seq2seq": ["b a\n"],
+    "classifier": ["0 0 0 1 1 1 0 0 0\n"],
     "lattice-lstm": ["1\n", *LATTICE.splitlines(keepends=True)],
 }
 
@@ -73,6 +75,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in ("train", "dev", "test"):
             lines = "(3 (2 so) (4 (2 very) (3 good)))\n(1 (1 bad) (2 film))\n"
             (folder / task / f"{name}.txt").write_text(lines * 4)
+    write_labelled(folder / "labelled-images", 3, 36, 6)
     (folder / "lattices").mkdir()
     for name in ("train", "dev"):
         (folder / "lattices" / f"{name}.txt").write_text(LATTICES)
@@ -288,7 +291,7 @@ def test_the_command_line_names_no_model() -> None:
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 said = set(re.findall(r"(?<![\w-])[a-z]+(?:-[a-z]+)*(?![\w-])", node.value))
                 named = (
-                    (names - {"parser", "tagger", "made"}) & said
+                    (names - {"parser", "tagger", "made", "classifier"}) & said
                     if " " in node.value
                     else {node.value} & names
                 )

@@ -105,6 +105,15 @@ def images() -> str:
 
 
 @cache
+def labelled() -> str:
+    """A file of forty small digits, of four each."""
+    path = folder() / "digits.csv"
+    rows = ((*np.full(64, n % 10), n % 10) for n in range(40))
+    path.write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
+    return str(path)
+
+
+@cache
 def text() -> str:
     """Sentences of a few words."""
     path = folder() / "text"
@@ -160,9 +169,12 @@ def options(model: str) -> dict[str, Any]:
         return {**IMAGES, "data": images()}
     if model in ("rbm", "dbn", "dbm"):
         few = {"dev_temperatures": 2, "test_temperatures": 3, "test_chains": 2}
-        sizes = {"hidden_size": 4, "persistent": True, "chains": 3}
+        sizes: dict[str, Any] = {"persistent": True, "chains": 3}
+        sizes |= {"hidden_sizes": "4"} if model == "dbn" else {"hidden_size": 4}
         sizes |= {"top_size": 3} if model != "rbm" else {}
         return {**few, **sizes, "epochs": SMALL["epochs"], "data": images()}
+    if model == "classifier":
+        return {"hidden_sizes": "4", "epochs": SMALL["epochs"], "data": labelled()}
     if model in ("nade", "made"):
         return {**SMALL, "data": images()}
     if model == "pixelcnn":

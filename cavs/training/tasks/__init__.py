@@ -9,6 +9,8 @@ from cavs.training.tasks.autoencoders import AutoencoderSource as AutoencoderSou
 from cavs.training.tasks.autoencoders import AutoencoderTask as AutoencoderTask
 from cavs.training.tasks.boltzmann import BoltzmannSource as BoltzmannSource
 from cavs.training.tasks.boltzmann import BoltzmannTask as BoltzmannTask
+from cavs.training.tasks.classifiers import ClassifierTask as ClassifierTask
+from cavs.training.tasks.classifiers import LabelledSource as LabelledSource
 from cavs.training.tasks.densities import DensitySource as DensitySource
 from cavs.training.tasks.densities import DensityTask as DensityTask
 from cavs.training.tasks.expressions import ExpressionSource as ExpressionSource

@@ -83,6 +83,7 @@ class Samples(ABC):
     @classmethod
     @abstractmethod
     def sample(cls, trained: Trained, count: int, seed: int, **options: Any) -> Any:
-        """`count` samples of a checkpoint: images as an array (count, pixels) in 0..1; text as a
-        list of sentences, lists of words; trees as a list, None for an incomplete tree. `options`
-        are the given ones among `sampling_options`."""
+        """`count` samples of a checkpoint: images as an array (count, pixels) in 0..1, or (count,
+        several, pixels) of images that belong together; text as a list of sentences, lists of
+        words; trees as a list, None for an incomplete tree. `options` are the given ones among
+        `sampling_options`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -76,7 +76,7 @@ class BinaryImages(Task):
 
     unit = "images"
     has_words = False
-    sizes_read = ("image_size",)
+    sizes_read: ClassVar[tuple[str, ...]] = ("image_size",)
 
     @classmethod
     def of_images(

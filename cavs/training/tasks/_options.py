@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cavs.errors import InputError
 from cavs.training.config import EMBEDDING_AS_THE_REST, TRAINING_OPTIONS
 from cavs.training.contract import Attributes, is_size
 from cavs.training.options import Choice, Integer, Number, Option, Text
@@ -33,6 +34,22 @@ def min_count_option(default: int) -> Option:
 def size_option(name: str, default: int, otherwise: tuple[str, Any] | None = None) -> Option:
     """The option for a size of the model."""
     return Option(name, Integer(1), default, group="model", otherwise=otherwise)
+
+
+def sizes_option(default: str, meaning: str) -> Option:
+    """The option for the sizes of several layers, which `parse_sizes` reads."""
+    return Option("hidden_sizes", Text(), default, meaning, "N,N,...", "model")
+
+
+def parse_sizes(text: str) -> list[int]:
+    """The sizes of a text such as ``1000,500``."""
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and 1 <= int(part) < 2**31 for part in parts):
+        raise InputError(
+            f"[train] expected sizes such as 1000,500 as hidden_sizes, got {text!r}; write "
+            "integers of 1 or more between commas"
+        )
+    return [int(part) for part in parts]
 
 
 def dropout_options(

@@ -19,7 +19,7 @@ from cavs.training.contract import (
     check_attributes,
     is_size,
 )
-from cavs.training.options import Choice, Option, Text, with_defaults
+from cavs.training.options import Choice, Option, with_defaults
 from cavs.training.sampling import draw_images
 from cavs.training.tasks._abilities import Samples
 from cavs.training.tasks._images import (
@@ -27,10 +27,13 @@ from cavs.training.tasks._images import (
     BinaryImages,
     ImageFile,
 )
+from cavs.training.tasks._layers import check_layers, layers_of, layers_option, read_machine
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
     FALLING_ADAM,
+    parse_sizes,
     size_option,
+    sizes_option,
     source_option,
 )
 from cavs.training.tasks._source import Ranges
@@ -124,14 +127,18 @@ class AutoencoderTask(BinaryImages, SameInputs, Samples):
             source_option(AutoencoderSource, "discriminator_lr", "of the discriminator"),
             needs=("kind", "adversarial"),
         ),
-        Option(
-            "hidden_sizes",
-            Text(),
-            "1000,500,250",
-            "units of the layers from the image to the code; back the same",
-            "N,N,...",
-            "model",
+        replace(
+            sizes_option(
+                "1000,500,250", "units of the layers from the image to the code; back the same"
+            ),
             needs=("kind", _WITH_LAYERS),
+        ),
+        replace(
+            layers_option(
+                "checkpoint of an rbm, or of a dbn that learnt with --probabilities, whose layers "
+                "these begin as, both ways; with --activation sigmoid"
+            ),
+            needs=("activation", "sigmoid"),
         ),
         size_option("code_size", 30),
         Option(
@@ -181,12 +188,14 @@ class AutoencoderTask(BinaryImages, SameInputs, Samples):
         activation: str = "relu",
         loss: str = "cross-entropy",
         discriminator_size: int = 500,
+        layers: str | None = None,
         **sizes: Any,
     ) -> AutoencoderTask:
-        """A new task; the other arguments are those of the model, `hidden_sizes` as text. Raises
-        `DataError`; InputError for sizes that are no integers."""
+        """A new task; the other arguments are those of the model, `hidden_sizes` as text; `layers`
+        is the path of a checkpoint. Raises `DataError`; InputError for sizes that are no integers.
+        """
         given: dict[str, Any] = {
-            "hidden_sizes": _sizes(hidden_sizes),
+            "hidden_sizes": parse_sizes(hidden_sizes),
             "activation": activation,
             "loss": loss,
         }
@@ -194,7 +203,10 @@ class AutoencoderTask(BinaryImages, SameInputs, Samples):
             given = {"hidden_sizes": [], "activation": "linear", "loss": "squared-error"}
         if source.kind == "adversarial":
             given["discriminator_size"] = discriminator_size
-        return cls.of_images(name, source, {**sizes, **given})
+        task = cls.of_images(name, source, {**sizes, **given})
+        if layers is not None:
+            task.made_with["layers"] = layers
+        return task
 
     def make_objective(self) -> Reconstruction:
         source, adversarial = self.source, "discriminator_size" in self.arguments
@@ -210,6 +222,21 @@ class AutoencoderTask(BinaryImages, SameInputs, Samples):
         self.outputs = ("loss", "error", "code")
         flipped = source.flipped if source.kind == "denoising" else 0.0
         return Reconstruction(flipped, source.test_flipped)
+
+    def initialize(self, function: Any) -> None:
+        """See `Task`; the layer of the code stays as drawn, since a code is no bits."""
+        super().initialize(function)
+        path = self.made_with.get("layers")
+        if path is None:
+            return
+        machine = read_machine(path, "rbm", "dbn")
+        check_layers(path, machine, self.arguments["image_size"], self.arguments["hidden_sizes"])
+        made = getattr(function, "autoencoder", function)
+        for up, down, learnt in zip(
+            made.encoder, made.decoder[::-1], layers_of(machine), strict=False
+        ):
+            up.load_state_dict(learnt.up.state_dict())
+            down.load_state_dict(learnt.down.state_dict())
 
     def prepare(self, model: Any) -> None:
         super().prepare(model)
@@ -234,14 +261,3 @@ class AutoencoderTask(BinaryImages, SameInputs, Samples):
             check_attributes(function, user, _ADVERSARIAL.to_sample)
         with said_of(user, "what samples are made of"):
             return draw_images(DecodedPrior(function), count, seed)
-
-
-def _sizes(text: str) -> list[int]:
-    """The sizes of a text such as ``1000,500``."""
-    parts = text.split(",")
-    if not all(part.strip().isdecimal() and 1 <= int(part) < 2**31 for part in parts):
-        raise InputError(
-            f"[train] expected sizes such as 1000,500 as hidden_sizes, got {text!r}; write "
-            "integers of 1 or more between commas"
-        )
-    return [int(part) for part in parts]

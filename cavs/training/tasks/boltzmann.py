@@ -10,25 +10,42 @@ import numpy as np
 
 import cavs
 from cavs.data import Dataset, Loader, image_dataset
-from cavs.errors import CheckpointError, DataError
+from cavs.errors import InputError
 from cavs.models import DBM, DBN, RBM
-from cavs.training._fields import shown
+from cavs.models._shared import set_pixel_means
+from cavs.models.dbn import DirectedLayer
+from cavs.models.rbm import DOUBLED
 from cavs.training.annealing import draw_dbm, draw_dbn, draw_rbm
-from cavs.training.arrays import Array, check_arrays
-from cavs.training.checkpoint import load_checkpoint
+from cavs.training.arrays import Array
+from cavs.training.completion import HALVES, half
+from cavs.training.completion import complete as complete_images_of
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import Attributes, Contract, FunctionContract, Pull, is_size
-from cavs.training.energies import ContrastiveDivergence, Judging, PersistentDivergence
-from cavs.training.options import Flag, Integer, Option, Text, with_defaults
+from cavs.training.energies import (
+    ContrastiveDivergence,
+    Judging,
+    LayerDivergence,
+    PersistentDivergence,
+)
+from cavs.training.options import Choice, Flag, Integer, Option, with_defaults
 from cavs.training.tasks._abilities import Samples
-from cavs.training.tasks._images import FILE_OPTION, BinaryFile
+from cavs.training.tasks._images import FILE_OPTION, BinaryFile, BinaryImages
+from cavs.training.tasks._layers import (
+    check_doubled,
+    check_layers,
+    layers_of,
+    layers_option,
+    read_machine,
+)
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
+    parse_sizes,
     size_option,
+    sizes_option,
     source_option,
 )
 from cavs.training.tasks._source import MOST_SAMPLES, Ranges
-from cavs.training.tasks._task import BuiltInModel, Task
+from cavs.training.tasks._task import BuiltInModel
 from cavs.training.user_model import said_of
 
 if TYPE_CHECKING:
@@ -94,10 +111,10 @@ _FUNCTION = FunctionContract(
 )
 
 
-class BoltzmannTask(Task, Samples):
+class BoltzmannTask(BinaryImages, Samples):
     """Learns a density of binary images that is known up to its sum."""
 
-    task_name, unit, source_type = "boltzmann", "images", BoltzmannSource
+    task_name, source_type = "boltzmann", BoltzmannSource
     models = (
         BuiltInModel(
             "rbm",
@@ -107,19 +124,20 @@ class BoltzmannTask(Task, Samples):
                 {"": _FUNCTION},
                 _ATTRIBUTES,
             ),
-            lacks=("top_size", "rbm"),
+            lacks=("hidden_sizes", "top_size", "layers", "probabilities", "up_down"),
         ),
         BuiltInModel(
             "dbn",
-            "deep belief network of binary images, whose lower layer is a trained rbm",
+            "deep belief network of binary images, whose lower layers were learnt before",
             DBN,
             Contract(
                 {"": _FUNCTION},
                 {
-                    "lower": ("an RBM", lambda value: isinstance(value, RBM)),
-                    "top": ("an RBM of its hidden bits", lambda value: isinstance(value, RBM)),
+                    "lower": ("a list of layers", lambda value: isinstance(value, list)),
+                    "top": ("an RBM of their last bits", lambda value: isinstance(value, RBM)),
                 },
             ),
+            lacks=("hidden_size",),
         ),
         BuiltInModel(
             "dbm",
@@ -134,7 +152,7 @@ class BoltzmannTask(Task, Samples):
                     )
                 },
             ),
-            lacks=("rbm",),
+            lacks=("hidden_sizes", "probabilities", "up_down", "doubled"),
         ),
     )
     own_options = (
@@ -156,14 +174,37 @@ class BoltzmannTask(Task, Samples):
         ),
         *_COUNTS,
         size_option("hidden_size", 500),
+        sizes_option("500", "bits of the lower layers, from the image up"),
         size_option("top_size", 500),
+        layers_option(
+            "checkpoint of the layers to begin with: of a dbn the lower ones, an rbm's or a dbn's, "
+            "and of a dbm both, those of a dbn that learnt with --doubled"
+        ),
         Option(
-            "rbm",
-            Text(),
-            None,
-            "checkpoint of the rbm that is the lower layer",
-            "FILE",
-            "model",
+            "probabilities",
+            Flag(),
+            False,
+            "the top layer learns from probabilities of the bits below in place of bits",
+            group="model",
+            needs=("up_down", False),
+        ),
+        Option(
+            "up_down",
+            Flag(),
+            False,
+            "all layers learn, by contrastive wake-sleep, as is to be done after greedy learning; "
+            "begin with --init",
+            group="model",
+            needs=("persistent", False),
+        ),
+        Option(
+            "doubled",
+            Choice(DOUBLED),
+            "none",
+            "weights that the rbm, or the top of the dbn, uses twice, as the first (up) and the "
+            "last (down) layer of a dbm learn",
+            group="model",
+            needs=("persistent", False),
         ),
     )
     training_options = with_defaults(
@@ -191,80 +232,97 @@ class BoltzmannTask(Task, Samples):
             "of Gibbs sampling, by which chains go from independent pixels to the model",
             only="Boltzmann machines",
         ),
+        Option(
+            "complete",
+            Choice(HALVES),
+            None,
+            "half of test images that is drawn by these steps given the other half; beside each "
+            "other what is given, what is made of it, and the image",
+            only="Boltzmann machines",
+        ),
     )
-    kind, has_words = "images", False
+    kind = "images"
     sizes_read = ("image_size", "steps")
     evaluation_batch_size = _IMAGES_IN_BATCH
     source: BoltzmannSource
 
     @classmethod
     def create(
-        cls, name: str, source: BoltzmannSource, *, rbm: str | None = None, **sizes: Any
+        cls,
+        name: str,
+        source: BoltzmannSource,
+        *,
+        hidden_sizes: str = "500",
+        layers: str | None = None,
+        **sizes: Any,
     ) -> BoltzmannTask:
-        """A new task; `sizes` are ``hidden_size`` and, of deep belief networks, ``top_size``. `rbm`
-        is the path of the checkpoint of an RBM, the lower layer.
+        """A new task; `sizes` are ``hidden_size`` and ``top_size``, and of deep belief networks
+        `hidden_sizes`, as text, in the place of the former. `layers` is the path of a checkpoint.
+        Options of learning that are off are no arguments of the model.
 
         Raises:
-            DataError: names the missing or malformed file.
+            DataError: names the missing or malformed file; InputError: sizes that are none.
         """
-        corpus = source.load()
-        arguments = {"image_size": corpus.height * corpus.width, "steps": source.k, **sizes}
-        task = cls(name, arguments, None, source, corpus)
-        if rbm is not None:
-            task.made_with["rbm"] = rbm
+        given = {k: v for k, v in sizes.items() if v is not False and v != "none"}
+        if cls.model_of(name).make is DBN:
+            given["hidden_sizes"] = parse_sizes(hidden_sizes)
+        task = cls.of_images(name, source, {"steps": source.k, **given})
+        if layers is not None:
+            task.made_with["layers"] = layers
         return task
-
-    @property
-    def _is_deep(self) -> bool:
-        """Whether it is the top of a deep belief network that learns."""
-        return self.built_in.make is DBN
 
     def make_objective(self) -> ContrastiveDivergence:
         source, part = self.source, _PARTS.get(self.built_in.make)
+        sizes = self.arguments
+        if sizes.get("doubled", "none") != "none":
+            return LayerDivergence(part)
         if not source.persistent:
             return ContrastiveDivergence(part)
         self.outputs = ("free_energy",)
-        sizes = self.arguments
-        size = sizes["hidden_size"] if part == "top" else sizes["image_size"]
+        size = sizes["hidden_sizes"][-1] if part == "top" else sizes["image_size"]
         size += sizes["top_size"] if part == "joint" else 0
         return PersistentDivergence(source.chains, source.k, size, part)
 
     def initialize(self, function: Any) -> None:
         """See `Task`; a user's model may lack the method for it."""
-        images = self.split("train")
-        if self._is_deep:
-            path = self.made_with.get("rbm")
+        images, path = self.split("train"), self.made_with.get("layers")
+        if self.built_in.make is DBN:
             if path is None:
-                function.lower.set_pixel_means(images.mean(axis=0))
-            else:
-                _begin_with(function.lower, path)
-                function.top.set_pixel_means(_hidden_means(function.lower, images[:_SOME]))
-        elif self.user is None or hasattr(function, "set_pixel_means"):
-            function.set_pixel_means(images.mean(axis=0))
+                set_pixel_means(function.lower[0].down, images.mean(axis=0))
+                return
+            machine = read_machine(path, "rbm", "dbn")
+            check_layers(path, machine, images.shape[1], self.arguments["hidden_sizes"])
+            layers = layers_of(machine)
+            for own, learnt in zip(function.lower, layers, strict=True):
+                own.load_state_dict(learnt.state_dict())
+            function.top.set_pixel_means(_means_above(layers, images[:_SOME]))
+            return
+        super().initialize(function)
+        if self.built_in.make is DBM and path is not None:
+            learnt = read_machine(path, "dbn")
+            sizes = (self.arguments[name] for name in ("image_size", "hidden_size", "top_size"))
+            check_doubled(path, learnt, *sizes)
+            function.set_layers(learnt)
+
+    @property
+    def _keeps_lower(self) -> bool:
+        """Whether it is the top of a deep belief network that learns."""
+        return self.built_in.make is DBN and not self.arguments.get("up_down", False)
 
     @property
     def remarks(self) -> list[str]:
         """See `Task`."""
-        if not self._is_deep or "rbm" in self.made_with:
+        if not self._keeps_lower or "layers" in self.made_with:
             return []
         return [
-            "the lower layer stays as it begins, random; give a trained one by --rbm "
+            "the lower layers stay as they begin, random; give trained ones by --layers "
             "runs/NAME/best.safetensors"
         ]
 
     def reasons_without_gradient(self, names: Sequence[str]) -> dict[str, str]:
-        """See `Task`: the lower layer."""
-        lower = [name for name in names if self._is_deep and name.startswith("lower.")]
-        return dict.fromkeys(lower, "the lower layer has learnt before, and the top one learns")
-
-    def check(self, function: Any) -> None:
-        del function
-        pixels, size = self.split("train").shape[1], self.arguments["image_size"]
-        if pixels != size:
-            raise DataError(
-                f"[data] {self.source.path}: expected images of {size} pixels, as the model has, "
-                f"got {pixels}; name the data that it was trained on"
-            )
+        """See `Task`: the lower layers."""
+        lower = [name for name in names if self._keeps_lower and name.startswith("lower.")]
+        return dict.fromkeys(lower, "the lower layers have learnt before, and the top one learns")
 
     def train_set(self, config: TrainingConfig) -> Dataset:
         del config
@@ -283,29 +341,44 @@ class BoltzmannTask(Task, Samples):
 
     @classmethod
     def sample(
-        cls, trained: Trained, count: int, seed: int, *, steps: int = 5000, **options: Any
+        cls,
+        trained: Trained,
+        count: int,
+        seed: int,
+        *,
+        steps: int = 5000,
+        complete: str | None = None,
+        **options: Any,
     ) -> Any:
-        """Probabilities of pixels, (count, image_size)."""
+        """Probabilities of pixels, (count, image_size); of images that it completes (count, 3,
+        image_size): what is given, with grey for what is not, what is made of it, and the image."""
         name = trained.checkpoint.model if trained.user is None else trained.user.task
-        draw = _DRAW[cls.model_of(name).make]
-        with said_of(trained.user, "what samples are made of"):
-            return draw(trained.model().function, count, steps, seed=seed, **options)
+        made = cls.model_of(name).make
+        if complete is None:
+            with said_of(trained.user, "what samples are made of"):
+                return _DRAW[made](trained.model().function, count, steps, seed=seed, **options)
+        if made is DBN:
+            raise InputError(
+                "[sample] expected --complete for an rbm or a dbm, whose layers are drawn given "
+                f"each other, got it for {trained.name}; leave it out"
+            )
+        task = trained.task()
+        function = trained.model().function
+        task.check(function)
+        test = task.split("test")
+        images = test[np.arange(count) * len(test) // count].astype(np.float32)
+        known = ~half(complete, task.corpus.height, task.corpus.width)
+        with said_of(trained.user, "what images are completed by"):
+            found = complete_images_of(function, images * known, known, steps, seed=seed)
+        return np.stack([np.where(known, images, 0.5), found, images], axis=1)
 
 
-def _begin_with(rbm: RBM, path: str) -> None:
-    """Gives an RBM the parameters of a checkpoint. Raises CheckpointError where they do not fit."""
-    checkpoint = load_checkpoint(path)
-    if checkpoint.model != "rbm":
-        raise CheckpointError(
-            f"[checkpoint] {path}: expected the checkpoint of an rbm, got one of "
-            f"{shown(checkpoint.model)}; name another"
-        )
-    check_arrays(path, checkpoint.parameters, dict(rbm.named_parameters()))
-    rbm.load_state_dict(checkpoint.parameters)
-
-
-def _hidden_means(rbm: RBM, images: Array) -> Array:
-    """How often each hidden bit is 1, by these images."""
-    logits = images.astype(np.float32) @ rbm.weight.numpy().T + rbm.hidden_bias.numpy()
-    means: Array = (0.5 + 0.5 * np.tanh(0.5 * logits)).mean(axis=0)
+def _means_above(layers: Sequence[DirectedLayer], images: Array) -> Array:
+    """How often each bit of the last layer is 1, by these images."""
+    x = images.astype(np.float32)
+    for layer in layers:
+        assert layer.up.bias is not None
+        logits = x @ layer.up.weight.numpy().T + layer.up.bias.numpy()
+        x = 0.5 + 0.5 * np.tanh(0.5 * logits)
+    means: Array = x.mean(axis=0)
     return means

@@ -12,6 +12,7 @@ from cavs.training.config import TrainingConfig
 from cavs.training.tasks._task import Task
 from cavs.training.tasks.autoencoders import AutoencoderTask
 from cavs.training.tasks.boltzmann import BoltzmannTask
+from cavs.training.tasks.classifiers import ClassifierTask
 from cavs.training.tasks.densities import DensityTask
 from cavs.training.tasks.expressions import ExpressionTask
 from cavs.training.tasks.flows import FlowTask
@@ -33,6 +34,7 @@ TASKS: tuple[type[Task], ...] = (
     DensityTask,
     AutoencoderTask,
     FlowTask,
+    ClassifierTask,
     TextTask,
     SegmentTask,
     SentenceTask,
