@@ -17,7 +17,7 @@ from cavs.training.bounds import Bound, Nvil, Vimco, WakeSleep
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import Contract, FunctionContract, Pull, check_attributes, is_size
 from cavs.training.objective import Batches
-from cavs.training.options import Choice, Number, Option, with_defaults
+from cavs.training.options import Choice, Integer, Number, Option, with_defaults
 from cavs.training.sampling import draw_images
 from cavs.training.tasks._abilities import Samples
 from cavs.training.tasks._images import IMAGE_OPTIONS, BinaryImages, ImageFile
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
 
 ESTIMATORS: dict[str, type[Bound]] = {"nvil": Nvil, "vimco": Vimco, "wake-sleep": WakeSleep}
-_SAMPLES_IN_BATCH = 5_000
+_SAMPLES_IN_BATCH, _MOST_LAYERS = 5_000, 10
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class ImageTask(BinaryImages, Samples):
             SigmoidBeliefNetwork,
             _SBN,
             {"samples": 5, "estimator": "vimco"},
-            lacks=("latent_size", "dropout"),
+            lacks=("latent_size", "dropout", "stochastic_layers"),
         ),
     )
     own_options = (
@@ -157,6 +157,13 @@ class ImageTask(BinaryImages, Samples):
         size_option("hidden_size", 200),
         size_option("latent_size", 50),
         Option("dropout", Number(0, 1), 0.0, "of the pixels that the encoder sees", "P", "model"),
+        Option(
+            "stochastic_layers",
+            Integer(1, _MOST_LAYERS),
+            meaning="of latent variables; sizes halve from each to the one above, of latent_size",
+            group="model",
+            said="1",
+        ),
     )
     training_options = with_defaults(
         TRAINING_OPTIONS,
