@@ -46,8 +46,8 @@ class VAE(cavs.VertexFunction):
         q(z_1 .. z_L | x) = q(z_1 | x) q(z_2 | z_1) .. q(z_L | z_L-1)
         p(z_1 .. z_L) = Normal(z_L; 0, 1) p(z_L-1 | z_L) .. p(z_1 | z_2)
 
-    From each layer to the one above it the sizes halve, hidden sizes rounded up: with 200 and 50 two
-    layers have 200, 100 hidden and 100, 50 latent units, as in the paper.
+    From each layer to the one above it the sizes halve, hidden sizes rounded up: with 200 and 50
+    two layers have 200, 100 hidden and 100, 50 latent units, as in the paper.
 
     With `dropout` the encoder reads dropout(x) in training, to overfit less (Shu et al. 2018,
     *Amortized Inference Regularization*).
