@@ -220,6 +220,6 @@ class ReweightedWakeSleep(WakeSleep):
     def loss(self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Inputs) -> Loss:
         dream = self.dream(model, batch) if self._sleep else None
         out = model(batch, **inputs)
-        parts = [_by_graph(out[name], batch) for name in ("log_joint", "log_q")]
-        estimate = reweighted_wake_sleep(*parts, dream, wake=self._wake)
+        log_joint, log_q = (_by_graph(out[name], batch) for name in ("log_joint", "log_q"))
+        estimate = reweighted_wake_sleep(log_joint, log_q, dream, wake=self._wake)
         return -estimate.surrogate.sum(), -float(estimate.bound.numpy().sum())

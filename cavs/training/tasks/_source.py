@@ -84,8 +84,9 @@ def _is_path(value: Any) -> bool:
     return is_text(value) and "\0" not in value and len(value) < 4096
 
 
-_SEED = ("an integer in 0..2**64-1", lambda value: is_whole(value, 0, MOST_SEED))
-_KINDS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
+_Kind = tuple[str, Callable[[Any], bool]]
+_SEED: _Kind = ("an integer in 0..2**64-1", lambda value: is_whole(value, 0, MOST_SEED))
+_KINDS: dict[Any, _Kind] = {
     str: ("a path or name", _is_path),
     int: ("an integer below 2**31", lambda value: is_whole(value, -MOST - 1, MOST)),
     float: ("a finite number", is_number),
