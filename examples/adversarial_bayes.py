@@ -1,10 +1,10 @@
 """Adversarial variational Bayes: a variational autoencoder whose posterior has no density.
 
-Mescheder, Nowozin and Geiger, *Adversarial Variational Bayes* (ICML 2017). The encoder makes z of an
-image and of noise; a discriminator T(x, z) tells z of the encoder from z of the prior, so that at its
-best T(x, z) = log q(z | x) - log p(z), and the bound is E log p(x | z) - T(x, z). The data are those of
-their section 5.1: four images of four pixels, one of which is set. With the best model, whose bound is
--log 4 = -1.386, the z of an image fill a quarter of the prior, of any shape.
+Mescheder, Nowozin and Geiger, *Adversarial Variational Bayes* (ICML 2017). The encoder makes z of
+an image and of noise; a discriminator T(x, z) tells z of the encoder from z of the prior, so that
+at its best T(x, z) = log q(z | x) - log p(z), and the bound is E log p(x | z) - T(x, z). The data
+are four images of four pixels, one of which is set, as in the paper. With the best model, whose
+bound is -log 4 = -1.386, the z of an image fill a quarter of the prior, of any shape.
 """
 
 from __future__ import annotations
@@ -102,9 +102,9 @@ def train_discriminator(
 
 
 def train_autoencoder(model: cavs.Program, optimizer: cavs.optim.Optimizer, x: np.ndarray) -> float:
-    """A step of the encoder and the decoder on -log p(x | z) + T(x, z). Gradients flow through T, not
-    to it. The mean over z of the derivative of T by the encoder's parameters, at the same z, is 0
-    (their proposition 2), so that it is left out."""
+    """A step of the encoder and the decoder on -log p(x | z) + T(x, z). Gradients flow through T,
+    not to it: by the encoder's parameters the best T has a derivative at the same z too, but its
+    mean over z is 0 (their proposition 2)."""
     model["discriminator"].requires_grad_(False)
     graph = points(len(x))
     z = model["encoder"](graph, x=x)["z"]

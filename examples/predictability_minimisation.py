@@ -106,8 +106,9 @@ def codes(model: cavs.Program) -> np.ndarray:
 
 
 def information(code: np.ndarray) -> tuple[float, float]:
-    """What the code says by units above and below 1/2, in bits: H(y); and what it says twice, the sum
-    of H(y_i) less H(y), which is 0 of independent units alone. All rows of `code` are as likely."""
+    """What the code says by units above and below 1/2, in bits: H(y); and what it says twice, the
+    sum of H(y_i) less H(y), which is 0 of independent units alone. All rows of `code` are as
+    likely."""
     bits = code > 0.5
     together = entropy(np.unique(bits, axis=0, return_counts=True)[1])
     alone = sum(entropy(np.bincount(unit, minlength=2)) for unit in bits.T.astype(int))
@@ -120,7 +121,7 @@ def entropy(counts: np.ndarray) -> float:
 
 
 def shared(code: np.ndarray) -> np.ndarray:
-    """The mutual information of each two units, and on the diagonal the entropy of each, in bits."""
+    """The mutual information of each two units, on the diagonal the entropy of each, in bits."""
     pairs = [[information(code[:, [i, j]]) for j in range(UNITS)] for i in range(UNITS)]
     return np.array([[twice for _, twice in row] for row in pairs])
 
