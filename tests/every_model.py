@@ -30,7 +30,7 @@ from cavs.data import (
     transition_dataset,
 )
 from cavs.data.listops_generator import ListOpsGenerator
-from cavs.nn.estimators import importance_weighted_bound, nvil
+from cavs.nn.estimators import importance_weighted_bound, nvil, reweighted_wake_sleep
 from cavs.training.autoencoding import AdversarialReconstruction
 from cavs.training.tasks.expressions import ExpressionSource, TreeBound
 from cavs.training.tasks.parser import Parsing
@@ -199,6 +199,10 @@ def _scored(rows: dict[str, Any]) -> Any:
     return estimate.surrogate - estimate.baseline_loss
 
 
+def _reweighted(rows: dict[str, Any]) -> Any:
+    return reweighted_wake_sleep(rows["log_joint"], rows["log_q"]).surrogate
+
+
 def _sentences(**options: Any) -> Trained:
     program = cavs.compile(models.SentenceVAE(len(WORDS), 4, 5, 3), **options)
     bound = SentenceBound(SentenceSource("text", kl_steps=0, word_dropout=0.4))
@@ -236,7 +240,11 @@ MODELS: dict[str, Make] = {
     "lstm-lm": _language_model,
     "transformer-xl": _segments,
     "vae": partial(_images, models.VAE, _weighted),
+    "vae-of-two-layers": partial(_images, partial(models.VAE, stochastic_layers=2), _weighted),
     "sbn": partial(_images, models.SigmoidBeliefNetwork, _scored),
+    "sbn-of-two-layers": partial(
+        _images, partial(models.SigmoidBeliefNetwork, layers=2), _reweighted
+    ),
     "rbm": partial(_boltzmann, lambda: models.RBM(PIXELS, 6, steps=2)),
     "dbm": partial(_boltzmann, lambda: models.DBM(PIXELS, 6, 5, updates=3)),
     "dbn-up-down": partial(

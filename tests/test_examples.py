@@ -176,6 +176,28 @@ def test_bayes_by_backprop_knows_where_it_knows_the_curve() -> None:
     assert deviations[-1] > 0.15  # outside; among the points it is 0.05
 
 
+def test_adversarial_bayes_nears_the_entropy_of_four_images(tmp_path: Path) -> None:
+    """log 4 = 1.386 at best; 2.249 of independent pixels."""
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "posteriors.png"
+    nats = run("adversarial_bayes.py", "--epochs", "1", "--steps", "400", "--output", str(picture))
+    assert len(nats) == 1
+    assert 1.386 < nats[0] < 2.0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_predictability_minimisation_prints_what_is_said_twice(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "shared.png"
+    twice = run(
+        "predictability_minimisation.py", "--seeds", "1", "--steps", "300", "--output", str(picture)
+    )
+    assert len(twice) == 2
+    assert twice[0] > 0.1
+    assert twice[1] == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
 def test_own_model_is_trained_as_docs_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All code that docs/training.md shows before its section on word vectors, and its commands for
     a model of one's own, made smaller."""

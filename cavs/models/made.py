@@ -126,7 +126,8 @@ class MADESampler(DrawnPixels):
         self.order = np.argsort(self.given["order"]).astype(np.int32)
 
     def start(self) -> Any:
-        return ops.concat([self.made.hidden[0].bias, self.made.pixels.bias])
+        biases: list[Any] = [self.made.hidden[0].bias, self.made.pixels.bias]
+        return ops.concat(biases)
 
     def logit(self, a: Any, pixel: Any) -> Any:
         made = self.made

@@ -6,8 +6,8 @@ Bounds are of shape (n,); the higher, the better: train on ``-bound.mean()``.
 
 Where samples are reparameterised (:class:`cavs.nn.distributions.Normal`), gradients flow through
 them and a bound can be trained on as it is. Where they are discrete, the score-function estimators
-(:func:`nvil`, :func:`vimco`) or :func:`wake_sleep` give a surrogate: only its gradient has a
-meaning.
+(:func:`nvil`, :func:`vimco`), :func:`wake_sleep` or :func:`reweighted_wake_sleep` give a surrogate:
+only its gradient has a meaning.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ __all__ = [
     "elbo",
     "importance_weighted_bound",
     "nvil",
+    "reweighted_wake_sleep",
     "vimco",
     "wake_sleep",
 ]
@@ -135,6 +136,35 @@ def wake_sleep(log_joint: Tensor, dream_log_q: Tensor) -> Tensor:
     _check(log_joint)
     _check(dream_log_q)
     return ops.mean(log_joint, -1) + ops.mean(dream_log_q, -1)
+
+
+def reweighted_wake_sleep(
+    log_joint: Tensor, log_q: Tensor, dream_log_q: Tensor | None = None, wake: bool = True
+) -> Estimate:
+    """Reweighted wake-sleep (Bornschein and Bengio 2015, eqs. 5 and 9 and section 2.3): with the
+    importance weights w of samples h from q, which add up to 1 and get no gradient, p learns from
+    the sum over samples of w log p(x, h), and q from the sums of its phases.
+
+    Args:
+        log_joint, log_q: (n, k), of data x; no gradient flows through h.
+        dream_log_q: (n, k), log q(h | x) of x and h drawn from p, whose mean is the sleep phase of
+            q; None leaves it out.
+        wake: whether q has its wake phase, the sum over samples of w log q(h | x).
+
+    Samples that p cannot give have no weight; where none of an observation's can be given, nothing
+    is learnt from them.
+    """
+    _check(log_joint, log_q)
+    log_weight = log_joint.detach() - log_q.detach()
+    weight = ops.softmax(log_weight)
+    learnt = log_joint + log_q if wake else log_joint
+    surrogate = ops.sum(weight * ops.where(ops.equal(weight, 0.0), 0.0, learnt), -1)
+    if dream_log_q is not None:
+        _check(log_joint, dream_log_q)
+        surrogate = surrogate + ops.mean(dream_log_q, -1)
+    bound = importance_weighted_bound(log_weight)
+    nothing = Tensor(device_of(bound.data).zeros(bound.shape, bound.dtype))
+    return Estimate(bound, surrogate, nothing)
 
 
 def _check(*tensors: Tensor) -> int:

@@ -13,7 +13,13 @@ import cavs
 from cavs.core import ops
 from cavs.models import SBNDream
 from cavs.nn.distributions import Normal, kl_divergence
-from cavs.nn.estimators import importance_weighted_bound, nvil, vimco, wake_sleep
+from cavs.nn.estimators import (
+    importance_weighted_bound,
+    nvil,
+    reweighted_wake_sleep,
+    vimco,
+    wake_sleep,
+)
 from cavs.training.arrays import Arrays, check_state
 from cavs.training.metrics import finite_total, judging, placed, total
 from cavs.training.objective import Batches, Inputs, Judged, Loss, Objective, ShouldStop
@@ -179,6 +185,15 @@ class WakeSleep(Bound):
         self._dream: cavs.Model | None = None
 
     def loss(self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Inputs) -> Loss:
+        dream = self.dream(model, batch)
+        out = model(batch, **inputs)
+        value = wake_sleep(_by_graph(out["log_joint"], batch), dream)
+        bound = importance_weighted_bound(_by_graph(out["log_weight"], batch).detach())
+        return -value.sum(), -float(bound.numpy().sum())
+
+    def dream(self, model: cavs.Model, batch: cavs.GraphBatch) -> Any:
+        """log q(h | x) of as many dreams as a batch has samples, for the step that is next:
+        (graphs, samples)."""
         if self._dream is None:
             function: Any = model.function
             self._dream = cavs.compile(SBNDream(function), outputs=["log_q"], device=model.device)
@@ -187,7 +202,24 @@ class WakeSleep(Bound):
         # samples.
         state = model.random_state()
         self._dream.set_random_state({**state, "seed": state["seed"] ^ 2**63})
-        out, dream = model(batch, **inputs), self._dream(batch)
-        value = wake_sleep(_by_graph(out["log_joint"], batch), _by_graph(dream["log_q"], batch))
-        bound = importance_weighted_bound(_by_graph(out["log_weight"], batch).detach())
-        return -value.sum(), -float(bound.numpy().sum())
+        return _by_graph(self._dream(batch)["log_q"], batch)
+
+
+class ReweightedWakeSleep(WakeSleep):
+    """See :func:`cavs.nn.estimators.reweighted_wake_sleep`.
+
+    Args:
+        q_update: what recognition learns from: ``wake``, samples of itself of data by their
+            weights, ``sleep``, dreams of the model, or ``both``, whose gradients are added.
+    """
+
+    def __init__(self, q_update: str) -> None:
+        super().__init__()
+        self._wake, self._sleep = q_update != "sleep", q_update != "wake"
+
+    def loss(self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Inputs) -> Loss:
+        dream = self.dream(model, batch) if self._sleep else None
+        out = model(batch, **inputs)
+        log_joint, log_q = (_by_graph(out[name], batch) for name in ("log_joint", "log_q"))
+        estimate = reweighted_wake_sleep(log_joint, log_q, dream, wake=self._wake)
+        return -estimate.surrogate.sum(), -float(estimate.bound.numpy().sum())

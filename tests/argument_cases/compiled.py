@@ -222,7 +222,7 @@ def model_class_cases() -> Iterator[Case]:
         models.SentenceVAE: {"vocab_size": 5},
         models.ShiftReduceParser: {"vocab_size": 5, "embedding_size": 4, "hidden_size": 4, **drops},
         models.VAE: {"image_size": 4, "hidden_size": 4, "latent_size": 2, "dropout": 0.1},
-        models.SigmoidBeliefNetwork: {"image_size": 4, "hidden_size": 4},
+        models.SigmoidBeliefNetwork: {"image_size": 4, "hidden_size": 4, "layers": 2},
         models.TreeVAE: {"num_productions": 3, "num_slots": 2},
     }
     for make, given in arguments.items():

@@ -27,8 +27,9 @@ def models_cases() -> Iterator[Case]:
     sizes = {"vocab_size": 5, "size": 4, "num_layers": 1, "num_heads": 2}
     yield Case("TransformerXL", models.TransformerXL, sizes)
     sizes = {"image_size": 4, "hidden_size": 3, "latent_size": 2}
-    yield Case("VAE", models.VAE, sizes)
-    yield Case("SigmoidBeliefNetwork", models.SigmoidBeliefNetwork, dict(list(sizes.items())[:2]))
+    yield Case("VAE", models.VAE, {**sizes, "stochastic_layers": 2})
+    network = {"image_size": 4, "hidden_size": 3, "layers": 2}
+    yield Case("SigmoidBeliefNetwork", models.SigmoidBeliefNetwork, network)
     rbm = {"image_size": 4, "hidden_size": 3, "steps": 1}
     yield Case("RBM", models.RBM, rbm)
     yield Case("DBN", models.DBN, {**rbm, "top_size": 2})

@@ -85,6 +85,8 @@ def distribution_cases() -> Iterator[Case]:
     yield Case("importance_weighted_bound", bound, {"log_weight": x})
     yield Case("nvil", estimators.nvil, {**both, "baseline": 0.0, "scale": 1.0})
     yield Case("vimco", estimators.vimco, both)
+    weighted = {**both, "dream_log_q": both["log_q"], "wake": True}
+    yield Case("reweighted_wake_sleep", estimators.reweighted_wake_sleep, weighted)
     yield Case("wake_sleep", estimators.wake_sleep, {"log_joint": x, "dream_log_q": x})
 
 

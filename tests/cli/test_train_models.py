@@ -44,7 +44,13 @@ FEW_TEMPERATURES = ["--dev-temperatures", "5", "--test-temperatures", "9", "--te
     [
         ("vae", [*FEW, "--with-dev"], "-log p"),
         ("iwae", [*FEW, "--samples", "2", "--dropout", "0.1", "--average", "2"], "-log p"),
+        ("vae", [*FEW, "--stochastic-layers", "2", "--share", "0.5"], "-log p"),
         ("sbn", [*FEW[:6], "--estimator", "wake-sleep"], "-log p"),
+        (
+            "sbn",
+            [*FEW[:6], "--layers", "2", "--estimator", "reweighted-wake-sleep"],
+            "-log p",
+        ),
         ("rbm", [*FEW_TEMPERATURES, "--k", "2"], "log Z"),
         ("rbm", [*FEW_TEMPERATURES, "--persistent", "--chains", "7"], "log Z"),
         ("nade", ["--orders", "many", "--test-orders", "2"], "-log p"),
@@ -213,6 +219,8 @@ def test_what_is_wrong_is_one_line(
             ["sbn", "--data", images, "--estimator", "vimco", "--samples", "1"],
             "expected 2 samples or more for vimco",
         ),
+        (["sbn", "--data", images, "--q-update", "wake"], "--estimator reweighted-wake-sleep only"),
+        (["vae", "--data", images, "--share", "0.001"], "expected a share of 1 image or more"),
         (["tree-lstm", "--data", str(tmp_path), "--num-train", "5"], "it is about ListOps"),
     ):
         assert main(["train", *arguments]) == 1

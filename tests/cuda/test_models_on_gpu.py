@@ -128,7 +128,15 @@ def drawn_by(kind: type[cavs.VertexFunction], function: Any, device: str) -> dic
     return {name: y.numpy() for name, y in model(graphs).items()}
 
 
-@pytest.mark.parametrize(("name", "kind"), [("vae", models.VAESampler), ("sbn", models.SBNDream)])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("vae", models.VAESampler),
+        ("sbn", models.SBNDream),
+        ("vae-of-two-layers", models.VAESampler),
+        ("sbn-of-two-layers", models.SBNDream),
+    ],
+)
 def test_images_are_those_of_the_cpu(name: str, kind: type[cavs.VertexFunction]) -> None:
     """Sampled pixels bit for bit, their probabilities to the rounding of products."""
     results = []

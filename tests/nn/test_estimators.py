@@ -133,6 +133,41 @@ def test_wake_sleep_trains_p_on_samples_and_q_on_dreams() -> None:
     np.testing.assert_allclose(q, h.mean(axis=0) - 1 / (1 + np.exp(-tiny.q.data)))
 
 
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_weighted_samples_give_p_the_gradient_of_the_bound(k: int) -> None:
+    """On average, over all samples of q."""
+    tiny = Tiny()
+    value, (prior, w, _) = exact(tiny, estimators.importance_weighted_bound, k)
+    found, estimated = expected(tiny, estimators.reweighted_wake_sleep, k)
+    assert found == pytest.approx(value, rel=1e-12)
+    np.testing.assert_allclose(estimated[0], prior, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(estimated[1], w, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("wake", "sleep"), [(True, True), (True, False), (False, True)])
+def test_reweighted_wake_sleep_is_its_formula(wake: bool, sleep: bool) -> None:
+    tiny, h, dreamt = Tiny(), STATES[[1, 2, 2, 3]], STATES[[0, 1, 3, 3]]
+    log_joint, log_q = (part(h).reshape(1, 4) for part in (tiny.log_joint, tiny.log_q))
+    dream = tiny.log_q(dreamt).reshape(1, 4) if sleep else None
+    found = estimators.reweighted_wake_sleep(log_joint, log_q, dream, wake=wake)
+    weight = np.exp(log_joint.data - log_q.data)[0]
+    assert found.bound.item() == pytest.approx(np.log(weight.mean()), rel=1e-12)
+    assert found.baseline_loss.item() == 0
+    weight /= weight.sum()
+    prior, w, q = tiny.gradients(found.surrogate.sum())
+
+    def sigmoid(x: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-x))
+
+    np.testing.assert_allclose(prior, weight @ (h - sigmoid(tiny.prior.data)))
+    rest = X - sigmoid(h @ tiny.w.data)
+    np.testing.assert_allclose(w, np.einsum("k,ki,kj->ij", weight, h, rest))
+    of_q = sigmoid(tiny.q.data)
+    np.testing.assert_allclose(
+        q, wake * (weight @ (h - of_q)) + sleep * (dreamt - of_q).mean(axis=0)
+    )
+
+
 def test_reparameterised_gradients_are_those_of_the_exact_elbo() -> None:
     """x ~ N(z, 1), z ~ N(0, 1), q = N(m, s): the bound's gradients in closed form."""
     mean, log_std = (Tensor(np.float64([v]), requires_grad=True) for v in (0.3, -0.4))
@@ -169,6 +204,13 @@ def test_samples_that_the_model_cannot_give(others: list[float]) -> None:
     score.surrogate.backward(np.ones(1))
     np.testing.assert_allclose(log_joint.grad, [weights])
     assert np.isfinite(log_q.grad).all()
+    for x in (log_joint, log_q):
+        x.zero_grad()
+    weighted = estimators.reweighted_wake_sleep(log_joint, log_q)
+    assert weighted.bound.item() == pytest.approx(expected)
+    weighted.surrogate.backward(np.ones(1))
+    np.testing.assert_allclose(log_joint.grad, [weights])
+    np.testing.assert_allclose(log_q.grad, [weights])
 
 
 def test_neither_q_nor_the_baseline_learn_from_what_the_model_cannot_give() -> None:
@@ -191,6 +233,8 @@ def test_errors() -> None:
         estimators.vimco(row, row)
     with pytest.raises(ShapeError, match=r"\[estimators\] expected tensors of one shape"):
         estimators.nvil(row, pair)
+    with pytest.raises(ShapeError, match=r"\[estimators\] expected tensors of one shape"):
+        estimators.reweighted_wake_sleep(pair, pair, row)
     with pytest.raises(ShapeError, match=r"1 sample or more, got \(3, 0\)"):
         estimators.elbo(Tensor(np.zeros((3, 0))))
     with pytest.raises(ShapeError, match=r"got \(3,\)"):

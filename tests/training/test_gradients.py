@@ -230,12 +230,12 @@ def test_the_baseline_is_for_one_estimator(
     settings = settings_of("sbn", write_small_data(tmp_path))
     run = words_of({**settings, "epochs": 1})
     said = {}
-    for name in ("vimco", "nvil", "wake-sleep"):
+    for name in ("vimco", "nvil", "wake-sleep", "reweighted-wake-sleep"):
         given = [*run, "--estimator", name, "--output", str(tmp_path / name)]
         assert main(["train", "sbn", *given]) == 0
         said[name] = capsys.readouterr().err
     assert said["nvil"] == ""
-    for name in ("vimco", "wake-sleep"):
+    for name in ("vimco", "wake-sleep", "reweighted-wake-sleep"):
         assert said[name] == (
             "[train] baseline1.weight, baseline1.bias, baseline2.weight, baseline2.bias get no "
             f"gradient, as it should be: it is for --estimator nvil, and {name} needs no "

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from cavs.data import ImageCorpus, load_binarized_mnist
-from cavs.errors import DataError
-from cavs.training.options import Flag, Option
+from cavs.errors import DataError, InputError
+from cavs.training.options import Flag, Number, Option
 from cavs.training.tasks._options import data_option
 from cavs.training.tasks._source import Source
 from cavs.training.tasks._task import Task
@@ -43,15 +43,40 @@ class ImageFile(BinaryFile):
 
     Attributes:
         with_dev: whether to train on the development images too; epochs are then not judged fairly.
+        share: the share of the images to train on, above 0 and below 1; None: all. They are the
+            first ones of an order that the seed draws, so that a smaller share is part of a larger
+            one.
+        seed: the seed of that order, that of the run.
     """
 
     with_dev: bool = False
+    share: float | None = None
+    seed: int = 0
+
+    seeds = ("seed",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.share is not None and not 0 < self.share < 1:
+            raise InputError(
+                f"[train] expected a share above 0 and below 1, got {self.share}; leave it out for "
+                "all images"
+            )
 
     def load(self) -> ImageCorpus:
         corpus = super().load()
         if self.with_dev:
-            return replace(corpus, train=np.concatenate([corpus.train, corpus.dev]))
-        return corpus
+            corpus = replace(corpus, train=np.concatenate([corpus.train, corpus.dev]))
+        if self.share is None:
+            return corpus
+        count = round(self.share * len(corpus.train))
+        if count < 1:
+            raise DataError(
+                f"[data] {self.path}: expected a share of 1 image or more, got {self.share} of "
+                f"{len(corpus.train)}; raise --share"
+            )
+        order = np.random.default_rng(self.seed).permutation(len(corpus.train))
+        return replace(corpus, train=corpus.train[order[:count]])
 
 
 FILE_OPTION = data_option(
@@ -67,6 +92,14 @@ IMAGE_OPTIONS = (
         "train on the development images too (Burda et al. 2016 train on all 60,000); what is "
         "said of dev is then said of images trained on",
         group="data",
+    ),
+    Option(
+        "share",
+        Number(0, 1, exclusive=True),
+        meaning="of the images to train on: the first of an order that the seed draws",
+        metavar="P",
+        group="data",
+        said="all",
     ),
 )
 

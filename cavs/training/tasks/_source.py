@@ -11,6 +11,7 @@ from typing import Any, ClassVar, get_args, get_type_hints
 
 from cavs.errors import InputError
 from cavs.training._fields import is_number, is_text, is_whole, shown
+from cavs.training.config import MOST_SEED
 
 #: The most graphs that are generated, and the most samples for one graph: more would not fit
 #: memory.
@@ -29,6 +30,7 @@ class Source(ABC):
 
     Attributes:
         ranges: the least and the greatest value of numbers, by field.
+        seeds: fields that are seeds.
 
     Raises:
         InputError: a path that no file can have, a number out of its range, or a value of another
@@ -36,6 +38,7 @@ class Source(ABC):
     """
 
     ranges: ClassVar[Ranges] = {}
+    seeds: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         kinds = get_type_hints(type(self))
@@ -44,7 +47,7 @@ class Source(ABC):
             if value is None and type(None) in get_args(kind):
                 continue
             (wanted,) = [k for k in get_args(kind) or (kind,) if k is not type(None)]
-            what, good = _KINDS[wanted]
+            what, good = _SEED if name in self.seeds else _KINDS[wanted]
             if not good(value):
                 raise InputError(f"[train] expected {what} as {name}, got {shown(value)}; pass one")
         for name, (least, most) in self.ranges.items():
@@ -81,7 +84,9 @@ def _is_path(value: Any) -> bool:
     return is_text(value) and "\0" not in value and len(value) < 4096
 
 
-_KINDS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
+_Kind = tuple[str, Callable[[Any], bool]]
+_SEED: _Kind = ("an integer in 0..2**64-1", lambda value: is_whole(value, 0, MOST_SEED))
+_KINDS: dict[Any, _Kind] = {
     str: ("a path or name", _is_path),
     int: ("an integer below 2**31", lambda value: is_whole(value, -MOST - 1, MOST)),
     float: ("a finite number", is_number),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import cavs
 from cavs.data import Dataset, Loader, image_dataset
 from cavs.errors import InputError
 from cavs.models import VAE, SBNDream, SigmoidBeliefNetwork, VAESampler
-from cavs.training.bounds import Bound, Nvil, Vimco, WakeSleep
+from cavs.training.bounds import Bound, Nvil, ReweightedWakeSleep, Vimco, WakeSleep
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import Contract, FunctionContract, Pull, check_attributes, is_size
 from cavs.training.objective import Batches
@@ -34,8 +34,14 @@ from cavs.training.user_model import said_of
 if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
 
-ESTIMATORS: dict[str, type[Bound]] = {"nvil": Nvil, "vimco": Vimco, "wake-sleep": WakeSleep}
-_SAMPLES_IN_BATCH = 5_000
+_REWEIGHTED, _UPDATES = "reweighted-wake-sleep", ("both", "wake", "sleep")
+ESTIMATORS: dict[str, Callable[[ImageSource], Bound]] = {
+    "nvil": lambda _: Nvil(),
+    "vimco": lambda _: Vimco(),
+    "wake-sleep": lambda _: WakeSleep(),
+    _REWEIGHTED: lambda source: ReweightedWakeSleep(source.q_update),
+}
+_SAMPLES_IN_BATCH, _MOST_LAYERS = 5_000, 10
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,8 @@ class ImageSource(ImageFile):
         test_images: number of test images, evenly spaced: the set may be sorted by content.
         estimator: the estimator of the gradient for discrete samples, one of `ESTIMATORS`; None if
             the gradient flows through the samples.
+        q_update: what the recognition network learns from in reweighted wake-sleep: ``wake``,
+            ``sleep`` or ``both``.
     """
 
     samples: int = 1
@@ -56,6 +64,7 @@ class ImageSource(ImageFile):
     test_samples: int = 5_000
     test_images: int = 1_000
     estimator: str | None = None
+    q_update: str = "both"
 
     ranges = dict.fromkeys(
         ("samples", "dev_samples", "test_samples", "test_images"), (1, MOST_SAMPLES)
@@ -67,6 +76,11 @@ class ImageSource(ImageFile):
             raise InputError(
                 f"[train] expected one of the estimators {', '.join(ESTIMATORS)}, got "
                 f"{self.estimator!r}; choose one of these"
+            )
+        if self.q_update not in _UPDATES:
+            raise InputError(
+                f"[train] expected {', '.join(_UPDATES)} as q_update, got {self.q_update!r}; pass "
+                "one"
             )
         if self.estimator == "vimco" and self.samples < 2:
             raise InputError(
@@ -130,7 +144,7 @@ class ImageTask(BinaryImages, Samples):
             "variational autoencoder of binary images",
             VAE,
             _VAE,
-            lacks=("estimator", "samples"),
+            lacks=("estimator", "q_update", "samples", "layers"),
         ),
         BuiltInModel(
             "iwae",
@@ -138,7 +152,7 @@ class ImageTask(BinaryImages, Samples):
             VAE,
             _VAE,
             {"samples": 50},
-            lacks=("estimator",),
+            lacks=("estimator", "q_update", "layers"),
         ),
         BuiltInModel(
             "sbn",
@@ -146,18 +160,42 @@ class ImageTask(BinaryImages, Samples):
             SigmoidBeliefNetwork,
             _SBN,
             {"samples": 5, "estimator": "vimco"},
-            lacks=("latent_size", "dropout", "flows"),
+            lacks=("latent_size", "dropout", "flows", "stochastic_layers"),
         ),
     )
     own_options = (
         *IMAGE_OPTIONS,
         Option("estimator", Choice(tuple(ESTIMATORS)), None, "of the gradient", group="data"),
+        Option(
+            "q_update",
+            Choice(_UPDATES),
+            "both",
+            "of the recognition network: by weighted samples of itself, by dreams, or by both",
+            group="data",
+            needs=("estimator", _REWEIGHTED),
+        ),
         source_option(ImageSource, "samples", "of the latent variable, in training"),
         *_COUNTS,
         size_option("hidden_size", 200),
         size_option("latent_size", 50),
         Option("dropout", Number(0, 1), 0.0, "of the pixels that the encoder sees", "P", "model"),
-        Option("flows", Integer(0), 0, "planar flows of the posterior", "N", "model"),
+        Option(
+            "flows", Integer(0), meaning="planar flows of the posterior", group="model", said="0"
+        ),
+        Option(
+            "stochastic_layers",
+            Integer(1, _MOST_LAYERS),
+            meaning="of latent variables; sizes halve from each to the one above, of latent_size",
+            group="model",
+            said="1",
+        ),
+        Option(
+            "layers",
+            Integer(1, _MOST_LAYERS),
+            meaning="of hidden bits, hidden_size each",
+            group="model",
+            said="1",
+        ),
     )
     training_options = with_defaults(
         TRAINING_OPTIONS,
@@ -182,20 +220,19 @@ class ImageTask(BinaryImages, Samples):
     @classmethod
     def create(cls, name: str, source: ImageSource, **sizes: Any) -> ImageTask:
         """A new task; `sizes` are ``hidden_size`` and, of autoencoders, ``latent_size``,
-        ``dropout`` and ``flows``, which models with none are made without. Raises `DataError`."""
-        if not sizes.get("flows"):
-            sizes.pop("flows", None)
+        ``dropout``, ``flows`` and ``stochastic_layers``, of belief networks ``layers``. Raises
+        `DataError`."""
         return cls.of_images(name, source, sizes)
 
     def make_objective(self) -> Bound:
         estimator = self.source.estimator
         if estimator is None:
             self.outputs = ("log_weight",)
-        return ESTIMATORS[estimator]() if estimator else Bound()
+        return ESTIMATORS[estimator](self.source) if estimator else Bound()
 
     def check(self, function: cavs.VertexFunction) -> None:
         super().check(function)
-        if self.user is not None and self.source.estimator == "wake-sleep":
+        if self.user is not None and isinstance(self.objective, WakeSleep):
             check_attributes(function, self.user, self.built_in.contract.to_sample)
 
     def reasons_without_gradient(self, names: Sequence[str]) -> dict[str, str]:
