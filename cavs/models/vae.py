@@ -55,9 +55,9 @@ class VAE(cavs.VertexFunction):
     With `dropout` the encoder reads dropout(x) in training, to overfit less (Shu et al. 2018,
     *Amortized Inference Regularization*).
 
-    With `flows` the sample z_0 of q(z_1 | x) goes on through so many planar flows, whose u, w and b the encoder
-    makes of x too (Rezende and Mohamed, *Variational Inference with Normalizing Flows*, 2015,
-    section 4.2)::
+    With `flows` the sample z_0 of q(z_1 | x) goes on through so many planar flows, whose u, w and b
+    the encoder makes of x too (Rezende and Mohamed, *Variational Inference with Normalizing Flows*,
+    2015, section 4.2)::
 
         z_k = z_{k-1} + u_k tanh(w_k'z_{k-1} + b_k)
         log q(z_K | x) = log q(z_0 | x) - sum_k log |1 + u_k'w_k tanh'(w_k'z_{k-1} + b_k)|
