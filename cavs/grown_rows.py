@@ -46,7 +46,11 @@ def codes_of(given: Any, count: int, names: Sequence[str]) -> Array | None:
             "each"
         )
     known: dict[Any, int] = {name: i for i, name in enumerate(names)}
-    return np.array([known.get(name_of(x, names, vertex=i)) for i, x in enumerate(types)], np.int32)
+    codes = [known.get(x) if type(x) is str else None for x in types]
+    for vertex, (code, given) in enumerate(zip(codes, types, strict=True)):
+        if code is None:  # a number, or no type
+            codes[vertex] = known[name_of(given, names, vertex=vertex)]
+    return np.array(codes, np.int32)
 
 
 def name_of(given: Any, names: Sequence[str], vertex: int | None = None) -> str:

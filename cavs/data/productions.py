@@ -133,18 +133,20 @@ def grown_trees(
         productions: (vertices,) ids.
         vocabulary: the vocabulary of the productions.
     """
-    tokens, arity = vocabulary.to_list(), arities(vocabulary)
+    tokens, opened = vocabulary.to_list(), arities(vocabulary)[productions]
+    vertices = np.delete(np.arange(graphs.num_vertices), graphs.ptr[:-1])  # all but the roots
+    parents = graphs.children[graphs.child_ptr[vertices]]
+    full = np.bincount(parents, minlength=graphs.num_vertices) == opened
     trees: list[LabelledTree | None] = []
-    ptr = graphs.ptr.tolist()
-    for begin, end in pairwise(ptr):
-        children: list[list[int]] = [[] for _ in range(end - begin)]
-        for vertex in range(begin + 1, end):
-            parent = int(graphs.children[graphs.child_ptr[vertex]])
-            children[parent - begin].append(vertex - begin)
-        own = productions[begin:end]
-        if any(len(c) != arity[p] for c, p in zip(children, own, strict=True)):
+    for begin, end in pairwise(graphs.ptr.tolist()):
+        if not full[begin:end].all():
             trees.append(None)
             continue
+        children: list[list[int]] = [[] for _ in range(end - begin)]
+        first = begin - len(trees)  # as many roots stand before
+        for vertex, parent in enumerate(parents[first : first + end - begin - 1].tolist(), 1):
+            children[parent - begin].append(vertex)
+        own = productions[begin:end]
         trees.append(_build([tokens[p].rpartition("/")[0] for p in own], children))
     return trees
 
