@@ -180,7 +180,7 @@ def test_adversarial_bayes_nears_the_entropy_of_four_images(tmp_path: Path) -> N
     """log 4 = 1.386 at best; 2.249 of independent pixels."""
     pytest.importorskip("matplotlib")
     picture = tmp_path / "posteriors.png"
-    nats = run("adversarial_bayes.py", "--epochs", "1", "--steps", "400", "--output", str(picture))
+    nats = run("adversarial_bayes.py", "--epochs", "1", "--steps", "600", "--output", str(picture))
     assert len(nats) == 1
     assert 1.386 < nats[0] < 2.0
     assert picture.read_bytes().startswith(b"\x89PNG")

@@ -155,6 +155,7 @@ def reweighted_wake_sleep(
     is learnt from them.
     """
     _check(log_joint, log_q)
+    instance("estimators", "wake", wake, bool, "True or False")
     log_weight = log_joint.detach() - log_q.detach()
     weight = ops.softmax(log_weight)
     learnt = log_joint + log_q if wake else log_joint
