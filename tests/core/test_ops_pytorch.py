@@ -227,7 +227,11 @@ def test_a_formula_is_what_pytorch_computes(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "instead"),
-    [("sofmax", "use ops.softmax"), ("bincount", "compute it from"), ("poisson", "compute it from")],
+    [
+        ("sofmax", "use ops.softmax"),
+        ("bincount", "compute it from"),
+        ("poisson", "compute it from"),
+    ],
 )
 def test_only_names_that_are_near_are_suggested(name: str, instead: str) -> None:
     with pytest.raises(AttributeError, match=rf"got '{name}'; {instead}"):
