@@ -263,7 +263,7 @@ def test_what_ids_with_a_shape_cannot_do() -> None:
         (
             lambda x, i: table(ops.argmax(x[0])),
             TraceError,
-            r"of argsort; .*ops\.take\(weight",
+            r"ids as they are pulled, got those of .*ops\.take\(weight",
         ),
         (lambda x, i: table(i), ShapeError, r"\[embedding\] expected .* scalar ids"),
         (lambda x, i: ops.reshape(i, (3, 1))[:, 0:1] * 1.0, DTypeError, r"\[mul\].*int32"),
