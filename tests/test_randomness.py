@@ -109,8 +109,20 @@ def test_tensors_have_a_generator() -> None:
 
 
 def test_samples_need_rows() -> None:
-    with pytest.raises(cavs.errors.ShapeError, match=r"\[uniform\].*without rows"):
-        draw(lambda v: v.uniform(3) + ops.bernoulli(cavs.Parameter(np.full(3, 0.5, np.float32))))
+    half = np.full(3, 0.5, np.float32)
+    match = r"\[uniform\].*without rows.*add 0\.0 \* v\.uniform\(\)"
+    with pytest.raises(cavs.errors.ShapeError, match=match):
+        draw(lambda v: v.uniform(3) + ops.bernoulli(cavs.Parameter(half)))
+    drawn = draw(lambda v: ops.bernoulli(ops.constant(half) + 0.0 * v.uniform()))
+    assert len(np.unique(drawn, axis=0)) == 8  # each vertex its own
+
+
+def test_what_has_the_rows_of_graphs_is_drawn_once_for_each() -> None:
+    def latent(v: cavs.Vertex) -> Any:
+        of_graph = 0.0 * v.uniform(3).graph_mean()
+        return ops.normal(of_graph, np.ones(3)) + 0.0 * v.uniform()
+
+    assert len(np.unique(draw(latent), axis=0)) == 1
 
 
 @pytest.mark.usefixtures("restored_threads")

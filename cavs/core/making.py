@@ -123,7 +123,9 @@ def _check_range(op: OpDef, inputs: Sequence[Node], attrs: Mapping[str, Any]) ->
 
 
 _REMEDY_OF_FLOATS = "pull it as int32, or pass an array of integers"
-_REMEDY_OF_IDS = "pull it as float32, or look it up in an embedding, whose rows may be one-hot"
+_REMEDY_OF_IDS = (
+    "pull it as float32, or look it up: ops.take(array, ids), ops.one_hot or an embedding"
+)
 
 
 def _check_operands(op: OpDef, inputs: Sequence[Node]) -> None:
@@ -161,7 +163,7 @@ def _check_ids(op: OpDef, inputs: Sequence[Node]) -> None:
     if ids.inputs and not is_buffer(inputs[0].attrs["parameter"]):
         raise TraceError(
             f"[embedding] expected ids as they are pulled, got those of {ids.op.name}; pull each "
-            "by a name of its own, or multiply ops.one_hot(ids, size) by the weight"
+            "by a name of its own, or use ops.take(weight, ids, axis=0)"
         )
 
 
@@ -172,7 +174,7 @@ def _make_random(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
     if rows == SpaceKind.NONE and "by" not in attrs:
         raise ShapeError(
             f"[{op.name}] expected a value per vertex, edge or graph, got one without rows; "
-            "combine it with a pulled value first"
+            "add 0.0 * v.uniform() to it, and each vertex draws"
         )
     if op is UNIFORM:
         return source(UNIFORM, inputs[0].shape, rows, key=attrs["key"])
@@ -284,8 +286,8 @@ def _value(what: str, value: Any, shape: Shape) -> Any:
 def _check_floats(what: str, name: str, value: Node) -> None:
     if value.dtype != "float":
         raise DTypeError(
-            f"[{what}] expected a float value for {name!r}, got {value.dtype}; look ids up in an "
-            "embedding first"
+            f"[{what}] expected a float value for {name!r}, got {value.dtype}; push "
+            "ops.one_hot(ids, size), or what an embedding has of them"
         )
 
 

@@ -251,7 +251,7 @@ class Symbol(Operators):
         )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise self._refuse("NumPy needs values", "use the operations of cavs.ops")
+        raise self._refuse("values for NumPy", "use cavs.ops, such as ops.take(array, ids)")
 
     def __array_function__(self, function: Any, *_: Any) -> Any:
         raise not_numpy(self, function.__name__)

@@ -124,7 +124,8 @@ class Vertex:
             raise AttributeError(
                 "[vertex] expected one of pull, pull_edge, pull_graph, pull_batch, gather, "
                 f"scatter, push, push_batch, uniform, normal of the vertex, got {name!r}; read "
-                "what children scattered by gather, and everything else by pull"
+                "what children scattered by gather, everything else by pull, and draw by uniform, "
+                "normal and cavs.ops"
             )
 
     def pull(self, name: str, shape: int | Sequence[int] = (), dtype: Any = "float32") -> Node:
@@ -222,6 +223,7 @@ class Vertex:
         if not is_among(rows, ("vertex", "batch")):
             raise TraceError(
                 f"[{call}] expected rows 'vertex' or 'batch', got {shown(rows)}; pass one of these"
+                ", or draw for what has other rows, as by ops.normal(mean, std)"
             )
         space = SpaceKind.NONE if rows == "batch" else self._rows
         return ir.source(UNIFORM, sizes, space, key=new_random_key())

@@ -260,7 +260,11 @@ def test_what_ids_with_a_shape_cannot_do() -> None:
     table = nn.Embedding(5, 3)
     for body, error, match in (
         (lambda x, i: table(i[0]), TraceError, r"ids as they are pulled, got those of slice; pull"),
-        (lambda x, i: table(ops.argmax(x[0])), TraceError, r"got those of argsort; pull each"),
+        (
+            lambda x, i: table(ops.argmax(x[0])),
+            TraceError,
+            r"ids as they are pulled, got those of .*ops\.take\(weight",
+        ),
         (lambda x, i: table(i), ShapeError, r"\[embedding\] expected .* scalar ids"),
         (lambda x, i: ops.reshape(i, (3, 1))[:, 0:1] * 1.0, DTypeError, r"\[mul\].*int32"),
         (lambda x, i: i, DTypeError, r"\[push\] expected a float value"),

@@ -178,6 +178,10 @@ def test_an_operation_that_is_not_there() -> None:
         "softpluss": "ops.softplus",
         "Softplus": "ops.softplus",
         "relu_": "ops.relu",
+        "argmin": "ops.argmax(-x)",
+        "cdist": "x[:, None] - y",
+        "einsum": "ops.matmul",
+        "randint": "ops.argmax(v.uniform(size))",
         "fft": "compute it",
         "_private": "compute it",
     }.items():
@@ -223,7 +227,11 @@ def test_a_formula_is_what_pytorch_computes(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "instead"),
-    [("sofmax", "use ops.softmax"), ("bincount", "compute it from"), ("einsum", "compute it from")],
+    [
+        ("sofmax", "use ops.softmax"),
+        ("bincount", "compute it from"),
+        ("poisson", "compute it from"),
+    ],
 )
 def test_only_names_that_are_near_are_suggested(name: str, instead: str) -> None:
     with pytest.raises(AttributeError, match=rf"got '{name}'; {instead}"):

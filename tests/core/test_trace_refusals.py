@@ -81,6 +81,11 @@ MISUSES: dict[str, Misuse] = {
     "reversed": (lambda s, v: [*reversed(v.pull("x", 3))], TraceError, r"iterate over.*ops\.split"),
     "in a value": (lambda s, v: 3 in v.pull("x", 3), TraceError, r"Python's `in`.*ops\.split"),
     "range": (lambda s, v: range(v.pull("x")), TraceError, r"an index or range\(\)"),
+    "of an array": (
+        lambda s, v: np.ones(3)[v.pull("i", dtype="int32")],
+        TraceError,
+        r"\[trace\] expected values for NumPy, got .*such as ops\.take\(array, ids\)",
+    ),
     "of a list": (lambda s, v: [1, 2][v.pull("i", dtype="int32")], TraceError, r"use ops\.pick"),
     "children: len": (
         lambda s, v: len(v.gather(h=3).h),
@@ -97,7 +102,7 @@ MISUSES: dict[str, Misuse] = {
     "rows of numbers": (
         lambda s, v: v.uniform(rows="graph"),
         TraceError,
-        r"\[uniform\] expected rows 'vertex' or 'batch', got 'graph'",
+        r"\[uniform\] expected rows 'vertex' or 'batch', got 'graph'.*ops\.normal\(mean, std\)",
     ),
     "ids of the batch": (
         lambda s, v: v.pull_batch("i", dtype="int32"),
@@ -311,13 +316,13 @@ MISUSES: dict[str, Misuse] = {
     "ids-as-numbers": (
         lambda s, v: ops.exp(v.pull("i", dtype="int32")),
         DTypeError,
-        r"\[exp\] expected operand 0 of dtype float, got int32.*float32, or look it up in an emb",
+        r"\[exp\] expected operand 0 of dtype float, got int32.*look it up: ops\.take\(array",
     ),
     "push-tensor": (lambda s, v: v.push(y=cavs.tensor([1.0])), TraceError, r"\[push\].*Tensor"),
     "push-ids": (
         lambda s, v: v.push(y=v.pull("i", dtype="int32")),
         DTypeError,
-        r"\[push\] expected a float value for 'y', got int32",
+        r"\[push\] expected a float value for 'y', got int32.*push ops\.one_hot",
     ),
 }
 

@@ -46,7 +46,10 @@ _OPERATIONS = {
 """Operations that have another name in PyTorch."""
 
 _TO_OUTPUTS = "push it, and read the output of the model"
-_PRECISION = "leave it out: cavs.compile(..., dtype=...) chooses the precision"
+_PRECISION = (
+    "leave it out: cavs.compile(..., dtype=...) chooses the precision; numbers of ids are "
+    "ops.take(array, ids)"
+)
 _DEVICE = "leave it out: cavs.compile(..., device=...) chooses the device"
 _IDS = 'pull ids by v.pull(name, dtype="int32")'
 _GRADIENT = "push it, and call backward() of the model's output"
@@ -80,8 +83,11 @@ _REMEDIES = {
     "pad": "use padding= of convolutions and pools, or ops.concat([x, zeros])",
     "unfold": "use ops.conv2d, which needs no columns, or slices of x",
     "binary_cross_entropy": "use ops.binary_cross_entropy_with_logits, of what sigmoid is taken of",
+    "argmin": "use ops.argmax(-x)",
+    "cdist": "use ops.sqrt(ops.sum(ops.square(x[:, None] - y), axis=-1))",
     "data": "use x.detach()",
     "dim": "use x.ndim",
+    "einsum": "use ops.matmul, or ops.sum of a product over axes",
     "gather": "use ops.pick(x, ids) for elements, v.gather(...) for the states of children",
     "hardtanh": "use ops.clip(x, -1.0, 1.0)",
     "logsigmoid": "use -ops.softplus(-x)",
@@ -93,6 +99,7 @@ _REMEDIES = {
     "normalize": "use x * ops.rsqrt(ops.sum(ops.square(x)))",
     "norm": "use ops.sqrt(ops.sum(ops.square(x)))",
     "numel": "use x.size",
+    "randint": "use ops.argmax(v.uniform(size))",
     "relu6": "use ops.clip(x, 0.0, 6.0)",
     "scatter": "use v.scatter(...) for states, ops.one_hot(ids, size) for elements",
     "squeeze": "use x.reshape(-1), or x.reshape(...) with the shape that stays",
