@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from cavs._arguments import instance, number
+from cavs._arguments import boolean, instance, number
 from cavs.core import ops
 from cavs.device import device_of
 from cavs.errors import InputError, ShapeError
@@ -155,7 +155,7 @@ def reweighted_wake_sleep(
     is learnt from them.
     """
     _check(log_joint, log_q)
-    instance("estimators", "wake", wake, bool, "True or False")
+    wake = boolean("estimators", "wake", wake)
     log_weight = log_joint.detach() - log_q.detach()
     weight = ops.softmax(log_weight)
     learnt = log_joint + log_q if wake else log_joint
