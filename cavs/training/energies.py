@@ -11,7 +11,7 @@ from cavs.data import Loader
 from cavs.models import RBMChain
 from cavs.training.annealing import Annealing
 from cavs.training.arrays import Array, Arrays, check_state
-from cavs.training.metrics import finite_total, judging, placed, total
+from cavs.training.metrics import judging, mean_output, total
 from cavs.training.objective import Batches, Inputs, Judged, Loss, Objective, ShouldStop
 
 
@@ -60,15 +60,10 @@ class ContrastiveDivergence(Objective):
         that of the mean plus three of its standard errors is, ``log_z_chains`` how many chains
         carry the mean."""
         assert isinstance(batches, Judging)
-        energy, images = 0.0, 0
         with judging(model):
-            for number, (batch, inputs) in enumerate(batches):
-                if should_stop():
-                    return None
-                with placed(f"[evaluate] in batch {number}"):
-                    out = model(batch, outputs=["free_energy"], **inputs)
-                    energy += finite_total(out["free_energy"], "free_energy")
-                images += batch.num_graphs
+            energy = mean_output(model, batches, "free_energy", should_stop)
+            if energy is None:
+                return None
             annealing = Annealing(
                 self.rbm(model),
                 batches.chains,
@@ -79,9 +74,8 @@ class ContrastiveDivergence(Objective):
             if not annealing.run(should_stop):
                 return None
         found = annealing.log_partition()
-        nll = energy / max(images, 1) + found.value
         return {
-            "nll": nll,
+            "nll": energy + found.value,
             "log_z": found.value,
             "log_z_error": found.high - found.value,
             "log_z_chains": found.effective,
@@ -102,16 +96,9 @@ class LayerDivergence(ContrastiveDivergence):
     best = "error"
 
     def evaluate(self, model: cavs.Model, batches: Batches, should_stop: ShouldStop) -> Judged:
-        error, images = 0.0, 0
         with judging(model):
-            for number, (batch, inputs) in enumerate(batches):
-                if should_stop():
-                    return None
-                with placed(f"[evaluate] in batch {number}"):
-                    out = model(batch, outputs=["error"], **inputs)
-                    error += finite_total(out["error"], "error")
-                images += batch.num_graphs
-        return {"error": error / max(images, 1)}
+            error = mean_output(model, batches, "error", should_stop)
+        return None if error is None else {"error": error}
 
     def describe(self, scores: Mapping[str, float]) -> str:
         return f"squared error, there and back, {scores['error']:7.3f}"

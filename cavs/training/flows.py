@@ -15,14 +15,9 @@ from cavs._arrays import as_array
 from cavs.data import image_dataset
 from cavs.errors import ShapeError
 from cavs.models import Flow
-from cavs.models.flow import (
-    AutoregressiveInverse,
-    FirstNorms,
-    FlowInverse,
-    FlowSampler,
-)
+from cavs.models.flow import AutoregressiveInverse, FirstNorms, FlowInverse, FlowSampler
 from cavs.training.arrays import Array
-from cavs.training.metrics import finite_total, judging, placed
+from cavs.training.metrics import judging, mean_output
 from cavs.training.objective import Batches, Inputs, Judged, Loss, Objective, ShouldStop
 from cavs.training.sampling import device_of_function, draw_images
 
@@ -47,16 +42,11 @@ class FlowLikelihood(Objective):
 
     def evaluate(self, model: Any, batches: Batches, should_stop: ShouldStop) -> Judged:
         """See `Objective`; ``nll`` is in nats an image, ``bits`` a pixel."""
-        nats, images = 0.0, 0
         with judging(model):
-            for number, (batch, inputs) in enumerate(batches):
-                if should_stop():
-                    return None
-                with placed(f"[evaluate] in batch {number}"):
-                    nats += finite_total(model(batch, outputs=["loss"], **inputs)["loss"], "loss")
-                images += batch.num_graphs
-        mean = nats / max(images, 1)
-        return {"bits": mean / (self._image_size * math.log(2)), "nll": mean}
+            nll = mean_output(model, batches, "loss", should_stop)
+        if nll is None:
+            return None
+        return {"bits": nll / (self._image_size * math.log(2)), "nll": nll}
 
     def describe(self, scores: Mapping[str, float]) -> str:
         return f"{scores['bits']:.4f} bits a pixel  -log p {scores['nll']:8.3f}"
@@ -86,8 +76,8 @@ def set_first_norms(flow: Flow, images: Any, seed: int | None = None) -> None:
 
 
 def sample_flow(flow: Flow, count: int, seed: int | None = None) -> Array:
-    """Images that a flow draws, (count, image_size) of greys in 0..1; what it gives itself, of a
-    flow without levels. The first images are the same for any `count`.
+    """Images that a flow draws, (count, image_size): greys in 0..1, or x as it is of a flow without
+    levels. The first images are the same for any `count`.
 
     Raises:
         InputError: no :class:`cavs.models.Flow`, or a count that is no integer of 0 or more.

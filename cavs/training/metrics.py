@@ -143,6 +143,19 @@ def finite_total(values: Any, name: str) -> float:
     return found
 
 
+def mean_output(model: Any, batches: Batches, name: str, should_stop: ShouldStop) -> float | None:
+    """The mean over graphs of the output `name`, (), within `judging`; None if `should_stop` says
+    so. Raises `NonFiniteError`."""
+    found, graphs = 0.0, 0
+    for number, (batch, inputs) in enumerate(batches):
+        if should_stop():
+            return None
+        with placed(f"[evaluate] in batch {number}"):
+            found += finite_total(model(batch, outputs=[name], **inputs)[name], name)
+        graphs += batch.num_graphs
+    return found / max(graphs, 1)
+
+
 @contextmanager
 def placed(place: str) -> Iterator[None]:
     """Puts `place` before the message of a `NonFiniteError` from inside."""
