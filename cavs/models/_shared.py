@@ -19,13 +19,12 @@ def check_sizes(**sizes: Any) -> None:
         integer("models", name, value, 1, error=ShapeError)
 
 
-def set_pixel_means(pixels: nn.Linear | nn.Conv2d, means: Any) -> None:
-    """Sets the biases of logits so that pixels are 1 as often as `means` say, which has the shape
-    of the biases."""
+def set_pixel_means(bias: nn.Parameter | None, means: Any) -> None:
+    """Sets the bias of logits so that pixels are 1 as often as `means`, of its shape, say."""
     p = np.clip(means, 1e-3, 1 - 1e-3)
-    assert pixels.bias is not None
-    with pixels.bias.writing() as bias:
-        bias[...] = np.log(p / (1 - p))
+    assert bias is not None
+    with bias.writing() as values:
+        values[...] = np.log(p / (1 - p))
 
 
 def lstm(gates: Any, before: Any) -> tuple[Any, Any]:

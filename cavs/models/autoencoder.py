@@ -71,7 +71,7 @@ class Autoencoder(cavs.VertexFunction):
     def set_pixel_means(self, means: Any) -> None:
         """Sets biases with which images begin as the mean: `means` is (image_size,)."""
         if not self.linear:
-            set_pixel_means(self.decoder[-1], means)
+            set_pixel_means(self.decoder[-1].bias, means)
             return
         bias: Any = self.decoder[-1].bias
         with bias.writing() as values:

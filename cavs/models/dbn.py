@@ -53,9 +53,9 @@ class DBN(cavs.VertexFunction):
         q(h_{l+1} | h_l) = Bernoulli(sigmoid(U_l h_l + c_l))
 
     Greedy learning keeps the layers below the RBM, each of which was one before, with D = U', and
-    teaches the RBM the h_L that q draws of the images, by contrastive divergence: ``loss`` is its.
-    With `probabilities` it learns from their probabilities given h_{L-1} instead, all layers below
-    being probabilities too, as the layers of an autoencoder do (Hinton and Salakhutdinov 2006).
+    teaches the RBM the h_L that q draws of the images, by contrastive divergence.
+    With `probabilities` it learns from the probabilities of h_L instead, all layers below being
+    probabilities too, as the layers of an autoencoder do (Hinton and Salakhutdinov 2006).
 
     With `up_down` all layers learn (section 5: contrastive wake-sleep). Awake, q draws h of an
     image, and the way down learns to draw what was below; `steps` steps of Gibbs sampling in the
@@ -68,10 +68,12 @@ class DBN(cavs.VertexFunction):
 
         log p(x) >= E sum_l log p(h_l | h_{l+1}) - log q(h_{l+1} | h_l) - F_top(h_L) - log Z_top
 
+    `doubled` is that of the :class:`RBM`.
+
     Inputs: ``image``: (image_size,) of 0 and 1.
     Outputs: ``free_energy``: () what of the bound depends on x, negative; ``loss``: () F_top(h_L)
-    less that of where the steps lead to, and what `up_down` adds; with `doubled`, which is the
-    RBM's, ``error``: () the RBM's.
+    less F_top of where the steps lead to, and what `up_down` adds; ``error``: () that of the RBM,
+    where its weights are used twice.
     """
 
     def __init__(

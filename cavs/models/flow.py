@@ -123,16 +123,16 @@ class Flow(cavs.VertexFunction):
         white = (row + column) % 2
         yield Reordered(np.argsort(white, kind="stable"))
         first = size - int(white.sum())
-        for number_ in range(num_layers):
-            flipped = number_ % 2 == 1
+        for i in range(num_layers):
+            flipped = i % 2 == 1
             a, b = (size - first, first) if flipped else (first, size - first)
             yield ActNorm(size)
             yield Coupling(Perceptron(a, hidden_size, 2 * b), first, size, flipped)
 
     def _maf(self, num_layers: int, hidden_size: int) -> Iterator[Bijection]:
-        for number_ in range(num_layers):
+        for i in range(num_layers):
             yield ActNorm(self.image_size)
-            yield Autoregressive(self.image_size, hidden_size, backwards=number_ % 2 == 1)
+            yield Autoregressive(self.image_size, hidden_size, backwards=i % 2 == 1)
 
     def _glow(self, num_layers: int, hidden_size: int, num_scales: int) -> Iterator[nn.Module]:
         c, h, w = 1, self.image_size // self.width, self.width
@@ -145,11 +145,11 @@ class Flow(cavs.VertexFunction):
                 )
             yield Squeeze((c, h, w))
             c, h, w = 4 * c, h // 2, w // 2
-            for number_ in range(num_layers):
+            for i in range(num_layers):
                 network = Convolutions(c // 2, hidden_size, c)
                 yield ActNorm(c, h * w)
                 yield Convolution1x1(c, h * w)
-                yield Coupling(network, c // 2, c, number_ % 2 == 1, 1, 1)
+                yield Coupling(network, c // 2, c, i % 2 == 1, 1, 1)
             if scale + 1 < num_scales:
                 yield FactoredOut((c, h, w))
                 c //= 2
@@ -250,9 +250,9 @@ class FirstNorms(cavs.VertexFunction):
         def measured(layer: Any, x: Any) -> Any:
             if not isinstance(layer, ActNorm):
                 return layer(x)
-            number_ = len(found) // 2
+            i = len(found) // 2
             mean, log_std = layer.measured(x)
-            found[f"mean{number_}"], found[f"log_std{number_}"] = mean, log_std
+            found[f"mean{i}"], found[f"log_std{i}"] = mean, log_std
             return layer.normalised(x, mean, log_std), 0.0
 
         image = v.pull_graph("image", self.flow.image_size)

@@ -69,7 +69,7 @@ class MADE(cavs.VertexFunction):
 
     def set_pixel_means(self, means: Any) -> None:
         """Sets biases with which pixels are 1 as often as in the data: `means` is (image_size,)."""
-        set_pixel_means(self.pixels, means)
+        set_pixel_means(self.pixels.bias, means)
 
     def in_order(self, number: int = 0) -> dict[str, Any]:
         """The inputs ``order`` and ``degrees`` of one of the `num_masks` drawings, which

@@ -8,7 +8,6 @@ import numpy as np
 
 import cavs
 from cavs import nn, ops
-from cavs._arguments import integer
 from cavs.errors import ShapeError
 from cavs.models._pixels import Drawn, PixelFunction
 from cavs.models._shared import check_sizes, set_pixel_means
@@ -54,8 +53,8 @@ class PixelCNN(cavs.VertexFunction):
             image_width=image_width,
             channels=channels,
             num_layers=num_layers,
+            kernel_size=kernel_size,
         )
-        integer("models", "kernel_size", kernel_size, 1, error=ShapeError)
         if image_size % image_width:
             raise ShapeError(
                 f"[models] expected an image_width that divides {image_size} pixels, got "
@@ -72,7 +71,7 @@ class PixelCNN(cavs.VertexFunction):
     def set_pixel_means(self, means: Any) -> None:
         """Sets the bias with which pixels are 1 as often as in the data: `means` is
         (image_size,)."""
-        set_pixel_means(self.pixels, np.mean(means, keepdims=True))
+        set_pixel_means(self.pixels.bias, np.mean(means, keepdims=True))
 
     def forward(self, v: cavs.Vertex) -> None:
         x = v.pull_graph("image", self.image_size)

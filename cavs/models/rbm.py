@@ -9,7 +9,7 @@ import numpy as np
 import cavs
 from cavs import nn, ops
 from cavs._arguments import choice
-from cavs.models._shared import check_sizes
+from cavs.models._shared import check_sizes, set_pixel_means
 from cavs.nn.distributions import Bernoulli
 
 DOUBLED = ("none", "up", "down")
@@ -60,9 +60,7 @@ class RBM(cavs.VertexFunction):
     def set_pixel_means(self, means: Any) -> None:
         """Sets b so that pixels are 1 as often as in the data where W is 0: `means` is
         (image_size,)."""
-        p = np.clip(means, 1e-3, 1 - 1e-3)
-        with self.visible_bias.writing() as bias:
-            bias[...] = np.log(p / (1 - p))
+        set_pixel_means(self.visible_bias, means)
 
     def forward(self, v: cavs.Vertex) -> None:
         x = v.pull("image", self.image_size)

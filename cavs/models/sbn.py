@@ -54,7 +54,7 @@ class SigmoidBeliefNetwork(cavs.VertexFunction):
 
     def set_pixel_means(self, means: Any) -> None:
         """Sets biases with which pixels are 1 as often as in the data: `means` is (image_size,)."""
-        set_pixel_means(self.pixels, means)
+        set_pixel_means(self.pixels.bias, means)
 
     def forward(self, v: cavs.Vertex) -> None:
         x = v.pull_graph("image", self.image_size)

@@ -113,7 +113,7 @@ class VAE(cavs.VertexFunction):
     def set_pixel_means(self, means: Any) -> None:
         """Sets the biases of the logits so that pixels are 1 as often as in the data: `means` is
         (image_size,)."""
-        set_pixel_means(self.pixels, means)
+        set_pixel_means(self.pixels.bias, means)
 
     def forward(self, v: cavs.Vertex) -> None:
         x = v.pull_graph("image", self.image_size)

@@ -288,7 +288,7 @@ class BoltzmannTask(BinaryImages, Samples):
         images, path = self.split("train"), self.made_with.get("layers")
         if self.built_in.make is DBN:
             if path is None:
-                set_pixel_means(function.lower[0].down, images.mean(axis=0))
+                set_pixel_means(function.lower[0].down.bias, images.mean(axis=0))
                 return
             machine = read_machine(path, "rbm", "dbn")
             check_layers(path, machine, images.shape[1], self.arguments["hidden_sizes"])
