@@ -247,20 +247,12 @@ MODELS: dict[str, Make] = {
     ),
     "rbm": partial(_boltzmann, lambda: models.RBM(PIXELS, 6, steps=2)),
     "dbm": partial(_boltzmann, lambda: models.DBM(PIXELS, 6, 5, updates=3)),
-    "dbn-up-down": partial(
-        _boltzmann, lambda: models.DBN(PIXELS, (6, 4), 5, steps=2, up_down=True)
-    ),
+    "dbn": partial(_boltzmann, lambda: models.DBN(PIXELS, (6, 4), 5, steps=2, up_down=True)),
     "classifier": partial(
-        _one_for_an_image,
-        lambda: models.ImageClassifier(PIXELS, (6, 5), 3),
-        lambda _: {"label": np.int32([0, 2, 1, 2])},
-    ),
-    "classifier-with-a-machine": partial(
         _one_for_an_image,
         lambda: models.MeanFieldClassifier(PIXELS, (6, 5), 3, updates=3),
         lambda _: {"label": np.int32([0, 2, 1, 2])},
     ),
-    "dbn": partial(_boltzmann, lambda: models.DBN(PIXELS, (6,), 5, steps=2)),
     "made": partial(
         _one_for_an_image,
         lambda: models.MADE(PIXELS, 6, 2, num_masks=3, orders="many"),

@@ -32,12 +32,12 @@ def _small_images(monkeypatch: pytest.MonkeyPatch) -> None:
     read_small(monkeypatch, 4)
 
 
-def start(directory: Path, data: Path, **changes: Any) -> TrainingRun:
+def start(directory: Path, data: Path, epochs: int = 8, **changes: Any) -> TrainingRun:
     few: dict[str, Any] = {"dev_samples": 8, "test_samples": 200, "test_images": 20}
     source = ImageSource(str(data), **{**few, **changes})
     task = ImageTask.create("iwae", source, hidden_size=16, latent_size=4)
     config = TrainingConfig(
-        epochs=8, batch_size=20, optimizer="adam", lr=0.02, weight_decay=0.0, patience=0
+        epochs=epochs, batch_size=20, optimizer="adam", lr=0.02, weight_decay=0.0, patience=0
     )
     return TrainingRun.start(directory, task, config)
 
@@ -64,9 +64,9 @@ def test_development_images_may_be_trained_on(tmp_path: Path, data: Path) -> Non
 @pytest.mark.parametrize("stop", [5, 15 + 3])
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, data: Path, stop: int) -> None:
     """Left within an epoch, and while an epoch is judged, which draws samples too."""
-    whole = start(tmp_path / "whole", data, dev_samples=2_500)
+    whole = start(tmp_path / "whole", data, epochs=2, dev_samples=1_250)
     assert whole.fit()
-    parts = start(tmp_path / "parts", data, dev_samples=2_500)
+    parts = start(tmp_path / "parts", data, epochs=2, dev_samples=1_250)
     left = iter([False] * stop + [True])
     assert not parts.fit(should_stop=lambda: next(left, False))
     path = tmp_path / "parts" / "last.safetensors"
@@ -102,13 +102,10 @@ def test_a_share_has_an_image(data: Path) -> None:
         ImageSource(str(data), seed=-1)
 
 
-@pytest.mark.parametrize("name", ["vae", "iwae"])
-def test_several_stochastic_layers_learn(tmp_path: Path, data: Path, name: str) -> None:
-    source = ImageSource(
-        str(data), samples=4 if name == "iwae" else 1, dev_samples=8, test_samples=50
-    )
+def test_several_stochastic_layers_learn(tmp_path: Path, data: Path) -> None:
+    source = ImageSource(str(data), samples=4, dev_samples=8, test_samples=50)
     sizes = {"hidden_size": 16, "latent_size": 2, "stochastic_layers": 2}
-    task = ImageTask.create(name, source, **sizes)
+    task = ImageTask.create("iwae", source, **sizes)
     config = TrainingConfig(
         epochs=8, batch_size=20, optimizer="adam", lr=0.02, weight_decay=0.0, patience=0
     )
@@ -157,9 +154,7 @@ def start_network(
     ("estimator", "layers"),
     [
         ("nvil", None),
-        ("vimco", None),
         ("wake-sleep", None),
-        ("reweighted-wake-sleep", None),
         ("vimco", 2),
         ("reweighted-wake-sleep", 2),
     ],
@@ -174,19 +169,19 @@ def test_discrete_variables_learn(
     assert np.log(8) < run.test["nll"] < 7.0
 
 
-@pytest.mark.parametrize("estimator", ["nvil", "wake-sleep", "reweighted-wake-sleep"])
+@pytest.mark.parametrize("estimator", ["nvil", "reweighted-wake-sleep"])
 def test_a_resumed_estimator_equals_an_uninterrupted_one(
     tmp_path: Path, data: Path, estimator: str
 ) -> None:
     whole = start_network(tmp_path / "whole", data, estimator)
-    left = iter([False] * 70 + [True])
+    left = iter([False] * 40 + [True])
     assert not whole.fit(should_stop=lambda: next(left, False))
     parts = start_network(tmp_path / "parts", data, estimator)
     left = iter([False] * 20 + [True])
     assert not parts.fit(should_stop=lambda: next(left, False))
     path = tmp_path / "parts" / "last.safetensors"
     resumed = TrainingRun.resume(path, load_checkpoint(path), parts.trainer.config, path.parent)
-    left = iter([False] * 49 + [True])
+    left = iter([False] * 19 + [True])
     assert not resumed.fit(should_stop=lambda: next(left, False))
     assert resumed.trainer.step == whole.trainer.step
     for name, array in whole.model.state_dict().items():
