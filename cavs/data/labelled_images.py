@@ -140,19 +140,21 @@ def _check_order(path: PathLike, images: Images, labels: Labels) -> None:
         )
 
 
-def load_fashion_mnist(path: PathLike, num_dev: int = 5000) -> LabelledImageCorpus:
+def load_fashion_mnist(path: PathLike, num_dev: int | None = None) -> LabelledImageCorpus:
     """Fashion-MNIST (Xiao, Rasul and Vollgraf 2017), or another data set of the form of MNIST: four
     idx files, packed by gzip or not. The last training images are for development.
 
     Args:
         path: the folder with ``train-images-idx3-ubyte.gz`` and the others, or one with the folder
             ``fashion-mnist`` in it.
-        num_dev: how many of the training images are for development.
+        num_dev: how many of the training images are for development; None: one in twelve, 5,000 of
+            60,000.
 
     Raises:
         DataError: a file does not exist, is of another kind, or does not fit the others.
     """
-    num_dev = integer("data", "num_dev", num_dev, 0)
+    if num_dev is not None:
+        num_dev = integer("data", "num_dev", num_dev, 0)
     names = [[f"{name}-ubyte.gz", f"{name}-ubyte"] for name in _IDX_NAMES]
     folder = folder_within(path, "fashion-mnist", [name for each in names for name in each])
     what = "images and labels in the idx format of MNIST"
@@ -175,6 +177,8 @@ def load_fashion_mnist(path: PathLike, num_dev: int = 5000) -> LabelledImageCorp
             f"expected images of {train.shape[1]} x {train.shape[2]} pixels, got "
             f"{test.shape[1]} x {test.shape[2]}; take files of one data set",
         )
+    if num_dev is None:
+        num_dev = len(train) // 12
     if num_dev >= len(train):
         raise InputError(
             f"[data] expected num_dev below the {len(train)} training images, got {num_dev}; "

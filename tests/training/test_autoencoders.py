@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bars import read_small, write_bars
+from bars import read_small, write_bars, write_labelled
 
 import cavs
 from cavs.errors import CheckpointError, InputError
@@ -202,3 +202,15 @@ def test_others_are_not_sampled_from(tmp_path: Path, data: Path) -> None:
         AutoencoderSource("file", kind="wide")
     with pytest.raises(InputError, match="expected flipped of at most 1, got 2"):
         AutoencoderSource("file", flipped=2.0)
+
+
+def test_greys_of_idx_files_stay_and_are_given_back(tmp_path: Path) -> None:
+    folder = write_labelled(tmp_path / "idx", 4, 132, 8)
+    run = start(tmp_path / "run", folder, epochs=8)
+    images: Any = run.task.split("train")
+    assert images.shape == (121, PIXELS)
+    assert images.dtype == np.float32
+    assert 0.0 <= images.min() < np.median(images) < 0.5 < images.max() <= 1.0
+    first = float(((images - images.mean(axis=0)) ** 2).sum(axis=1).mean())
+    assert run.fit()
+    assert run.test["error"] < first

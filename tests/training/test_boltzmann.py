@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bars import read_small, write_bars
+from bars import read_small, write_bars, write_labelled
 
 from cavs.errors import CheckpointError, DataError, InputError
 from cavs.training import (
@@ -170,3 +170,13 @@ def test_a_deep_machine_learns_by_mean_field_and_chains(tmp_path: Path, data: Pa
     assert run.test["log_z"] == pytest.approx(exact, abs=0.15)
     chains = task.objective.arrays()["chain.image"]
     assert chains.shape == (100, 16 + 6)
+
+
+def test_greys_of_idx_files_become_bits(tmp_path: Path) -> None:
+    folder = write_labelled(tmp_path / "idx", 4, 132, 8)
+    images: Any = start(tmp_path / "run", folder).task.split("train")
+    assert images.dtype == np.uint8
+    assert set(np.unique(images)) == {0, 1}
+    rows = images.reshape(121, 4, 4)
+    assert (rows == rows[:, :, :1]).all()  # a bright row each, which is the label
+    assert (rows[:, :, 0].argmax(axis=1) == np.arange(121) % 4).all()

@@ -1,4 +1,4 @@
-"""What tasks of binary images share: their file, its options, and the check of its images."""
+"""What tasks of images share: their file, its options, and the check of its images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from cavs.data import ImageCorpus, load_binarized_mnist
+from cavs.data import ImageCorpus, load_binarized_mnist, load_fashion_mnist
 from cavs.errors import DataError, InputError
 from cavs.training.options import Flag, Number, Option
 from cavs.training.tasks._options import data_option
@@ -23,13 +23,26 @@ class BinaryFile(Source):
     """The source of images.
 
     Attributes:
-        path: the path of a file that `load_binarized_mnist` reads.
+        path: the path of a file that `load_binarized_mnist` reads, or of a folder of idx files that
+            `load_fashion_mnist` does, whose greys become bits: 1 from half of white on.
     """
 
     path: str
 
+    #: Whether greys stay, as floats from 0 to 1.
+    greys: ClassVar[bool] = False
+
     def load(self) -> ImageCorpus:
-        return load_binarized_mnist(self.path)
+        if not any(Path(self.path).glob("train-images-idx3-ubyte*")):
+            return load_binarized_mnist(self.path)
+        read = load_fashion_mnist(self.path)
+        splits: list[Any] = [read.train, read.dev, read.test]
+        if self.greys:
+            splits = [x / np.float32(read.levels) for x in splits]
+        else:
+            bits = read.binarized()
+            splits = [bits.train, bits.dev, bits.test]
+        return ImageCorpus(read.name, read.height, read.width, *splits)
 
     @property
     def name(self) -> str:
@@ -80,7 +93,9 @@ class ImageFile(BinaryFile):
 
 
 FILE_OPTION = data_option(
-    "binarised MNIST: an .npz file with train, valid and test, pixels packed into bits", "FILE"
+    "binarised MNIST: an .npz file with train, valid and test, pixels packed into bits; or a "
+    "folder of idx files such as Fashion-MNIST's, whose greys become bits",
+    "PATH",
 )
 #: The options of `ImageFile`.
 IMAGE_OPTIONS = (

@@ -65,6 +65,7 @@ class AutoencoderSource(ImageFile):
     adversarial_weight: float = 1.0
     discriminator_lr: float = 0.001
 
+    greys: ClassVar[bool] = True
     ranges: ClassVar[Ranges] = {
         **dict.fromkeys(("flipped", "test_flipped"), (0, 1)),
         **dict.fromkeys(("adversarial_weight", "discriminator_lr"), (0, 1e6)),
@@ -108,7 +109,12 @@ class AutoencoderTask(BinaryImages, SameInputs, Samples):
     task_name, source_type = "autoencoders", AutoencoderSource
     models = (BuiltInModel("autoencoder", "autoencoder of images", Autoencoder, _PLAIN),)
     own_options = (
-        *IMAGE_OPTIONS,
+        replace(
+            IMAGE_OPTIONS[0],
+            meaning="binarised MNIST: an .npz file with train, valid and test, pixels packed into "
+            "bits; or a folder of idx files such as Fashion-MNIST's, in greys",
+        ),
+        *IMAGE_OPTIONS[1:],
         Option("kind", Choice(KINDS), "deep", "linear has one layer each way", group="data"),
         replace(
             source_option(AutoencoderSource, "flipped", "share of pixels flipped in training"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
 
 _MACHINES = ("rbm", "dbn", "dbm")
-_DEV = 12  # one of so many training images of idx files is for development: 5,000 of 60,000
 
 
 @dataclass(frozen=True)
@@ -81,16 +80,7 @@ def _read(path: Path) -> LabelledImageCorpus:
     of_mnist = ("binarized_mnist.npz", "mnist/binarized_mnist.npz")
     if not path.is_dir() or any((path / name).is_file() for name in of_mnist):
         return load_digits10k(path)
-    corpus = load_fashion_mnist(path, num_dev=0)
-    held = len(corpus.train) - max(1, len(corpus.train) // _DEV)
-    images, labels = corpus.train, corpus.train_labels
-    return replace(
-        corpus,
-        train=images[:held],
-        train_labels=labels[:held],
-        dev=images[held:],
-        dev_labels=labels[held:],
-    )
+    return load_fashion_mnist(path)
 
 
 _CONTRACT = Contract(
