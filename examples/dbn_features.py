@@ -74,7 +74,7 @@ def shades(weights: np.ndarray) -> np.ndarray:
 
 
 def enlarged(images: np.ndarray, side: int, times: int = 4) -> np.ndarray:
-    """Images of side x side pixels with each of them as so many times as many, both ways."""
+    """Images of side x side pixels, each of which becomes a square of `times` x `times`."""
     found = images.reshape(-1, side, 1, side, 1)
     return np.tile(found, (1, 1, times, 1, times)).reshape(len(images), -1)
 

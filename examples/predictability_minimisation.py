@@ -74,7 +74,8 @@ def patterns(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def train_predictors(model: cavs.Program, optimizer: cavs.optim.Optimizer, x: np.ndarray) -> float:
-    """A step that leaves the code as it is. The mean error of a unit."""
+    """A step that leaves the code as it is. The predictors' error: the sum over units,
+    the mean over `x`."""
     graph = points(len(x))
     with cavs.no_grad():
         code = model["coder"](graph, x=x)["code"].data

@@ -30,12 +30,19 @@ def write_bars(folder: Path, side: int, train: int, others: int) -> Path:
 def write_labelled(folder: Path, side: int, train: int, test: int) -> Path:
     """A folder of idx files, of labelled images of `side` x `side` pixels: a row, which is the
     label, is bright, and others are grey."""
-    folder.mkdir(exist_ok=True)
-    rng = np.random.default_rng(0)
+    rng, splits = np.random.default_rng(0), {}
     for name, count in (("train", train), ("t10k", test)):
         labels = np.arange(count) % side
         images = rng.integers(0, 100, (count, side, side))
         images[np.arange(count), labels] += 150
+        splits[name] = images, labels
+    return write_idx(folder, splits)
+
+
+def write_idx(folder: Path, splits: dict[str, tuple[np.ndarray, np.ndarray]]) -> Path:
+    """A folder of idx files: images and labels of ``train`` and of ``t10k``."""
+    folder.mkdir(exist_ok=True)
+    for name, (images, labels) in splits.items():
         for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
             head = bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape)
             (folder / f"{name}-{kind}-ubyte").write_bytes(head + array.astype(np.uint8).tobytes())

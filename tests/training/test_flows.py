@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from bars import write_idx
 from user_model_files import write_digits
 
 from cavs.data import labelled_images
@@ -21,27 +20,18 @@ from cavs.training.tasks import FlowSource, FlowTask, Trained
 SIZES = {"hidden_size": 6, "num_layers": 2, "batch_size": 20, "lr": 0.01}
 
 
-def write_idx(folder: Path, side: int = 4, white: int = 255) -> Path:
+def write_greys(folder: Path, side: int = 4) -> Path:
     """Images of MNIST's form: one grey each, with noise."""
-    rng = np.random.default_rng(0)
-    folder.mkdir()
-    for name, count in (("train", 5_120), ("t10k", 30)):
-        grey = rng.integers(0, white, (count, 1, 1)) + rng.integers(-9, 10, (count, side, side))
-        images = np.clip(grey, 0, white).astype(np.uint8)
-        if white == 255:
-            images[0, 0, 0] = 255
-        for kind, array in (("images", images), ("labels", np.arange(count, dtype=np.uint8) % 3)):
-            head = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(
-                f">{array.ndim}I", *array.shape
-            )
-            file = folder / f"{name}-{kind}-idx{array.ndim}-ubyte.gz"
-            file.write_bytes(gzip.compress(head + array.tobytes(), 1))
-    return folder
+    rng, splits = np.random.default_rng(0), {}
+    for name, count in (("train", 132), ("t10k", 30)):
+        grey = rng.integers(0, 255, (count, 1, 1)) + rng.integers(-9, 10, (count, side, side))
+        splits[name] = np.clip(grey, 0, 255), np.arange(count) % 3
+    return write_idx(folder, splits)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_idx(tmp_path_factory.mktemp("data") / "greys")
+    return write_greys(tmp_path_factory.mktemp("data") / "greys")
 
 
 def start(directory: Path, data: Path, **given: Any) -> TrainingRun:
@@ -100,7 +90,7 @@ def test_data_of_another_model_are_refused(tmp_path: Path, data: Path) -> None:
     trained = Trained.load(tmp_path / "run" / "best.safetensors")
     with pytest.raises(DataError, match="expected images of 64 pixels, as the model has, got 16"):
         FlowTask.evaluate(trained, "test", str(data))
-    eight = write_idx(tmp_path / "eight", side=8)
+    eight = write_greys(tmp_path / "eight", side=8)
     with pytest.raises(DataError, match="expected images of 16 grey levels above black, as the"):
         FlowTask.evaluate(trained, "test", str(eight))
 

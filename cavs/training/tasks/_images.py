@@ -8,7 +8,14 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from cavs.data import ImageCorpus, load_binarized_mnist, load_fashion_mnist
+from cavs.data import (
+    ImageCorpus,
+    LabelledImageCorpus,
+    load_binarized_mnist,
+    load_digits10k,
+    load_fashion_mnist,
+    load_small_digits,
+)
 from cavs.errors import DataError, InputError
 from cavs.training.options import Flag, Number, Option
 from cavs.training.tasks._options import data_option
@@ -16,6 +23,22 @@ from cavs.training.tasks._source import Source
 from cavs.training.tasks._task import Task
 
 _SomeTask = TypeVar("_SomeTask", bound="BinaryImages")
+
+
+def read_labelled(path: str) -> LabelledImageCorpus:
+    """Labelled images: of a .csv or .csv.gz that `load_small_digits` reads, or of the word
+    ``digits``, those that come with scikit-learn; of a folder of idx files, by
+    `load_fashion_mnist`; else of the file, or its folder, that `load_digits10k` reads. Raises
+    `DataError`."""
+    place = Path(path)
+    if place.name.endswith((".csv", ".csv.gz")):
+        return load_small_digits(place)
+    if path == "digits" and not place.exists():
+        return load_small_digits()
+    of_mnist = ("binarized_mnist.npz", "mnist/binarized_mnist.npz")
+    if not place.is_dir() or any((place / name).is_file() for name in of_mnist):
+        return load_digits10k(place)
+    return load_fashion_mnist(place)
 
 
 @dataclass(frozen=True)

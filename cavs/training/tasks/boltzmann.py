@@ -1,4 +1,4 @@
-"""Boltzmann machines of binary images: RBMs, and the top of deep belief networks."""
+"""Boltzmann machines of binary images: RBMs, deep belief networks and deep Boltzmann machines."""
 
 from __future__ import annotations
 
@@ -170,15 +170,17 @@ class BoltzmannTask(BinaryImages, Samples):
             needs=("persistent", True),
         ),
         source_option(
-            BoltzmannSource, "dev_temperatures", "the same when an epoch is judged, of 100 chains"
+            BoltzmannSource,
+            "dev_temperatures",
+            "as --test-temperatures, when an epoch is judged by 100 chains",
         ),
         *_COUNTS,
         size_option("hidden_size", 500),
         sizes_option("500", "bits of the lower layers, from the image up"),
         size_option("top_size", 500),
         layers_option(
-            "checkpoint of the layers to begin with: of a dbn the lower ones, an rbm's or a dbn's, "
-            "and of a dbm both, those of a dbn that learnt with --doubled"
+            "checkpoint of learnt layers to begin with: an rbm or a dbn becomes the lower layers "
+            "of a dbn; a dbn that learnt with --doubled becomes both layers of a dbm"
         ),
         Option(
             "probabilities",

@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from json import dumps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 import cavs
-from cavs.data import (
-    Dataset,
-    LabelledImageCorpus,
-    load_digits10k,
-    load_fashion_mnist,
-    load_small_digits,
-)
+from cavs.data import Dataset, LabelledImageCorpus
 from cavs.errors import DataError
 from cavs.models import DBM, ImageClassifier, MeanFieldClassifier
 from cavs.training._fields import shown
@@ -27,7 +20,7 @@ from cavs.training.labelling import ImageClassification
 from cavs.training.metrics import predictions
 from cavs.training.options import Integer, Option, with_defaults
 from cavs.training.tasks._abilities import PredictsLines
-from cavs.training.tasks._images import BinaryImages
+from cavs.training.tasks._images import BinaryImages, read_labelled
 from cavs.training.tasks._layers import check_layers, layers_of, layers_option, read_machine
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
@@ -50,8 +43,7 @@ class LabelledSource(Source):
     """The source of labelled images.
 
     Attributes:
-        path: an .npz file, or its folder, that `load_digits10k` reads; a .csv or .csv.gz that
-            `load_small_digits` reads; or a folder of idx files, as `load_fashion_mnist` reads.
+        path: see `read_labelled`.
         labelled: how many of the training images have a label and are trained on; None: all.
         label_seed: the seed by which these are drawn, class by class.
     """
@@ -63,7 +55,7 @@ class LabelledSource(Source):
     ranges: ClassVar[Ranges] = {"labelled": (1, MOST), "label_seed": (0, MOST)}
 
     def load(self) -> LabelledImageCorpus:
-        corpus = _read(Path(self.path))
+        corpus = read_labelled(self.path)
         if self.labelled is None:
             return corpus
         if self.labelled > len(corpus.train):
@@ -72,15 +64,6 @@ class LabelledSource(Source):
                 f"as --labelled says, got {len(corpus.train)}; lower it"
             )
         return corpus.with_labels(self.labelled, self.label_seed)
-
-
-def _read(path: Path) -> LabelledImageCorpus:
-    if path.name.endswith((".csv", ".csv.gz")):
-        return load_small_digits(path)
-    of_mnist = ("binarized_mnist.npz", "mnist/binarized_mnist.npz")
-    if not path.is_dir() or any((path / name).is_file() for name in of_mnist):
-        return load_digits10k(path)
-    return load_fashion_mnist(path)
 
 
 _CONTRACT = Contract(
@@ -103,14 +86,15 @@ class ClassifierTask(BinaryImages, SameInputs, PredictsLines):
     own_options = (
         data_option(
             "labelled images: binarized_mnist.npz, whose test images are known by their order; "
-            "digits.csv.gz of scikit-learn; or a folder of idx files, as those of Fashion-MNIST",
+            "digits.csv.gz of scikit-learn, or the word digits where it is installed; or a folder "
+            "of idx files, as those of Fashion-MNIST",
             "PATH",
         ),
         Option(
             "labelled",
             Integer(1, MOST),
             None,
-            "labelled images to train on, drawn by the seed, of each class as many",
+            "labelled images to train on, drawn by the seed, as many of each class",
             group="data",
             said="all",
         ),

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cavs.data import (
-    Dataset,
-    LabelledImageCorpus,
-    image_dataset,
-    load_digits10k,
-    load_fashion_mnist,
-    load_small_digits,
-)
+from cavs.data import Dataset, LabelledImageCorpus, image_dataset
 from cavs.errors import DataError
 from cavs.models import Flow, FlowSampler
 from cavs.models.flow import KINDS
@@ -23,13 +15,8 @@ from cavs.training.flows import FlowLikelihood, sample_flow, set_first_norms
 from cavs.training.options import Choice, Number, Option, with_defaults
 from cavs.training.sampling import draw_images
 from cavs.training.tasks._abilities import Samples
-from cavs.training.tasks._images import BinaryImages
-from cavs.training.tasks._options import (
-    BATCH_SIZE_OPTION,
-    FALLING_ADAM,
-    data_option,
-    size_option,
-)
+from cavs.training.tasks._images import BinaryImages, read_labelled
+from cavs.training.tasks._options import BATCH_SIZE_OPTION, FALLING_ADAM, data_option, size_option
 from cavs.training.tasks._source import Source
 from cavs.training.tasks._task import BuiltInModel, SameInputs
 from cavs.training.user_model import said_of
@@ -45,19 +32,13 @@ class FlowSource(Source):
     """The source of grey images.
 
     Attributes:
-        path: a folder that `load_fashion_mnist` reads, a ``digits.csv`` of `load_small_digits`, an
-            ``.npz`` file of `load_digits10k`, or ``digits``, those that come with scikit-learn.
+        path: see `read_labelled`.
     """
 
     path: str
 
     def load(self) -> LabelledImageCorpus:
-        path = Path(self.path)
-        if path.name.endswith((".csv", ".csv.gz")):
-            return load_small_digits(path)
-        if self.path == "digits" and not path.exists():
-            return load_small_digits()
-        return load_digits10k(path) if path.suffix == ".npz" else load_fashion_mnist(path)
+        return read_labelled(self.path)
 
 
 _FLOW = Contract(
@@ -93,7 +74,7 @@ class FlowTask(BinaryImages, SameInputs, Samples):
             "margin",
             Number(0, 0.5, exclusive=True),
             0.05,
-            "keeps black and white so far from infinity",
+            "of the logit that greys become: keeps black and white from infinity",
             group="model",
         ),
     )
