@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import cavs
-from cavs._arguments import instance, integer
+from cavs._arguments import choice, instance, integer
 from cavs._arrays import as_array
 from cavs.data import image_dataset
 from cavs.errors import ShapeError
@@ -103,9 +103,11 @@ def undo_flow(flow: Flow, z: Any, dtype: str = "float32") -> Array:
         dtype: to compute in, float32 or float64.
 
     Raises:
-        InputError: no :class:`cavs.models.Flow`; ShapeError: noise of another shape.
+        InputError: no :class:`cavs.models.Flow`, or another dtype; ShapeError: noise of another
+            shape.
     """
     instance("flows", "flow", flow, Flow, "a cavs.models.Flow")
+    choice("flows", "dtype", dtype, ("float32", "float64"))
     x = as_array(z, "flows").astype(dtype)
     if x.ndim != 2 or x.shape[1] != flow.image_size:
         raise ShapeError(

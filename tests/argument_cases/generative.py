@@ -31,10 +31,15 @@ def models_cases() -> Iterator[Case]:
     network = {"image_size": 4, "hidden_size": 3, "layers": 2}
     yield Case("SigmoidBeliefNetwork", models.SigmoidBeliefNetwork, network)
     rbm = {"image_size": 4, "hidden_size": 3, "steps": 1}
-    yield Case("RBM", models.RBM, rbm)
-    yield Case("DBN", models.DBN, {**rbm, "top_size": 2})
+    yield Case("RBM", models.RBM, {**rbm, "doubled": "none"})
+    network = {"image_size": 4, "hidden_sizes": [3], "top_size": 2, "steps": 1}
+    flags = {"probabilities": False, "up_down": False, "doubled": "none"}
+    yield Case("DBN", models.DBN, {**network, **flags})
     yield Case("DBM", models.DBM, {**rbm, "top_size": 2, "updates": 3})
-    for kind in (models.RBMChain, models.AnnealedRBM):
+    network = {"image_size": 4, "hidden_sizes": [3, 2], "num_classes": 2}
+    yield Case("ImageClassifier", models.ImageClassifier, network)
+    yield Case("MeanFieldClassifier", models.MeanFieldClassifier, {**network, "updates": 2})
+    for kind in (models.RBMChain, models.AnnealedRBM, models.ClampedRBM):
         yield Case(kind.__name__, lambda steps, k=kind: k(models.RBM(4, 3), steps), {"steps": 1})
     sizes = {"image_size": 4, "hidden_size": 3}
     yield Case("NADE", models.NADE, {**sizes, "orders": "many"})
@@ -92,6 +97,9 @@ def sampling_cases() -> Iterator[Case]:
     rbm = {"rbm": models.RBM(4, 3), **drawn}
     yield Case("log_partition", training.log_partition, {**rbm, "chains": 2})
     yield Case("sample_rbm", training.sample_rbm, {**rbm, "count": 2})
+    halves = {"images": np.zeros((2, 4), np.float32), "known": np.array([1, 1, 0, 0]), "steps": 2}
+    given = {"machine": models.DBM(4, 3, 2), **halves, **seed}
+    yield Case("complete_images", training.complete_images, given)
     images = {"function": models.NADE(4, 3), "count": 2, **seed}
     yield Case("sample_pixels", training.sample_pixels, images)
     flow = {"flow": models.Flow("realnvp", 4, 2, 3, 1, 3)}
