@@ -63,7 +63,7 @@ def test_no_model_is_left_out() -> None:
     found |= {models.RBMChain, models.AnnealedRBM, models.ClampedRBM, models.DirectedLayer}
     found |= {models.MADESampler, models.DecodedPrior}
     found |= {models.NADEChain, models.NADEInOrder, models.NADESampler}
-    found |= {models.PixelCNNGrid, models.PixelCNNSampler}
+    found |= {models.PixelCNNGrid, models.PixelCNNSampler, models.FlowSampler}
     found.add(models.ImageClassifier)  # what a MeanFieldClassifier adds to is this one
     for name in MODELS:
         model = every_model.make(name).model
