@@ -105,15 +105,6 @@ def images() -> str:
 
 
 @cache
-def labelled() -> str:
-    """A file of forty small digits, of four each."""
-    path = folder() / "digits.csv"
-    rows = ((*np.full(64, n % 10), n % 10) for n in range(40))
-    path.write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
-    return str(path)
-
-
-@cache
 def text() -> str:
     """Sentences of a few words."""
     path = folder() / "text"
@@ -174,7 +165,7 @@ def options(model: str) -> dict[str, Any]:
         sizes |= {"top_size": 3} if model != "rbm" else {}
         return {**few, **sizes, "epochs": SMALL["epochs"], "data": images()}
     if model == "classifier":
-        return {"hidden_sizes": "4", "epochs": SMALL["epochs"], "data": labelled()}
+        return {"hidden_sizes": "4", "epochs": SMALL["epochs"], "data": digits()}
     if model in ("nade", "made"):
         return {**SMALL, "data": images()}
     if model == "pixelcnn":
