@@ -47,8 +47,8 @@ _OPERATIONS = {
 
 _TO_OUTPUTS = "push it, and read the output of the model"
 _PRECISION = (
-    "leave it out: cavs.compile(..., dtype=...) chooses the precision; numbers of ids are "
-    "ops.take(array, ids)"
+    "leave it out: cavs.compile(..., dtype=...) chooses the precision, and ops.take(array, ids) "
+    "makes numbers of ids"
 )
 _DEVICE = "leave it out: cavs.compile(..., device=...) chooses the device"
 _IDS = 'pull ids by v.pull(name, dtype="int32")'
