@@ -39,7 +39,7 @@ MODEL_CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "made": ("digits.npz", {"hidden_size": 4, "num_masks": 2}),
     "pixelcnn": ("digits.npz", {"channels": 2, "num_layers": 1}),
     "classifier": ("labelled", {"hidden_sizes": "4", "batch_size": 8}),
-    "autoencoder": ("digits.npz", {"code_size": 3}),
+    "autoencoder": ("digits.npz", {"code_size": 3, "hidden_sizes": "6,4"}),
     "flow": ("digits.csv", {"num_layers": 1, "batch_size": 10}),
     "lm": ("text", {"hidden_size": 5, "length": 4, "batch_size": 4}),
     "transformer-xl": (

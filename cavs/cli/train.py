@@ -208,8 +208,13 @@ def _resume(
     }
     wanted = {("path" if key == "data" else key): value for key, value in given.items()}
     for key, value in wanted.items():
-        if key not in _MAY_CHANGE and key in known and known[key] != value:
-            _refuse_change(path, "--data" if key == "path" else key, known[key], value)
+        if key in _MAY_CHANGE or key not in known:
+            continue
+        before = known[key]
+        if isinstance(before, (list, tuple)):  # sizes of layers, which are given as a text
+            before, value = ",".join(map(str, before)), value.replace(" ", "")
+        if before != value:
+            _refuse_change(path, "--data" if key == "path" else key, before, value)
     TrainingRun.check_resumable(path, checkpoint)
     for key, name in zip(wanted, given, strict=True):
         if key not in _MAY_CHANGE and key not in known:
