@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bars import read_small, write_bars, write_labelled
+from resumed_runs import assert_same_run, left_and_resumed
 
 import cavs
 from cavs.errors import CheckpointError, InputError
@@ -159,15 +160,10 @@ def test_a_run_that_was_left_goes_on_bit_for_bit(tmp_path: Path, data: Path, kin
     whole = start(tmp_path / "whole", data, kind=kind, epochs=4)
     assert whole.fit()
     parts = start(tmp_path / "parts", data, kind=kind, epochs=4)
-    left = iter([False] * 20 + [True])
-    assert not parts.fit(should_stop=lambda: next(left, False))
-    path = tmp_path / "parts" / "last.safetensors"
-    resumed = TrainingRun.resume(path, load_checkpoint(path), parts.trainer.config, path.parent)
-    assert resumed.fit()
-    for name, array in whole.model.state_dict().items():
-        np.testing.assert_array_equal(resumed.model.state_dict()[name], array)
-    assert resumed.test == whole.test
+    resumed = left_and_resumed(parts, 20)
+    assert_same_run(resumed, whole)
     if kind == "adversarial":
+        path = tmp_path / "parts" / "last.safetensors"
         checkpoint = load_checkpoint(path)
         checkpoint.objective.popitem()
         with pytest.raises(CheckpointError, match="expected the state of a run"):

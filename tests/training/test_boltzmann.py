@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bars import read_small, write_bars, write_labelled
+from resumed_runs import assert_same_run, left_and_resumed
 
 from cavs.errors import CheckpointError, DataError, InputError
 from cavs.training import (
@@ -81,18 +82,11 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, data: Path, s
     whole = start(tmp_path / "whole", data, epochs=3, persistent=True)
     assert whole.fit()
     parts = start(tmp_path / "parts", data, epochs=3, persistent=True)
-    left = iter([False] * stop + [True])
-    assert not parts.fit(should_stop=lambda: next(left, False))
-    path = tmp_path / "parts" / "last.safetensors"
-    resumed = TrainingRun.resume(path, load_checkpoint(path), parts.trainer.config, path.parent)
-    assert resumed.fit()
-    assert resumed.test == whole.test
-    for arrays in (
-        [run.model.state_dict() for run in (resumed, whole)],
-        [run.task.objective.arrays() for run in (resumed, whole)],
-    ):
-        for name, array in arrays[0].items():
-            np.testing.assert_array_equal(arrays[1][name], array)
+    resumed = left_and_resumed(parts, stop)
+    assert_same_run(resumed, whole)
+    chains: Any = resumed.task.objective.arrays()
+    for name, array in whole.task.objective.arrays().items():
+        np.testing.assert_array_equal(chains[name], array)
     assert whole.task.objective.arrays()["chain.image"].any()
 
 

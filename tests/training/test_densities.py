@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from bars import read_small, write_bars
+from resumed_runs import assert_same_run, left_and_resumed
 
 import cavs
 from cavs.errors import DataError, InputError
 from cavs.models import MADE
-from cavs.training import Density, TrainingRun, load_checkpoint, make_task
+from cavs.training import Density, TrainingRun, make_task
 from cavs.training.tasks import DensitySource, DensityTask, Trained
 
 PIXELS = 9
@@ -100,14 +101,8 @@ def test_a_run_that_was_left_goes_on_bit_for_bit(tmp_path: Path, data: Path, cas
     whole = start(tmp_path / "whole", data, case, epochs=3)
     assert whole.fit()
     parts = start(tmp_path / "parts", data, case, epochs=3)
-    left = iter([False] * 13 + [True])
-    assert not parts.fit(should_stop=lambda: next(left, False))
-    path = tmp_path / "parts" / "last.safetensors"
-    resumed = TrainingRun.resume(path, load_checkpoint(path), parts.trainer.config, path.parent)
-    assert resumed.fit()
-    for name, array in whole.model.state_dict().items():
-        np.testing.assert_array_equal(resumed.model.state_dict()[name], array)
-    assert resumed.test == whole.test
+    resumed = left_and_resumed(parts, 13)
+    assert_same_run(resumed, whole)
 
 
 def test_steps_take_masks_in_turn() -> None:

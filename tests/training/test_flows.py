@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from bars import write_idx
+from resumed_runs import assert_same_run, left_and_resumed
 from user_model_files import write_digits
 
 from cavs.data import labelled_images
 from cavs.errors import DataError, InputError, ShapeError
 from cavs.models import VAE, Flow
-from cavs.training import TrainingRun, load_checkpoint, make_task
+from cavs.training import TrainingRun, make_task
 from cavs.training.flows import set_first_norms
 from cavs.training.tasks import FlowSource, FlowTask, Trained
 
@@ -65,14 +66,8 @@ def test_a_resumed_run_equals_a_whole_one(tmp_path: Path) -> None:
     whole = start(tmp_path / "whole", data)
     assert whole.fit()
     parts = start(tmp_path / "parts", data)
-    left = iter([False] * 3 + [True])
-    assert not parts.fit(should_stop=lambda: next(left, False))
-    path = tmp_path / "parts" / "last.safetensors"
-    resumed = TrainingRun.resume(path, load_checkpoint(path), parts.trainer.config, path.parent)
-    assert resumed.fit()
-    for name, array in whole.model.state_dict().items():
-        np.testing.assert_array_equal(resumed.model.state_dict()[name], array)
-    assert resumed.test == whole.test
+    resumed = left_and_resumed(parts, 3)
+    assert_same_run(resumed, whole)
 
 
 def test_levels_and_lines_are_those_of_the_data(tmp_path: Path, data: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bars import read_small, write_bars
+from resumed_runs import assert_same_run, left_and_resumed
 
 import cavs
 from cavs.errors import DataError, InputError
@@ -67,14 +68,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, data: Path, s
     whole = start(tmp_path / "whole", data, epochs=2, dev_samples=1_250)
     assert whole.fit()
     parts = start(tmp_path / "parts", data, epochs=2, dev_samples=1_250)
-    left = iter([False] * stop + [True])
-    assert not parts.fit(should_stop=lambda: next(left, False))
-    path = tmp_path / "parts" / "last.safetensors"
-    resumed = TrainingRun.resume(path, load_checkpoint(path), parts.trainer.config, path.parent)
-    assert resumed.fit()
-    assert resumed.test == whole.test
-    for name, array in whole.model.state_dict().items():
-        np.testing.assert_array_equal(resumed.model.state_dict()[name], array)
+    resumed = left_and_resumed(parts, stop)
+    assert_same_run(resumed, whole)
 
 
 def test_a_share_is_part_of_a_larger_one(tmp_path: Path, data: Path) -> None:

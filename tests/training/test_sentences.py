@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from resumed_runs import assert_same_run, left_and_resumed
 
 from cavs.cli import main
 from cavs.errors import InputError
@@ -13,7 +14,6 @@ from cavs.training import (
     SentenceTask,
     TrainingConfig,
     TrainingRun,
-    load_checkpoint,
 )
 
 
@@ -69,14 +69,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, data: Path) -
     whole = start(tmp_path / "whole", data)
     assert whole.fit()
     parts = start(tmp_path / "parts", data)
-    left = iter([False] * 20 + [True])
-    assert not parts.fit(should_stop=lambda: next(left, False))
-    path = tmp_path / "parts" / "last.safetensors"
-    resumed = TrainingRun.resume(path, load_checkpoint(path), parts.trainer.config, path.parent)
-    assert resumed.fit()
-    assert resumed.test == whole.test
-    for name, array in whole.model.state_dict().items():
-        np.testing.assert_array_equal(resumed.model.state_dict()[name], array)
+    resumed = left_and_resumed(parts, 20)
+    assert_same_run(resumed, whole)
 
 
 @pytest.mark.parametrize("settings", [{"word_dropout": 1.5}, {"kl_weight": -1.0}, {"kl_steps": -1}])

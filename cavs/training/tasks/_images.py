@@ -22,7 +22,7 @@ from cavs.training.tasks._options import data_option
 from cavs.training.tasks._source import Source
 from cavs.training.tasks._task import Task
 
-_SomeTask = TypeVar("_SomeTask", bound="BinaryImages")
+_SomeTask = TypeVar("_SomeTask", bound="ReadsImages")
 
 
 def read_labelled(path: str) -> LabelledImageCorpus:
@@ -42,7 +42,7 @@ def read_labelled(path: str) -> LabelledImageCorpus:
 
 
 @dataclass(frozen=True)
-class BinaryFile(Source):
+class ImagePath(Source):
     """The source of images.
 
     Attributes:
@@ -74,8 +74,8 @@ class BinaryFile(Source):
 
 
 @dataclass(frozen=True)
-class ImageFile(BinaryFile):
-    """As `BinaryFile`.
+class ImageSplits(ImagePath):
+    """As `ImagePath`.
 
     Attributes:
         with_dev: whether to train on the development images too; epochs are then not judged fairly.
@@ -120,7 +120,7 @@ FILE_OPTION = data_option(
     "folder of idx files such as Fashion-MNIST's, whose greys become bits",
     "PATH",
 )
-#: The options of `ImageFile`.
+#: The options of `ImageSplits`.
 IMAGE_OPTIONS = (
     FILE_OPTION,
     Option(
@@ -142,7 +142,7 @@ IMAGE_OPTIONS = (
 )
 
 
-class BinaryImages(Task):
+class ReadsImages(Task):
     """A task whose models read images and have an ``image_size``."""
 
     unit = "images"
@@ -151,7 +151,7 @@ class BinaryImages(Task):
 
     @classmethod
     def of_images(
-        cls: type[_SomeTask], name: str, source: BinaryFile, sizes: dict[str, Any]
+        cls: type[_SomeTask], name: str, source: ImagePath, sizes: dict[str, Any]
     ) -> _SomeTask:
         """A new task; `sizes` are the arguments of the model but for ``image_size``. Raises
         `DataError`."""

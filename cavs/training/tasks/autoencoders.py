@@ -24,8 +24,8 @@ from cavs.training.sampling import draw_images
 from cavs.training.tasks._abilities import Samples
 from cavs.training.tasks._images import (
     IMAGE_OPTIONS,
-    BinaryImages,
-    ImageFile,
+    ImageSplits,
+    ReadsImages,
 )
 from cavs.training.tasks._layers import check_layers, layers_of, layers_option, read_machine
 from cavs.training.tasks._options import (
@@ -48,7 +48,7 @@ _WITH_LAYERS = ("deep", "denoising", "adversarial")
 
 
 @dataclass(frozen=True)
-class AutoencoderSource(ImageFile):
+class AutoencoderSource(ImageSplits):
     """The source of images, and what an autoencoder is to learn of them.
 
     Attributes:
@@ -103,7 +103,7 @@ _ADVERSARIAL = Contract(
 )
 
 
-class AutoencoderTask(BinaryImages, SameInputs, Samples):
+class AutoencoderTask(ReadsImages, SameInputs, Samples):
     """Learns codes from which images can be made again."""
 
     task_name, source_type = "autoencoders", AutoencoderSource

@@ -29,7 +29,7 @@ from cavs.training.energies import (
 )
 from cavs.training.options import Choice, Flag, Integer, Option, with_defaults
 from cavs.training.tasks._abilities import Samples
-from cavs.training.tasks._images import FILE_OPTION, BinaryFile, BinaryImages
+from cavs.training.tasks._images import FILE_OPTION, ImagePath, ReadsImages
 from cavs.training.tasks._layers import (
     check_doubled,
     check_layers,
@@ -56,8 +56,8 @@ _SOME = 10_000  # images by which the top of a network begins
 
 
 @dataclass(frozen=True)
-class BoltzmannSource(BinaryFile):
-    """As `BinaryFile`, and how an RBM is trained and judged.
+class BoltzmannSource(ImagePath):
+    """As `ImagePath`, and how an RBM is trained and judged.
 
     Attributes:
         k: steps of Gibbs sampling in a step of training.
@@ -111,7 +111,7 @@ _FUNCTION = FunctionContract(
 )
 
 
-class BoltzmannTask(BinaryImages, Samples):
+class BoltzmannTask(ReadsImages, Samples):
     """Learns a density of binary images that is known up to its sum."""
 
     task_name, source_type = "boltzmann", BoltzmannSource

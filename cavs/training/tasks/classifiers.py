@@ -20,7 +20,7 @@ from cavs.training.labelling import ImageClassification
 from cavs.training.metrics import predictions
 from cavs.training.options import Integer, Option, with_defaults
 from cavs.training.tasks._abilities import PredictsLines
-from cavs.training.tasks._images import BinaryImages, read_labelled
+from cavs.training.tasks._images import ReadsImages, read_labelled
 from cavs.training.tasks._layers import check_layers, layers_of, layers_option, read_machine
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
@@ -76,7 +76,7 @@ _CONTRACT = Contract(
 )
 
 
-class ClassifierTask(BinaryImages, SameInputs, PredictsLines):
+class ClassifierTask(ReadsImages, SameInputs, PredictsLines):
     """Classifies images."""
 
     task_name, source_type = "labelled-images", LabelledSource

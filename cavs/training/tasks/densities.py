@@ -16,7 +16,7 @@ from cavs.training.densities import Density, grow_pixels
 from cavs.training.objective import Batches
 from cavs.training.options import Choice, Integer, Option, with_defaults
 from cavs.training.tasks._abilities import Samples
-from cavs.training.tasks._images import IMAGE_OPTIONS, BinaryImages, ImageFile
+from cavs.training.tasks._images import IMAGE_OPTIONS, ImageSplits, ReadsImages
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
     FALLING_ADAM,
@@ -34,7 +34,7 @@ _MOST_ORDERS, _TEST_ORDERS = 1_000, 8
 
 
 @dataclass(frozen=True)
-class DensitySource(ImageFile):
+class DensitySource(ImageSplits):
     """The source of images, and the number of orders that they are judged in.
 
     Attributes:
@@ -74,7 +74,7 @@ _COUNTS = (
 )
 
 
-class DensityTask(BinaryImages, Samples):
+class DensityTask(ReadsImages, Samples):
     """Learns a density of binary images that gives log p itself."""
 
     task_name, source_type = "densities", DensitySource

@@ -15,7 +15,7 @@ from cavs.training.flows import FlowLikelihood, sample_flow, set_first_norms
 from cavs.training.options import Choice, Number, Option, with_defaults
 from cavs.training.sampling import draw_images
 from cavs.training.tasks._abilities import Samples
-from cavs.training.tasks._images import BinaryImages, read_labelled
+from cavs.training.tasks._images import ReadsImages, read_labelled
 from cavs.training.tasks._options import BATCH_SIZE_OPTION, FALLING_ADAM, data_option, size_option
 from cavs.training.tasks._source import Source
 from cavs.training.tasks._task import BuiltInModel, SameInputs
@@ -55,7 +55,7 @@ _FLOW = Contract(
 )
 
 
-class FlowTask(BinaryImages, SameInputs, Samples):
+class FlowTask(ReadsImages, SameInputs, Samples):
     """Learns a density of grey images that gives log p itself."""
 
     task_name, source_type = "flows", FlowSource

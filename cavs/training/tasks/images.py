@@ -20,7 +20,7 @@ from cavs.training.objective import Batches
 from cavs.training.options import Choice, Integer, Number, Option, with_defaults
 from cavs.training.sampling import draw_images
 from cavs.training.tasks._abilities import Samples
-from cavs.training.tasks._images import IMAGE_OPTIONS, BinaryImages, ImageFile
+from cavs.training.tasks._images import IMAGE_OPTIONS, ImageSplits, ReadsImages
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
     FALLING_ADAM,
@@ -45,8 +45,8 @@ _SAMPLES_IN_BATCH, _MOST_LAYERS = 5_000, 10
 
 
 @dataclass(frozen=True)
-class ImageSource(ImageFile):
-    """As `ImageFile`, and the number of samples of the latent variable for each.
+class ImageSource(ImageSplits):
+    """As `ImageSplits`, and the number of samples of the latent variable for each.
 
     Attributes:
         samples: number of samples in training; more than one make an IWAE.
@@ -134,7 +134,7 @@ _COUNTS = (
 )
 
 
-class ImageTask(BinaryImages, Samples):
+class ImageTask(ReadsImages, Samples):
     """Learns a density of binary images."""
 
     task_name, source_type = "images", ImageSource
