@@ -35,6 +35,26 @@ class DirectedLayer(nn.Module):
             with parameter.writing() as array:
                 array[...] = values
 
+    def set_top(self, rbm: RBM) -> bool:
+        """Has the RBM above, of h, begin as this layer turned over, where it has bits for that;
+        whether it has. Where this layer is as an RBM of x and h learnt it, h then has the
+        distribution that it had in this one, and the bound of a :class:`DBN` begins at its
+        likelihood (Hinton, Osindero and Teh 2006, section 4). Further bits of the RBM above begin
+        without a bias, by the small weights that they have.
+        """
+        below, up, down = self.up.weight.shape[1], self.up.bias, self.down.bias
+        assert up is not None
+        assert down is not None
+        if rbm.doubled != "none" or rbm.hidden_size < below:
+            return False
+        with rbm.weight.writing() as array:
+            array[:below] = self.down.weight.numpy()
+        with rbm.hidden_bias.writing() as array:
+            array[:below], array[below:] = down.numpy(), 0.0
+        with rbm.visible_bias.writing() as array:
+            array[...] = up.numpy()
+        return True
+
     def recognised(self, x: Any) -> Bernoulli:
         """q(h | x)."""
         return Bernoulli(self.up(x))

@@ -184,6 +184,34 @@ def test_an_rbm_becomes_a_layer() -> None:
     np.testing.assert_array_equal(layer.down.bias.numpy(), b)
 
 
+def test_a_layer_turned_over_draws_as_the_rbm_did() -> None:
+    rbm = RBM(PIXELS, HIDDEN)
+    for parameter in rbm.parameters():
+        with parameter.writing() as array:
+            array[...] = np.random.default_rng(array.size).normal(size=array.shape)
+    dbn = DBN(PIXELS, (HIDDEN,), PIXELS + 2)
+    dbn.lower[0].set_rbm(rbm)
+    assert dbn.lower[0].set_top(dbn.top)
+    with dbn.top.weight.writing() as array:
+        array[PIXELS:] = 0.0  # small ones draw almost the same
+    w, b, c = values(rbm)
+    h = states(HIDDEN)
+    score = score_of_top(dbn, h)
+    of_rbm = h @ c + np.logaddexp(0.0, h @ w + b).sum(1)
+    np.testing.assert_allclose(
+        score - np.logaddexp.reduce(score), of_rbm - np.logaddexp.reduce(of_rbm), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(("size", "doubled"), [(PIXELS - 1, "none"), (PIXELS, "down")])
+def test_a_top_without_bits_for_that_begins_as_it_was(size: int, doubled: str) -> None:
+    dbn = DBN(PIXELS, (HIDDEN,), size, doubled=doubled)
+    before = [p.numpy().copy() for p in dbn.parameters()]
+    assert not dbn.lower[0].set_top(dbn.top)
+    for x, y in zip(before, dbn.parameters(), strict=True):
+        np.testing.assert_array_equal(x, y.numpy())
+
+
 @pytest.mark.parametrize("sizes", [(), (0,), (3, -1)])
 def test_there_are_layers(sizes: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError, match="expected an integer hidden_sizes >= 1, got"):

@@ -297,7 +297,8 @@ class BoltzmannTask(ReadsImages, Samples):
             layers = layers_of(machine)
             for own, learnt in zip(function.lower, layers, strict=True):
                 own.load_state_dict(learnt.state_dict())
-            function.top.set_pixel_means(_means_above(layers, images[:_SOME]))
+            if not function.lower[-1].set_top(function.top):
+                function.top.set_pixel_means(_means_above(layers, images[:_SOME]))
             return
         super().initialize(function)
         if self.built_in.make is DBM and path is not None:
