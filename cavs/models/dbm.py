@@ -27,8 +27,10 @@ class DBM(cavs.VertexFunction):
         log p(x) >= H(q) - F_joint(x, m) - log Z
         m = sigmoid(V sigmoid(W x + V'm + c) + d)
 
-    The second line, repeated `updates` times, climbs the bound (mean field). The gradient is that
-    of the bound with m held.
+    The second line, repeated `updates` times, climbs the bound (mean field), from where W x stands
+    in the place of V'm too: the weights upwards are used twice while nothing is known of t (section
+    3.1). From an m of 1/2 it may come to rest where all of h is off. The gradient is that of the
+    bound with m held.
 
     It begins best with layers that learnt one after the other: :meth:`set_layers`.
 
@@ -62,12 +64,12 @@ class DBM(cavs.VertexFunction):
         joint, sizes = self.joint, [self.image_size, self.top_size]
         of_image, of_top = ops.split(joint.weight, sizes)
         _, bias = ops.split(joint.visible_bias, sizes)
-        below = ops.linear(x, of_image, joint.hidden_bias)  # the same in all updates
-        mean: Any = ops.constant(np.full(self.top_size, 0.5))
-        for _ in range(self.updates):
-            hidden = ops.sigmoid(below + ops.linear(mean, of_top))
+        below = ops.linear(x, of_image)  # the same in all updates
+        above = below
+        for _ in range(self.updates + 1):
+            hidden = ops.sigmoid(below + above + joint.hidden_bias)
             logits = ops.matmul(hidden, of_top) + bias
-            mean = ops.sigmoid(logits)
+            above = ops.linear(ops.sigmoid(logits), of_top)
         return ops.stop_gradient(logits)
 
     def set_pixel_means(self, means: Any) -> None:

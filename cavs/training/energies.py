@@ -3,7 +3,7 @@ log-likelihoods by annealed importance sampling."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import cavs
@@ -19,10 +19,14 @@ class Judging:
     """Batches to judge an RBM by, and how its partition function is estimated.
 
     Attributes:
-        chains, temperatures, means: see `cavs.training.annealing.Annealing`.
+        chains, temperatures: see `cavs.training.annealing.Annealing`.
+        means: how often each bit that the RBM of a function sees is 1 in the data, by the
+            parameters of now: chains begin so.
     """
 
-    def __init__(self, loader: Loader, chains: int, temperatures: int, means: Array) -> None:
+    def __init__(
+        self, loader: Loader, chains: int, temperatures: int, means: Callable[[Any], Array]
+    ) -> None:
         self._loader = loader
         self.chains, self.temperatures, self.means = chains, temperatures, means
 
@@ -68,7 +72,7 @@ class ContrastiveDivergence(Objective):
                 self.rbm(model),
                 batches.chains,
                 batches.temperatures,
-                means=batches.means if self._part is None else None,
+                means=batches.means(model.function),
                 seed=model.random_state()["seed"],
             )
             if not annealing.run(should_stop):

@@ -56,7 +56,7 @@ def test_with_a_machine_it_begins_at_the_next_update_of_mean_field() -> None:
     weight = dbm.joint.weight.numpy()
     w, v = weight[:, :PIXELS], weight[:, PIXELS:].T
     c, d = dbm.joint.hidden_bias.numpy(), dbm.joint.visible_bias.numpy()[PIXELS:]
-    m = np.full((7, TOP), 0.5)
+    m = sigmoid(sigmoid(2 * X @ w.T + c) @ v.T + d)
     for _ in range(5):
         m = sigmoid(sigmoid(X @ w.T + m @ v + c) @ v.T + d)
     check(function, m)

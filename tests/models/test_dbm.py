@@ -59,7 +59,7 @@ def run(model: cavs.Model, x: np.ndarray) -> dict[str, Any]:
 def test_the_bound_is_that_of_mean_field(updates: int) -> None:
     dbm, x = make(updates=updates), states(PIXELS)
     w, v, b, d, c = values(dbm)
-    m = np.full((len(x), TOP), 0.5)
+    m = sigmoid(sigmoid(2 * x @ w.T + c) @ v.T + d)
     for _ in range(updates):
         m = sigmoid(sigmoid(x @ w.T + m @ v + c) @ v.T + d)
     h = sigmoid(x @ w.T + m @ v + c)
@@ -72,6 +72,17 @@ def test_the_bound_is_that_of_mean_field(updates: int) -> None:
     assert (expected < likelihood + 1e-12).all()
     if updates == 50:
         assert (expected > likelihood - 0.5).all()
+
+
+def test_mean_field_does_not_come_to_rest_where_all_of_h_is_off() -> None:
+    """As from t of 1/2, which keeps h off here, and h that is off keeps t on."""
+    dbm = make()
+    joint = dbm.joint
+    joint.weight.data[:, :PIXELS], joint.weight.data[:, PIXELS:] = 20 / PIXELS, -48 / TOP
+    joint.visible_bias.data[PIXELS:], joint.hidden_bias.data[...] = 2.0, 0.0
+    out = run(cavs.compile(dbm, dtype="float64"), np.ones((1, PIXELS)))
+    likelihood = log_sum(scores(dbm)[-1].reshape(-1))
+    assert -out["free_energy"].item() == pytest.approx(likelihood, abs=0.01)
 
 
 def test_the_gradient_is_that_of_the_bound_where_mean_field_has_settled() -> None:
@@ -103,7 +114,7 @@ def test_chains_begin_at_the_image_and_the_loss_is_a_difference() -> None:
     dbm, count = make(updates=50), 20_000
     x = states(PIXELS)[11]
     w, v, b, d, c = values(dbm)
-    m = np.full(TOP, 0.5)
+    m = sigmoid(sigmoid(2 * x @ w.T + c) @ v.T + d)
     for _ in range(50):
         m = sigmoid(sigmoid(x @ w.T + m @ v + c) @ v.T + d)
     h, t = states(HIDDEN), states(TOP)

@@ -12,11 +12,12 @@ from cavs.models import DBM, DBN, RBM
 from cavs.models.dbn import DirectedLayer
 from cavs.tensor import bounded_parameters
 from cavs.training._fields import in_brief, shown
-from cavs.training.arrays import check_arrays
+from cavs.training.arrays import Array, check_arrays
 from cavs.training.checkpoint import load_checkpoint
 from cavs.training.options import Option, Text
 
 _FEW_ELEMENTS = 1 << 20  # more than the checkpoint has, so that an error can name what lacks
+_UPDATES = 10  # of mean field, where only chains begin by it
 _MACHINES: dict[str, Any] = {"rbm": RBM, "dbn": DBN, "dbm": DBM}
 
 
@@ -66,6 +67,36 @@ def sizes_of(machine: RBM | DBN | DBM) -> list[int]:
     if isinstance(machine, DBM):
         return [machine.joint.hidden_size, machine.top_size]
     return [len(layer.up.weight) for layer in layers_of(machine)]
+
+
+def means_above(layers: Sequence[DirectedLayer], images: Array) -> Array:
+    """How often each bit of the last layer is 1, by these images."""
+    x = images.astype(np.float32)
+    for layer in layers:
+        assert layer.up.bias is not None
+        x = _sigmoid(x @ layer.up.weight.numpy().T + layer.up.bias.numpy())
+    means: Array = x.mean(axis=0)
+    return means
+
+
+def means_of_top(joint: RBM, images: Array) -> Array:
+    """How often each bit of the top of a deep Boltzmann machine is 1, by mean field given these
+    images: (top_size,)."""
+    size = images.shape[1]
+    weight, bias = joint.weight.numpy(), joint.visible_bias.numpy()[size:]
+    of_image, of_top = weight[:, :size], weight[:, size:]
+    below = images.astype(np.float32) @ of_image.T
+    above = below
+    for _ in range(_UPDATES):
+        mean = _sigmoid(_sigmoid(below + above + joint.hidden_bias.numpy()) @ of_top + bias)
+        above = mean @ of_top.T
+    means: Array = mean.mean(axis=0)
+    return means
+
+
+def _sigmoid(x: Array) -> Array:
+    y: Array = 0.5 + 0.5 * np.tanh(0.5 * x)
+    return y
 
 
 def check_layers(path: str, machine: RBM | DBN | DBM, image_size: int, wanted: Any) -> None:

@@ -35,6 +35,8 @@ from cavs.training.tasks._layers import (
     check_layers,
     layers_of,
     layers_option,
+    means_above,
+    means_of_top,
     read_machine,
 )
 from cavs.training.tasks._options import (
@@ -53,6 +55,14 @@ if TYPE_CHECKING:
 
 _IMAGES_IN_BATCH = 1000
 _SOME = 10_000  # images by which the top of a network begins
+
+
+def _has_layers(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) > 0
+        and all(isinstance(layer, DirectedLayer) for layer in value)
+    )
 
 
 @dataclass(frozen=True)
@@ -133,7 +143,7 @@ class BoltzmannTask(ReadsImages, Samples):
             Contract(
                 {"": _FUNCTION},
                 {
-                    "lower": ("a list of layers", lambda value: isinstance(value, list)),
+                    "lower": ("a list of DirectedLayer", _has_layers),
                     "top": ("an RBM of their last bits", lambda value: isinstance(value, RBM)),
                 },
             ),
@@ -298,7 +308,7 @@ class BoltzmannTask(ReadsImages, Samples):
             for own, learnt in zip(function.lower, layers, strict=True):
                 own.load_state_dict(learnt.state_dict())
             if not function.lower[-1].set_top(function.top):
-                function.top.set_pixel_means(_means_above(layers, images[:_SOME]))
+                function.top.set_pixel_means(means_above(layers, images[:_SOME]))
             return
         super().initialize(function)
         if self.built_in.make is DBM and path is not None:
@@ -337,10 +347,19 @@ class BoltzmannTask(ReadsImages, Samples):
             image_dataset(self.split(split)),
             self.evaluation_batch_size if batch_size is None else batch_size,
         )
-        means = self.split("train").mean(axis=0)
         if split == "dev":
-            return Judging(loader, 100, source.dev_temperatures, means)
-        return Judging(loader, source.test_chains, source.test_temperatures, means)
+            return Judging(loader, 100, source.dev_temperatures, self._means)
+        return Judging(loader, source.test_chains, source.test_temperatures, self._means)
+
+    def _means(self, function: Any) -> Array:
+        """How often each bit that the RBM sees is 1, by images to train on."""
+        images = self.split("train")
+        if self.built_in.make is DBN:
+            return means_above(function.lower, images[:_SOME])
+        means: Array = images.mean(axis=0)
+        if self.built_in.make is DBM:
+            return np.concatenate([means, means_of_top(function.joint, images[:_SOME])])
+        return means
 
     @classmethod
     def sample(
@@ -374,14 +393,3 @@ class BoltzmannTask(ReadsImages, Samples):
         with said_of(trained.user, "what images are completed by"):
             found = complete_images_of(function, images * known, known, steps, seed=seed)
         return np.stack([np.where(known, images, 0.5), found, images], axis=1)
-
-
-def _means_above(layers: Sequence[DirectedLayer], images: Array) -> Array:
-    """How often each bit of the last layer is 1, by these images."""
-    x = images.astype(np.float32)
-    for layer in layers:
-        assert layer.up.bias is not None
-        logits = x @ layer.up.weight.numpy().T + layer.up.bias.numpy()
-        x = 0.5 + 0.5 * np.tanh(0.5 * logits)
-    means: Array = x.mean(axis=0)
-    return means
