@@ -14,7 +14,7 @@ from cavs._arrays import as_array
 from cavs.errors import InputError, ShapeError
 from cavs.models import RBM, AnnealedRBM, DBNDream
 from cavs.training.arrays import Array
-from cavs.training.sampling import device_of_function
+from cavs.training.sampling import as_it_is
 
 _STEPS = 10  # temperatures of a call
 _DEVIATIONS = 3
@@ -81,10 +81,8 @@ class Annealing:
         self._hidden_size = rbm.hidden_size
         chains = integer("anneal", "chains", chains, 1)
         temperatures = integer("anneal", "temperatures", temperatures, 1)
-        self._state = cavs.SampleState(chains, device=device_of_function(rbm), image=rbm.image_size)
-        self._model = cavs.compile(
-            AnnealedRBM(rbm, _STEPS), seed=seed, device=self._state.device
-        ).eval()
+        self._state = cavs.SampleState(chains, **as_it_is(rbm), image=rbm.image_size)
+        self._model = cavs.compile(AnnealedRBM(rbm, _STEPS), seed=seed, **as_it_is(rbm)).eval()
         self._base = _logits(rbm, means)
         # The first step is at 0, to draw where the chains begin; to fill the first call there are
         # more, which weigh nothing.
@@ -192,7 +190,7 @@ def draw_dbn(dbn: Any, count: int, temperatures: int = 1000, *, seed: int | None
         return np.zeros((0, dbn.image_size), np.float32)
     annealing = Annealing(top, count, temperatures, seed=seed)
     annealing.run()
-    dream = cavs.compile(DBNDream(dbn), device=device_of_function(dbn)).eval()
+    dream = cavs.compile(DBNDream(dbn), **as_it_is(dbn)).eval()
     graphs = cavs.batch([cavs.InputGraph([[]])] * count)
     mean: Array = dream(graphs, hidden=annealing.images)["mean"].numpy()
     return mean

@@ -196,7 +196,9 @@ class WakeSleep(Bound):
         (graphs, samples)."""
         if self._dream is None:
             function: Any = model.function
-            self._dream = cavs.compile(SBNDream(function), outputs=["log_q"], device=model.device)
+            self._dream = cavs.compile(
+                SBNDream(function), outputs=["log_q"], device=model.device, dtype=model.dtype
+            )
         # Dreams use the step number of the model, so that a resumed run dreams the same. The
         # changed bit of the seed keeps their random numbers apart from those of the model's
         # samples.

@@ -12,7 +12,7 @@ from cavs._arrays import as_array
 from cavs.errors import InputError, ShapeError
 from cavs.models import DBM, RBM, ClampedRBM
 from cavs.training.arrays import Array
-from cavs.training.sampling import device_of_function
+from cavs.training.sampling import as_it_is
 
 HALVES = ("left", "right", "top", "bottom")
 _STEPS = 10  # steps of a call
@@ -70,10 +70,10 @@ def complete(
     if not len(x):
         return x
     further = rbm.image_size - size
-    state = cavs.SampleState(len(x), device=device_of_function(machine), image=rbm.image_size)
+    state = cavs.SampleState(len(x), **as_it_is(machine), image=rbm.image_size)
     state.write(image=np.pad(x, ((0, 0), (0, further))))
     models = {
-        count: cavs.compile(ClampedRBM(rbm, count), seed=seed, device=state.device).eval()
+        count: cavs.compile(ClampedRBM(rbm, count), seed=seed, **as_it_is(machine)).eval()
         for count in {_STEPS, steps % _STEPS} - {0}
     }
     given, graphs, mean = {"known": np.pad(mask, (0, further))}, state.batch(), x

@@ -16,7 +16,7 @@ from cavs.errors import InputError
 from cavs.training.arrays import Array
 from cavs.training.metrics import finite_total, judging, placed
 from cavs.training.objective import Batches, Inputs, Judged, Loss, Objective, ShouldStop
-from cavs.training.sampling import device_of_function
+from cavs.training.sampling import as_it_is
 
 
 class Density(Objective):
@@ -76,7 +76,9 @@ class Density(Objective):
             return model
         if self._judged is None or self._judged.device != model.device:
             function: Any = model.function
-            self._judged = cavs.compile(function.ordered(), outputs=["loss"], device=model.device)
+            self._judged = cavs.compile(
+                function.ordered(), outputs=["loss"], device=model.device, dtype=model.dtype
+            )
         return self._judged
 
     @staticmethod
@@ -112,7 +114,7 @@ def sample_pixels(function: cavs.VertexFunction, count: int, seed: int | None = 
 def grow_pixels(sampler: Any, count: int, seed: int | None = None) -> Array:
     """As `sample_pixels`, for a vertex function that draws a pixel: one that pushes ``bit`` and
     ``mean`` and has an ``order``, a chain of pixels unless it has ``graph_sizes``."""
-    model = cavs.compile(sampler, seed=seed, device=device_of_function(sampler)).eval()
+    model = cavs.compile(sampler, seed=seed, **as_it_is(sampler)).eval()
     order = np.asarray(sampler.order)
     images = np.zeros((count, len(order)), np.float32)
     if count == 0:

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 import cavs
 from cavs.data import Loader
 from cavs.models import RBMChain
@@ -145,16 +147,22 @@ class PersistentDivergence(ContrastiveDivergence):
                 RBMChain(self.rbm(model), self._steps),
                 outputs=["image", "free_energy"],
                 device=model.device,
+                dtype=model.dtype,
             )
-            there = cavs.SampleState(len(self._chains), device=model.device, **self._chains.shapes)
-            there.load_state_dict(self._chains.state_dict())
+            there = cavs.SampleState(
+                len(self._chains), device=model.device, dtype=model.dtype, **self._chains.shapes
+            )
+            begun = self._chains.state_dict()
+            there.write(**{name: value.astype(there.dtype) for name, value in begun.items()})
             self._chains = there
         return self._model
 
     def arrays(self) -> Arrays:
-        return {f"chain.{name}": value for name, value in self._chains.state_dict().items()}
+        chains = self._chains.state_dict()
+        return {f"chain.{name}": value.astype(np.float32) for name, value in chains.items()}
 
     def restore(self, arrays: Arrays) -> None:
         shapes = self._chains.shapes
         check_state(arrays, {f"chain.{n}": (len(self._chains), *shapes[n]) for n in shapes})
-        self._chains.write(**{name: arrays[f"chain.{name}"] for name in shapes})
+        dtype = self._chains.dtype
+        self._chains.write(**{name: arrays[f"chain.{name}"].astype(dtype) for name in shapes})

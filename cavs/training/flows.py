@@ -19,7 +19,7 @@ from cavs.models.flow import AutoregressiveInverse, FirstNorms, FlowInverse, Flo
 from cavs.training.arrays import Array
 from cavs.training.metrics import judging, mean_output
 from cavs.training.objective import Batches, Inputs, Judged, Loss, Objective, ShouldStop
-from cavs.training.sampling import device_of_function, draw_images
+from cavs.training.sampling import as_it_is, draw_images
 
 
 class FlowLikelihood(Objective):
@@ -66,7 +66,7 @@ def set_first_norms(flow: Flow, images: Any, seed: int | None = None) -> None:
     """
     first = FirstNorms(instance("flows", "flow", flow, Flow, "a cavs.models.Flow"))
     batch, inputs = image_dataset(images).batch(range(len(images)))
-    model = cavs.compile(first, seed=seed, device=device_of_function(flow))
+    model = cavs.compile(first, seed=seed, **as_it_is(flow))
     with cavs.no_grad():
         found = model(batch, **inputs)
     for number, norm in enumerate(first.norms()):
@@ -114,7 +114,7 @@ def undo_flow(flow: Flow, z: Any, dtype: str = "float32") -> Array:
             f"[flows] expected noise (rows, {flow.image_size}), got shape {x.shape}; give a row "
             "for each image"
         )
-    options: Any = {"device": device_of_function(flow), "dtype": dtype}
+    options: Any = {**as_it_is(flow), "dtype": dtype}
     if len(x) == 0:
         return x
     if flow.kind != "maf":

@@ -29,17 +29,19 @@ def sample_images(
     )
 
 
-def device_of_function(function: cavs.VertexFunction) -> str:
-    """The device that a function's parameters are on, where it is to be compiled."""
+def as_it_is(function: cavs.VertexFunction) -> dict[str, Any]:
+    """The device and the dtype of a function's parameters, by which it is to be compiled, so that
+    they stay as they are."""
     given: Any = function
     if not isinstance(given, cavs.VertexFunction):
-        return "cpu"  # cavs.compile says what it is
-    return next((p.device for p in function.parameters()), "cpu")
+        return {}  # cavs.compile says what it is
+    floats = (p for p in function.parameters() if p.dtype.kind == "f")
+    return next(({"device": p.device, "dtype": p.dtype.name} for p in floats), {})
 
 
 def draw_images(sampler: cavs.VertexFunction, count: int, seed: int | None = None) -> Array:
     """As `sample_images`, for a vertex function that pushes the probabilities as ``mean``."""
-    model = cavs.compile(sampler, outputs=["mean"], seed=seed, device=device_of_function(sampler))
+    model = cavs.compile(sampler, outputs=["mean"], seed=seed, **as_it_is(sampler))
     model.eval()
     count = integer("sample", "count", count, 0)
     mean: Array = model(cavs.batch([cavs.InputGraph([[]])] * count))["mean"].numpy()
@@ -67,7 +69,7 @@ def sample_text(
     check_temperature(temperature)
     count = integer("sample", "count", count, 0)
     # With all outputs: a pull that the logits do not need is an input too.
-    model = cavs.compile(function, seed=seed, device=device_of_function(function)).eval()
+    model = cavs.compile(function, seed=seed, **as_it_is(function)).eval()
     if "state" not in model.inputs:
         raise InputError(
             "[sample] expected a language model, which pulls its state, got a "

@@ -10,7 +10,7 @@ import cavs
 from cavs._arguments import instance, integer
 from cavs.data import END_OF_SENTENCE, Vocabulary, segment_graph
 from cavs.errors import InputError
-from cavs.training.sampling import Draw, check_temperature, device_of_function
+from cavs.training.sampling import Draw, as_it_is, check_temperature
 
 
 def sample_segments(
@@ -45,12 +45,13 @@ def sample_segments(
             f"{type(function).__name__}; pass a TransformerXL"
         )
     layers = sum(name.startswith("memory") for name in function.functions())
-    device = device_of_function(function)
-    model = cavs.compile(function, outputs=["logits", "memory"], seed=seed, device=device).eval()
+    model = cavs.compile(
+        function, outputs=["logits", "memory"], seed=seed, **as_it_is(function)
+    ).eval()
     draw = Draw(vocabulary, temperature, cavs.Generator(seed))
     (end,) = vocabulary.encode([END_OF_SENTENCE]).tolist()
     word = np.full(count, end, np.int32)
-    rows: Any = np.zeros((0, *model.inputs["memory"].shape), np.float32)
+    rows: Any = np.zeros((0, *model.inputs["memory"].shape), model.dtype)
     written = np.zeros((count, 0), np.int32)
     while written.shape[1] < max_words and not (written == end).any(axis=1).all():
         seen = min(written.shape[1], memory)
