@@ -5,7 +5,8 @@
 Of the 8 x 8 digits, or of a folder of idx files such as Fashion-MNIST's: 8 couplings of 256 units.
 
 Both begin with the same weights and see the same batches; the noise that makes greys continuous is
-their own. Rates fall to 0 alike, and what the last step leaves is judged by 20 drawings of it.
+their own. Rates fall to 0 alike, and what the last step leaves is judged by 20 drawings
+of it, of a folder by 2.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class Host:
     def array_of(self, x: torch.Tensor, what: str = "values") -> Array:
         try:
             array: Array = x.detach().numpy() if x.requires_grad else x.numpy()
-        except (TypeError, RuntimeError, NotImplementedError) as error:
+        except (TypeError, RuntimeError) as error:
             raise _refused(x, what, "cpu", shown(str(error))) from None
         return array
 
